@@ -1,0 +1,119 @@
+/** Whether the handler of the refused or failed request ran: `no` is always safe to try again. */
+export type Executed = 'no' | 'yes' | 'unknown';
+
+/**
+ * What a caller's runtime does by itself with an error:
+ * `route`: wait for the shard's owner and send again until the deadline; `never`: give it to the caller.
+ */
+export type RetryRule = 'route' | 'never';
+
+interface ErrorKind {
+  readonly executed: Executed;
+  readonly retry: RetryRule;
+  /** What happened and what to do next, in one sentence; the errors page is tested against it. */
+  readonly meaning: string;
+}
+
+const no = (meaning: string): ErrorKind => ({ executed: 'no', retry: 'never', meaning });
+const route = (meaning: string): ErrorKind => ({ executed: 'no', retry: 'route', meaning });
+const yes = (meaning: string): ErrorKind => ({ executed: 'yes', retry: 'never', meaning });
+const unknown = (meaning: string): ErrorKind => ({ executed: 'unknown', retry: 'never', meaning });
+
+/** The closed catalogue: every error that the runtime itself raises, by its stable code. */
+export const errorCatalogue = {
+  'shard.moved': route('The node no longer owns the shard of this key; the caller sends again to the new owner by itself.'),
+  'node.suspended': route('The node could not renew its lease and answers nothing until it has; the caller waits and sends again by itself.'),
+  'link.down': route('The connection was down, so nothing was sent; the caller waits for it by itself.'),
+  'node.unreachable': route('Nobody listens at the address of the owner; the caller waits for a new owner by itself.'),
+  'actor.not_hosted': route('The node that owns the shard does not host this actor type, though another node does; let every node host the same types.'),
+  'shard.no_owner': no('No node took the shard of this key before the deadline; check that nodes run and can reach NATS.'),
+  'actor.unknown_type': no('No node of the cluster hosts this actor type; start a node with it, or check the name and the cluster.'),
+  'method.unknown': no('The actor type has no such method on the node that hosts it; check the contract versions.'),
+  'input.invalid': no('The input does not fit the schema of the method; the details name each failing path.'),
+  'key.invalid': no('An actor key is a non-empty string of well-formed Unicode within the length limit.'),
+  'payload.too_large': no('The request does not fit the payload limit; send less, or raise payloadBytesMax and the server\'s max_payload.'),
+  'payload.not_plain': no('The value holds something that cannot travel (function, symbol, class instance, cycle); use plain data.'),
+  'request.expired': no('The deadline passed before the request could start; nothing was executed.'),
+  'request.cancelled': no('The caller cancelled the request before it was sent.'),
+  'request.malformed': no('The envelope could not be decoded; check that both sides run compatible versions.'),
+  'request.refused': no('A middleware or the authorisation hook refused the request.'),
+  'protocol.unsupported': no('The other side speaks another protocol version; the details hold both numbers.'),
+  'mailbox.full': no('The actor has more requests waiting than its mailbox holds; come back after retryAfterMs.'),
+  'node.overloaded': no('The node has more requests waiting than it may hold; come back after retryAfterMs.'),
+  'client.overloaded': no('This caller has more requests in flight than inFlightMax; wait for some to finish.'),
+  'actor.limit': no('The node holds as many resident actors as it may, and none of them may be passivated; add nodes or raise actorsResidentMax.'),
+  'actor.quarantined': no('A turn of this actor never settled; the actor takes no requests until that turn ends or its shard moves.'),
+  'actor.activation_failed': no('onActivate or the initial state threw, so the request was not started; see the node\'s log.'),
+  'call.cycle': no('The request would wait for an actor that is itself waiting for it; the details show the path.'),
+  'idempotency.mismatch': no('The idempotency key was already used for another method or by another caller.'),
+  'client.closed': no('The client or node was closed before the request was sent.'),
+  'handler.failed': yes('The handler ran and threw; see the node\'s log for the stack.'),
+  'actor.error': yes('The handler answered with an error that its contract declares; the details hold its code and data.'),
+  'output.invalid': yes('The handler ran, but what it returned does not fit its output schema.'),
+  'reply.too_large': yes('The handler ran, but its reply does not fit the payload limit; return less.'),
+  'reply.not_plain': yes('The handler ran, but its reply holds something that cannot travel; return plain data.'),
+  'deadline.exceeded': unknown('The deadline passed after the request was sent; it may have been executed.'),
+  'link.lost': unknown('The connection was lost after the request was sent; it may have been executed.'),
+  'node.lost': unknown('The node that had the request is gone; it may have been executed.'),
+  'turn.timeout': unknown('The turn did not settle within its time limit; the actor was quarantined.'),
+  'turn.abandoned': unknown('The shard moved or the node stopped before the running turn could end.'),
+  'request.aborted': unknown('The caller cancelled the request after it was sent; it may have been executed.'),
+  'reply.malformed': unknown('A reply arrived that could not be decoded.'),
+  'options.invalid': no('An option is out of its bounds; the message holds its name, value and bounds.'),
+  'contract.invalid': no('An actor definition is not well formed; the message names the type and what is wrong.'),
+  'actor.duplicate_type': no('Two definitions of one node share an actor type; give each its own name.'),
+  'cluster.shards_mismatch': no('The cluster was created with another number of shards; start the node with that number.'),
+  'node.duplicate_id': no('Another live node holds this id; give this one another id.'),
+  'node.stopped': no('The node was stopped.'),
+  'transport.connect_timeout': no('The server could not be reached in time; check the address and that it runs.'),
+  'transport.refused': no('The server refused the connection or an operation; check credentials and permissions.'),
+  'transport.no_jetstream': no('The NATS server runs without JetStream; start it with the flag -js (or jetstream {} in its configuration).'),
+  'store.unavailable': unknown('The record store did not answer; the write may or may not have been applied.'),
+  'nats_server.not_found': no('No NATS server was found and none could be started; see the message for each way that was tried.'),
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorCatalogue;
+
+/** Structured facts beside an error: plain data, safe to send and to log. */
+export type ErrorDetails = Readonly<Record<string, unknown>>;
+
+export interface ErrorOptions {
+  readonly details?: ErrorDetails;
+  /** A hint when to try again, in milliseconds. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+  /** Overrides the catalogue's verdict, for errors whose verdict depends on when they struck. */
+  readonly executed?: Executed;
+}
+
+/** Every error of the runtime. `code` is stable; `executed` says whether the request ran. */
+export class PerkeyError extends Error {
+  override readonly name = 'PerkeyError';
+  readonly code: ErrorCode;
+  readonly executed: Executed;
+  readonly details: ErrorDetails;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.executed = options.executed ?? errorCatalogue[code].executed;
+    this.details = options.details ?? {};
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** What the runtime of the caller does with this error by itself. */
+export function retryRule(code: ErrorCode): RetryRule {
+  return errorCatalogue[code].retry;
+}
+
+/** True for any text that is a code of the catalogue (texts from the wire are not trusted to be one). */
+export function isErrorCode(text: unknown): text is ErrorCode {
+  return typeof text === 'string' && Object.hasOwn(errorCatalogue, text);
+}
+
+/** The text of anything thrown, for logs. */
+export function describeThrown(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
