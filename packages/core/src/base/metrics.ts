@@ -45,3 +45,14 @@ export interface Metrics {
   /** Plain data; may be sent to another process. */
   snapshot(): readonly MetricFamily[];
 }
+
+const ignored: Counter & Gauge & Histogram = Object.freeze({ inc: () => {}, set: () => {}, observe: () => {} });
+
+/** Metrics that nobody reads: its instruments do nothing, its snapshot is empty. */
+export const noMetrics: Metrics = Object.freeze({
+  counter: () => ignored,
+  gauge: () => ignored,
+  observedGauge: () => {},
+  histogram: () => ignored,
+  snapshot: () => [],
+});
