@@ -1,0 +1,2 @@
+export { VirtualClock } from './testkit/virtual-clock.ts';
+export type { UntilOptions, VirtualClockOptions } from './testkit/virtual-clock.ts';
