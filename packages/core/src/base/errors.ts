@@ -7,12 +7,64 @@ export type Executed = 'no' | 'yes' | 'unknown';
  */
 export type RetryRule = 'route' | 'never';
 
-interface ErrorKind {
+export interface ErrorKind {
   readonly executed: Executed;
   readonly retry: RetryRule;
   /** What happened and what to do next, in one sentence; the errors page is tested against it. */
   readonly meaning: string;
 }
+
+/** Spelled out, because a declaration file cannot take it from the table below; the compiler holds both equal. */
+export type ErrorCode =
+  | 'shard.moved'
+  | 'node.suspended'
+  | 'link.down'
+  | 'node.unreachable'
+  | 'actor.not_hosted'
+  | 'shard.no_owner'
+  | 'actor.unknown_type'
+  | 'method.unknown'
+  | 'input.invalid'
+  | 'key.invalid'
+  | 'payload.too_large'
+  | 'payload.not_plain'
+  | 'request.expired'
+  | 'request.cancelled'
+  | 'request.malformed'
+  | 'request.refused'
+  | 'protocol.unsupported'
+  | 'mailbox.full'
+  | 'node.overloaded'
+  | 'client.overloaded'
+  | 'actor.limit'
+  | 'actor.quarantined'
+  | 'actor.activation_failed'
+  | 'call.cycle'
+  | 'idempotency.mismatch'
+  | 'client.closed'
+  | 'handler.failed'
+  | 'actor.error'
+  | 'output.invalid'
+  | 'reply.too_large'
+  | 'reply.not_plain'
+  | 'deadline.exceeded'
+  | 'link.lost'
+  | 'node.lost'
+  | 'turn.timeout'
+  | 'turn.abandoned'
+  | 'request.aborted'
+  | 'reply.malformed'
+  | 'options.invalid'
+  | 'contract.invalid'
+  | 'actor.duplicate_type'
+  | 'cluster.shards_mismatch'
+  | 'node.duplicate_id'
+  | 'node.stopped'
+  | 'transport.connect_timeout'
+  | 'transport.refused'
+  | 'transport.no_jetstream'
+  | 'store.unavailable'
+  | 'nats_server.not_found';
 
 const no = (meaning: string): ErrorKind => ({ executed: 'no', retry: 'never', meaning });
 const route = (meaning: string): ErrorKind => ({ executed: 'no', retry: 'route', meaning });
@@ -20,18 +72,22 @@ const yes = (meaning: string): ErrorKind => ({ executed: 'yes', retry: 'never', 
 const unknown = (meaning: string): ErrorKind => ({ executed: 'unknown', retry: 'never', meaning });
 
 /** The closed catalogue: every error that the runtime itself raises, by its stable code. */
-export const errorCatalogue = {
+export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
   'shard.moved': route('The node no longer owns the shard of this key; the caller sends again to the new owner by itself.'),
-  'node.suspended': route('The node could not renew its lease and answers nothing until it has; the caller waits and sends again by itself.'),
+  'node.suspended': route(
+    'The node could not renew its lease and answers nothing until it has; the caller waits and sends again by itself.',
+  ),
   'link.down': route('The connection was down, so nothing was sent; the caller waits for it by itself.'),
   'node.unreachable': route('Nobody listens at the address of the owner; the caller waits for a new owner by itself.'),
-  'actor.not_hosted': route('The node that owns the shard does not host this actor type, though another node does; let every node host the same types.'),
+  'actor.not_hosted': route(
+    'The node that owns the shard does not host this actor type, though another node does; let every node host the same types.',
+  ),
   'shard.no_owner': no('No node took the shard of this key before the deadline; check that nodes run and can reach NATS.'),
   'actor.unknown_type': no('No node of the cluster hosts this actor type; start a node with it, or check the name and the cluster.'),
   'method.unknown': no('The actor type has no such method on the node that hosts it; check the contract versions.'),
   'input.invalid': no('The input does not fit the schema of the method; the details name each failing path.'),
   'key.invalid': no('An actor key is a non-empty string of well-formed Unicode within the length limit.'),
-  'payload.too_large': no('The request does not fit the payload limit; send less, or raise payloadBytesMax and the server\'s max_payload.'),
+  'payload.too_large': no("The request does not fit the payload limit; send less, or raise payloadBytesMax and the server's max_payload."),
   'payload.not_plain': no('The value holds something that cannot travel (function, symbol, class instance, cycle); use plain data.'),
   'request.expired': no('The deadline passed before the request could start; nothing was executed.'),
   'request.cancelled': no('The caller cancelled the request before it was sent.'),
@@ -41,13 +97,15 @@ export const errorCatalogue = {
   'mailbox.full': no('The actor has more requests waiting than its mailbox holds; come back after retryAfterMs.'),
   'node.overloaded': no('The node has more requests waiting than it may hold; come back after retryAfterMs.'),
   'client.overloaded': no('This caller has more requests in flight than inFlightMax; wait for some to finish.'),
-  'actor.limit': no('The node holds as many resident actors as it may, and none of them may be passivated; add nodes or raise actorsResidentMax.'),
+  'actor.limit': no(
+    'The node holds as many resident actors as it may, and none of them may be passivated; add nodes or raise actorsResidentMax.',
+  ),
   'actor.quarantined': no('A turn of this actor never settled; the actor takes no requests until that turn ends or its shard moves.'),
-  'actor.activation_failed': no('onActivate or the initial state threw, so the request was not started; see the node\'s log.'),
+  'actor.activation_failed': no("onActivate or the initial state threw, so the request was not started; see the node's log."),
   'call.cycle': no('The request would wait for an actor that is itself waiting for it; the details show the path.'),
   'idempotency.mismatch': no('The idempotency key was already used for another method or by another caller.'),
   'client.closed': no('The client or node was closed before the request was sent.'),
-  'handler.failed': yes('The handler ran and threw; see the node\'s log for the stack.'),
+  'handler.failed': yes("The handler ran and threw; see the node's log for the stack."),
   'actor.error': yes('The handler answered with an error that its contract declares; the details hold its code and data.'),
   'output.invalid': yes('The handler ran, but what it returned does not fit its output schema.'),
   'reply.too_large': yes('The handler ran, but its reply does not fit the payload limit; return less.'),
@@ -67,12 +125,12 @@ export const errorCatalogue = {
   'node.stopped': no('The node was stopped.'),
   'transport.connect_timeout': no('The server could not be reached in time; check the address and that it runs.'),
   'transport.refused': no('The server refused the connection or an operation; check credentials and permissions.'),
-  'transport.no_jetstream': no('The NATS server runs without JetStream; start it with the flag -js (or jetstream {} in its configuration).'),
+  'transport.no_jetstream': no(
+    'The NATS server runs without JetStream; start it with the flag -js (or jetstream {} in its configuration).',
+  ),
   'store.unavailable': unknown('The record store did not answer; the write may or may not have been applied.'),
   'nats_server.not_found': no('No NATS server was found and none could be started; see the message for each way that was tried.'),
-} as const satisfies Record<string, ErrorKind>;
-
-export type ErrorCode = keyof typeof errorCatalogue;
+};
 
 /** Structured facts beside an error: plain data, safe to send and to log. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
