@@ -12,10 +12,11 @@ export type Address = string;
 
 export interface DataLinkEvents {
   /**
-   * One frame arrived. `from` is where its sender takes replies, or '' where it takes none.
+   * One frame arrived. `from` is where its sender takes replies, or '' where it takes none. `peer` is true when it came by this node's
+   * peer address, to which only nodes may send (with NATS: by the permissions of their users).
    * The bytes may be read during the call only. Must not throw; a throw is caught, logged and counted by the link.
    */
-  onFrame(frame: Uint8Array, from: Address): void;
+  onFrame(frame: Uint8Array, from: Address, peer: boolean): void;
   /** The frame sent with `token` reached nobody: it was certainly not delivered. */
   onUndeliverable(token: number): void;
   /** `true`: connected and subscribed. `false`: everything sent before may or may not have arrived; nothing more will. */
@@ -74,6 +75,8 @@ export interface DataLink {
   readonly up: boolean;
   /** Where a node incarnation takes frames. */
   nodeAddress(nodeId: string, incarnation: string): Address;
+  /** Where a node incarnation takes frames from other nodes only (shards on the move). */
+  peerAddress(nodeId: string, incarnation: string): Address;
   /** One node of the cluster, whichever takes it first. */
   readonly anyNode: Address;
   /** All clients of the cluster. */

@@ -1,0 +1,70 @@
+import type { PerkeyError } from '../base/errors.ts';
+
+export type Headers = Readonly<Record<string, string>>;
+
+export const noHeaders: Headers = Object.freeze({});
+export const noChain: readonly string[] = Object.freeze([]);
+
+/** A request as the node that owns its shard sees it, decoded but not yet checked against a schema. */
+export interface InboundRequest {
+  /** The caller's number for it; given back with the reply. */
+  readonly id: number;
+  readonly type: string;
+  readonly method: string;
+  readonly key: string;
+  readonly input: unknown;
+  readonly headers: Headers;
+  /** Addresses (`type/key`) of the actors that wait for this request, the outermost first. */
+  readonly chain: readonly string[];
+  readonly idempotencyKey: string | undefined;
+  /** Who calls, for binding idempotency keys; '' where nobody said. */
+  readonly caller: string;
+  /** By this process's monotonic clock, in ms. */
+  readonly deadline: number;
+  /** Takes the outcome, exactly once. For one-way messages it takes nothing anywhere. */
+  readonly reply: ReplyPort;
+}
+
+/** Where outcomes go. Never throws. */
+export interface ReplyPort {
+  ok(id: number, value: unknown): void;
+  error(id: number, error: PerkeyError): void;
+}
+
+export interface CallOptions {
+  /** How long the caller waits. Default: the caller's `requestTimeoutMs`; never beyond `deadline`. */
+  readonly timeoutMs?: number | undefined;
+  /** A point on this process's monotonic clock, in ms, that the call must not outlive. Inside a turn: the turn's own. */
+  readonly deadline?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly headers?: Headers | undefined;
+  readonly chain?: readonly string[] | undefined;
+  /** A repeat with the same key gets the first answer. Also allows the caller's runtime to send again after `unknown`. */
+  readonly idempotencyKey?: string | undefined;
+  /** Executing it twice does no harm; allows the caller's runtime to send again after `unknown`. */
+  readonly idempotent?: boolean | undefined;
+}
+
+/** Sends requests to actors wherever they are. Implemented by the client; a node has one too. */
+export interface Caller {
+  request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown>;
+  /** One way: at most once, no answer. Refuses synchronously only what can never be sent (bad key, not plain, too large). */
+  notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void;
+}
+
+/** What a node may do right now, decided from its lease by reading the clock; never a stored answer. */
+export interface Guard {
+  /** True while the lease holds at `now` (monotonic ms, read by the caller just before). */
+  mayAct(now: number): boolean;
+}
+
+/** An actor on its way to another node: plain data. */
+export interface CarriedActor {
+  readonly type: string;
+  readonly key: string;
+  readonly state: unknown;
+  /** Remembered replies by idempotency key; opaque to all but the actor runtime. */
+  readonly window?: unknown;
+  /** Timers with what is left of them; opaque to all but the actor runtime. */
+  readonly timers?: unknown;
+}
