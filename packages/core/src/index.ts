@@ -1,0 +1,36 @@
+export { type Clock, systemClock, type Timer } from './base/clock.ts';
+export {
+  errorCatalogue,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorKind,
+  type ErrorOptions,
+  type Executed,
+  isErrorCode,
+  PerkeyError,
+  type RetryRule,
+} from './base/errors.ts';
+export { type Logger, silentLogger } from './base/log.ts';
+export { LogLimiter, safeText } from './base/log-text.ts';
+export type { Counter, Gauge, Histogram, Labels, MetricFamily, Metrics, Series } from './base/metrics.ts';
+export { noMetrics } from './base/metrics.ts';
+export { MetricsRegistry } from './base/metrics-registry.ts';
+export { type OptionRow, optionRows, type OptionTable, parseOption, type ResolvedOptions, resolveOptions } from './base/options.ts';
+export { type Random, seededRandom, systemRandom } from './base/random.ts';
+export { type Caller, type CallOptions, type Headers } from './contract/calls.ts';
+export type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from './contract/record-store.ts';
+export type {
+  Address,
+  ClientRole,
+  ControlLink,
+  ControlLinkEvents,
+  DataLink,
+  DataLinkEvents,
+  ForeignCall,
+  LinkEnvironment,
+  NodeRole,
+  ServiceDescription,
+  Transport,
+} from './contract/transport.ts';
+export type { ActorContext } from './actor/actor-context.ts';
+export { type ActorContract, type ActorDefinition, defineActor } from './actor/definition.ts';
