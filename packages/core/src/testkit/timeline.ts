@@ -1,3 +1,5 @@
+import { systemClock } from '../base/clock.ts';
+
 /** What a timeline asks of each clock that shares it. */
 export interface TimelineMember {
   /** False while the process is frozen or dead: nothing of it runs. */
@@ -21,7 +23,7 @@ const stepsAtOneInstantMax = 200_000;
  */
 function microtasksDone(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    systemClock.defer(resolve);
   });
 }
 
@@ -111,7 +113,7 @@ export class Timeline {
       if (batch.length === 0) return;
       const heldBack: Deferred[] = [];
       for (const entry of batch) {
-        setImmediate(() => {
+        systemClock.defer(() => {
           if (entry.owner.running) this.#step(entry.run);
           else heldBack.push(entry);
         });

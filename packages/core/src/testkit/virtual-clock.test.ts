@@ -46,7 +46,7 @@ test('between two timers all microtasks and deferred callbacks run, however deep
   const seen: string[] = [];
   clock.setTimer(10, () => {
     void (async () => {
-      for (let i = 0; i < 500; i += 1) await null;
+      for (let i = 0; i < 500; i += 1) await Promise.resolve();
       seen.push('deep microtask');
       clock.defer(() => {
         seen.push('deferred');

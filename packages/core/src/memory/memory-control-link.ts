@@ -1,0 +1,53 @@
+import type { RecordStore } from '../contract/record-store.ts';
+import type { ControlLink, ControlLinkEvents, LinkEnvironment } from '../contract/transport.ts';
+import { CallbackGuard } from './guarded-callback.ts';
+import type { MemoryCluster } from './memory-cluster.ts';
+import { MemoryRecordStore } from './memory-record-store.ts';
+import { MemorySession } from './memory-session.ts';
+import type { MemoryBroker } from './memory-session.ts';
+
+export class MemoryControlLink implements ControlLink {
+  readonly members: RecordStore;
+  readonly shards: RecordStore;
+  readonly #session: MemorySession;
+  readonly #environment: LinkEnvironment;
+
+  constructor(broker: MemoryBroker, cluster: MemoryCluster, events: ControlLinkEvents, environment: LinkEnvironment) {
+    const guard = new CallbackGuard('control', environment);
+    const { clock } = environment;
+    this.#environment = environment;
+    this.#session = new MemorySession(broker, clock, {
+      attached: () => {
+        for (const store of stores) store.attached();
+        guard.call('onState', () => events.onState(true));
+      },
+      detached: () => {
+        for (const store of stores) store.detached();
+      },
+      noticedDown: () => guard.call('onState', () => events.onState(false)),
+    });
+    const members = new MemoryRecordStore(cluster.members, clock, this.#session, guard);
+    const shards = new MemoryRecordStore(cluster.shards, clock, this.#session, guard);
+    const stores = [members, shards];
+    this.members = members;
+    this.shards = shards;
+  }
+
+  get up(): boolean {
+    return this.#session.up;
+  }
+
+  async open(): Promise<this> {
+    await this.#session.open(this.#environment.connectTimeoutMs);
+    return this;
+  }
+
+  reset(): void {
+    this.#session.reset();
+  }
+
+  close(): Promise<void> {
+    this.#session.close();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,172 @@
+import { PerkeyError } from '../base/errors.ts';
+import type {
+  Address,
+  ClientRole,
+  DataLink,
+  DataLinkEvents,
+  ForeignCall,
+  LinkEnvironment,
+  NodeRole,
+  ServiceDescription,
+} from '../contract/transport.ts';
+import { CallbackGuard } from './guarded-callback.ts';
+import { anyNodeAddress, everyClientAddress } from './memory-cluster.ts';
+import type { FrameTaker, MemoryCluster, ServiceOffer } from './memory-cluster.ts';
+import { MemorySession } from './memory-session.ts';
+import type { MemoryBroker } from './memory-session.ts';
+
+type Arrival = { readonly frame: Uint8Array; readonly from: Address; readonly peer: boolean } | { readonly undeliverable: number };
+
+const peerPrefix = 'peer/';
+const nodeAddress = (nodeId: string, incarnation: string): Address => `node/${nodeId}/${incarnation}`;
+const peerAddress = (nodeId: string, incarnation: string): Address => `${peerPrefix}${nodeId}/${incarnation}`;
+
+/** Where a link listens: its own reply address first. */
+function subscriptionsOf(role: NodeRole | ClientRole): readonly [Address, ...Address[]] {
+  if (role.kind === 'client') return [`reply/client/${role.clientId}`, everyClientAddress];
+  const { nodeId, incarnation } = role;
+  const reply = `reply/node/${nodeId}/${incarnation}`;
+  return [reply, nodeAddress(nodeId, incarnation), peerAddress(nodeId, incarnation), anyNodeAddress];
+}
+
+/**
+ * A link to the in-process broker. Frames are handed over, not copied: nobody changes them after `send`, and the receiver reads them
+ * during its call only. What arrives is delivered on the clock of the receiving process, a batch per turn of the event loop.
+ */
+export class MemoryDataLink implements DataLink, FrameTaker {
+  readonly address: Address;
+  readonly frameBytesMax: number;
+  readonly anyNode: Address = anyNodeAddress;
+  readonly everyClient: Address = everyClientAddress;
+  readonly #cluster: MemoryCluster;
+  readonly #events: DataLinkEvents;
+  readonly #environment: LinkEnvironment;
+  readonly #guard: CallbackGuard;
+  readonly #session: MemorySession;
+  readonly #subscriptions: readonly Address[];
+  readonly #isNode: boolean;
+  readonly #foreignCallsFailed = new Set<() => void>();
+  #offer: ServiceOffer | undefined;
+  #arrived: Arrival[] = [];
+
+  constructor(
+    broker: MemoryBroker,
+    cluster: MemoryCluster,
+    role: NodeRole | ClientRole,
+    events: DataLinkEvents,
+    environment: LinkEnvironment,
+    frameBytesMax: number,
+  ) {
+    const subscriptions = subscriptionsOf(role);
+    this.#subscriptions = subscriptions;
+    this.address = subscriptions[0];
+    this.#isNode = role.kind === 'node';
+    this.frameBytesMax = frameBytesMax;
+    this.#cluster = cluster;
+    this.#events = events;
+    this.#environment = environment;
+    this.#guard = new CallbackGuard('data', environment);
+    this.#session = new MemorySession(broker, environment.clock, {
+      attached: () => this.#attached(),
+      detached: () => this.#detached(),
+      noticedDown: () => this.#guard.call('onState', () => events.onState(false)),
+    });
+  }
+
+  get up(): boolean {
+    return this.#session.up;
+  }
+
+  async open(): Promise<this> {
+    await this.#session.open(this.#environment.connectTimeoutMs);
+    return this;
+  }
+
+  nodeAddress(nodeId: string, incarnation: string): Address {
+    return nodeAddress(nodeId, incarnation);
+  }
+
+  peerAddress(nodeId: string, incarnation: string): Address {
+    return peerAddress(nodeId, incarnation);
+  }
+
+  /** Throws `payload.too_large` for a frame above `frameBytesMax`; the link lives on. */
+  send(to: Address, frame: Uint8Array, token: number): boolean {
+    if (frame.byteLength > this.frameBytesMax) {
+      throw new PerkeyError('payload.too_large', `a frame of ${frame.byteLength} bytes is above the limit of ${this.frameBytesMax}`);
+    }
+    if (!this.up) return false;
+    const isAllowed = this.#isNode || !to.startsWith(peerPrefix);
+    const isTaken = isAllowed && this.#cluster.route(to, frame, token < 0 ? '' : this.address);
+    if (!isTaken && token >= 0) this.#arrive({ undeliverable: token });
+    return true;
+  }
+
+  deliver(frame: Uint8Array, from: Address, to: Address): void {
+    this.#arrive({ frame, from, peer: to.startsWith(peerPrefix) });
+  }
+
+  serveForeignCalls(service: ServiceDescription, answer: (call: ForeignCall) => Promise<unknown>): Promise<void> {
+    if (this.#offer !== undefined) this.#cluster.withdraw(this.#offer);
+    this.#offer = { service, answer: (call) => this.#answerForeign(call, answer) };
+    if (this.up) this.#cluster.offer(this.#offer);
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.#session.close();
+    return Promise.resolve();
+  }
+
+  reset(): void {
+    this.#session.reset();
+  }
+
+  #attached(): void {
+    for (const address of this.#subscriptions) this.#cluster.listen(address, this);
+    if (this.#offer !== undefined) this.#cluster.offer(this.#offer);
+    this.#guard.call('onState', () => this.#events.onState(true));
+  }
+
+  #detached(): void {
+    this.#arrived = [];
+    for (const address of this.#subscriptions) this.#cluster.unlisten(address, this);
+    if (this.#offer !== undefined) this.#cluster.withdraw(this.#offer);
+    for (const fail of this.#foreignCallsFailed) fail();
+    this.#foreignCallsFailed.clear();
+  }
+
+  #arrive(arrival: Arrival): void {
+    this.#arrived.push(arrival);
+    if (this.#arrived.length > 1) return;
+    const connection = this.#session.connection;
+    this.#environment.clock.defer(() => {
+      if (this.#session.connection === connection) this.#deliverArrived(connection);
+    });
+  }
+
+  #deliverArrived(connection: number): void {
+    const batch = this.#arrived;
+    this.#arrived = [];
+    for (const arrival of batch) {
+      // A callback may have reset or closed the link.
+      if (this.#session.connection !== connection) return;
+      if ('frame' in arrival) this.#guard.call('onFrame', () => this.#events.onFrame(arrival.frame, arrival.from, arrival.peer));
+      else this.#guard.call('onUndeliverable', () => this.#events.onUndeliverable(arrival.undeliverable));
+    }
+  }
+
+  #answerForeign(call: ForeignCall, answer: (call: ForeignCall) => Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const fail = (): void => reject(new PerkeyError('link.lost', 'the node that had the call lost its connection'));
+      this.#foreignCallsFailed.add(fail);
+      const done = (): void => void this.#foreignCallsFailed.delete(fail);
+      const connection = this.#session.connection;
+      this.#environment.clock.defer(() => {
+        if (this.#session.connection !== connection) return;
+        const answered = async (): Promise<unknown> => answer(call);
+        answered().finally(done).then(resolve, reject);
+      });
+    });
+  }
+}

@@ -1,0 +1,57 @@
+import type { Clock } from '../base/clock.ts';
+import type { RecordListener, StoredRecord } from '../contract/record-store.ts';
+import type { CallbackGuard } from './guarded-callback.ts';
+import type { RecordTable } from './record-table.ts';
+
+type Notice = { readonly record: StoredRecord } | 'synced';
+
+/** One listener to a record table: delivers on the clock of its process, in the order of writes, a batch per turn of the event loop. */
+export class RecordWatch {
+  readonly #table: RecordTable;
+  readonly #clock: Clock;
+  readonly #listener: RecordListener;
+  readonly #guard: CallbackGuard;
+  readonly #observer = (record: StoredRecord): void => this.#push({ record });
+  /** Rises with each attach and detach: what was queued before is not delivered after. */
+  #attachment = 0;
+  #queue: Notice[] = [];
+
+  constructor(table: RecordTable, clock: Clock, listener: RecordListener, guard: CallbackGuard) {
+    this.#table = table;
+    this.#clock = clock;
+    this.#listener = listener;
+    this.#guard = guard;
+  }
+
+  attach(): void {
+    this.detach();
+    for (const record of this.#table.records()) this.#push({ record });
+    this.#push('synced');
+    this.#table.observe(this.#observer);
+  }
+
+  detach(): void {
+    this.#attachment += 1;
+    this.#queue = [];
+    this.#table.unobserve(this.#observer);
+  }
+
+  #push(notice: Notice): void {
+    this.#queue.push(notice);
+    if (this.#queue.length > 1) return;
+    const attachment = this.#attachment;
+    this.#clock.defer(() => {
+      if (this.#attachment === attachment) this.#deliver(attachment);
+    });
+  }
+
+  #deliver(attachment: number): void {
+    const batch = this.#queue;
+    this.#queue = [];
+    for (const notice of batch) {
+      if (this.#attachment !== attachment) return;
+      if (notice === 'synced') this.#guard.call('onSynced', () => this.#listener.onSynced());
+      else this.#guard.call('onRecord', () => this.#listener.onRecord(notice.record));
+    }
+  }
+}
