@@ -24,7 +24,10 @@ export function seededRandom(seed: number): Random {
   };
   const hex = (bytes: number): string => {
     let text = '';
-    for (let i = 0; i < bytes; i += 1) text += Math.floor(next() * 256).toString(16).padStart(2, '0');
+    for (let i = 0; i < bytes; i += 1)
+      text += Math.floor(next() * 256)
+        .toString(16)
+        .padStart(2, '0');
     return text;
   };
   return { next, hex };
