@@ -1,6 +1,7 @@
 import { bareError } from '../base/bare-error.ts';
 import { defaultCodecLimits } from '../base/codec-limits.ts';
 import type { CodecLimits } from '../base/codec-limits.ts';
+import { decode } from '../base/codec.ts';
 import type { Decoder } from '../base/decoder.ts';
 import { Encoder } from '../base/encoder.ts';
 import { noChain, noHeaders } from '../contract/calls.ts';
@@ -23,19 +24,6 @@ const tailLengthMin = 3;
 const tailLengthMax = 16;
 const remainingMsMax = 0xffff_ffff;
 
-/** What stays the same however often a request is sent. */
-export interface RequestTail {
-  readonly type: string;
-  readonly key: string;
-  readonly method: string;
-  readonly input: unknown;
-  readonly headers: Headers;
-  readonly chain: readonly string[];
-  readonly idempotencyKey: string | undefined;
-  /** '' where nobody said. */
-  readonly caller: string;
-}
-
 /** Encodes the part of requests that is the same in every attempt. */
 export class RequestTailEncoder {
   readonly #bytesMax: number;
@@ -43,24 +31,45 @@ export class RequestTailEncoder {
   readonly #encoder: Encoder;
   #busy = false;
 
-  /** `frameBytesMax`: what the frame of one request alone may have. */
-  constructor(frameBytesMax: number, limits: CodecLimits = defaultCodecLimits) {
-    this.#bytesMax = frameBytesMax - requestPrefixBytes - 4;
+  /** `bytesMax`: of one tail. The frame of one request alone has `requestPrefixBytes + frameHeaderBytes` more. */
+  constructor(bytesMax: number, limits: CodecLimits = defaultCodecLimits) {
+    this.#bytesMax = bytesMax;
     this.#limits = limits;
     this.#encoder = new Encoder(undefined, limits);
     this.#encoder.open(1_024);
   }
 
   /** The bytes belong to the caller. Throws `payload.not_plain` with the path of the offender, or `payload.too_large`. */
-  encode(tail: RequestTail): Uint8Array {
+  encode(
+    type: string,
+    key: string,
+    method: string,
+    input: unknown,
+    headers: Headers | undefined,
+    chain: readonly string[] | undefined,
+    idempotencyKey: string | undefined,
+    caller: string,
+  ): Uint8Array {
     // An accessor in the input may call another actor in the middle of this.
-    if (this.#busy) return new RequestTailEncoder(this.#bytesMax + requestPrefixBytes + 4, this.#limits).encode(tail);
+    if (this.#busy) {
+      const apart = new RequestTailEncoder(this.#bytesMax, this.#limits);
+      return apart.encode(type, key, method, input, headers, chain, idempotencyKey, caller);
+    }
+    const encoder = this.#encoder;
     this.#busy = true;
     try {
-      const encoder = this.#encoder;
       encoder.rewind(0);
       encoder.message(this.#bytesMax);
-      writeTail(encoder, tail);
+      const length = tailLength(input, headers, chain, idempotencyKey, caller);
+      encoder.array(length);
+      encoder.string(type);
+      encoder.string(key);
+      encoder.string(method);
+      if (length > 3) encoder.value(input);
+      if (length > 4) encoder.value(headers ?? null);
+      if (length > 5) encoder.value(chain ?? null);
+      if (length > 6) encoder.value(idempotencyKey ?? null);
+      if (length > 7) encoder.string(caller);
       if (encoder.length > this.#bytesMax) throw tooLarge('payload.too_large', encoder.length, this.#bytesMax);
       return encoder.copy();
     } finally {
@@ -69,41 +78,35 @@ export class RequestTailEncoder {
   }
 }
 
-function writeTail(encoder: Encoder, tail: RequestTail): void {
-  const { headers, chain, idempotencyKey, caller } = tail;
-  const hasHeaders = headers !== noHeaders && Object.keys(headers).length > 0;
-  const length =
-    caller !== ''
-      ? 8
-      : idempotencyKey !== undefined
-        ? 7
-        : chain.length > 0
-          ? 6
-          : hasHeaders
-            ? 5
-            : tail.input !== undefined
-              ? 4
-              : tailLengthMin;
-  encoder.array(length);
-  encoder.string(tail.type);
-  encoder.string(tail.key);
-  encoder.string(tail.method);
-  if (length > 3) encoder.value(tail.input);
-  if (length > 4) encoder.value(hasHeaders ? headers : null);
-  if (length > 5) encoder.value(chain.length > 0 ? chain : null);
-  if (length > 6) encoder.value(idempotencyKey ?? null);
-  if (length > 7) encoder.string(caller);
+/** How many parts there are when those missing at the end are left out. */
+function tailLength(
+  input: unknown,
+  headers: Headers | undefined,
+  chain: readonly string[] | undefined,
+  idempotencyKey: string | undefined,
+  caller: string,
+): number {
+  if (caller !== '') return 8;
+  if (idempotencyKey !== undefined) return 7;
+  if (chain !== undefined && chain.length > 0) return 6;
+  if (headers !== undefined && headers !== noHeaders && Object.keys(headers).length > 0) return 5;
+  return input !== undefined ? 4 : tailLengthMin;
+}
+
+/** The input in a tail that `RequestTailEncoder` made: the caller's own copy of it. */
+export function inputOfTail(tail: Uint8Array, limits: CodecLimits = defaultCodecLimits): unknown {
+  return (decode(tail, 0, tail.length, limits) as unknown[])[3];
 }
 
 /** One request envelope; `tail` as `RequestTailEncoder` made it. What changes between attempts is in the prefix. */
 export function writeRequest(
   encoder: Encoder,
-  tail: Uint8Array,
   id: number,
   shard: number,
   flags: number,
   epoch: number,
   remainingMs: number,
+  tail: Uint8Array,
 ): void {
   encoder.u32(requestPrefixBytes + tail.length);
   encoder.u32(id);

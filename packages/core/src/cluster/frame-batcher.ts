@@ -26,7 +26,7 @@ export interface FrameBatcherOptions {
   /** Takes a frame with `count` envelopes; the bytes are its own. Must not throw. */
   readonly send: (to: Address, frame: Uint8Array, count: number) => void;
   /** Asked right before frames leave. False: everything stays, and nothing is sent until the owner calls `flush`. */
-  readonly beforeFlush?: () => boolean;
+  readonly mayFlush?: () => boolean;
 }
 
 interface ClosedFrame {
@@ -59,7 +59,7 @@ export class FrameBatcher {
   readonly #frameCountMax: number;
   readonly #limits: CodecLimits;
   readonly #send: (to: Address, frame: Uint8Array, count: number) => void;
-  readonly #beforeFlush: (() => boolean) | undefined;
+  readonly #mayFlush: (() => boolean) | undefined;
   readonly #slab = new Slab();
   readonly #idle: Outbox[] = [];
   readonly #flushDeferred = (): void => {
@@ -83,19 +83,19 @@ export class FrameBatcher {
     this.#frameCountMax = options.frameCountMax ?? 512;
     this.#limits = options.limits ?? defaultCodecLimits;
     this.#send = options.send;
-    this.#beforeFlush = options.beforeFlush;
+    this.#mayFlush = options.mayFlush;
   }
 
   /** Throws `payload.too_large`. `remainingMs` below one counts as none. */
-  request(to: Address, tail: Uint8Array, id: number, shard: number, flags: number, epoch: number, remainingMs: number): void {
+  request(to: Address, id: number, shard: number, flags: number, epoch: number, remainingMs: number, tail: Uint8Array): void {
     const bytes = requestPrefixBytes + tail.length;
     if (bytes + frameHeaderBytes > this.#frameBytesMax) throw tooLarge('payload.too_large', bytes, this.#frameBytesMax - frameHeaderBytes);
     if (this.#writing) {
-      this.#late.push(() => this.request(to, tail, id, shard, flags, epoch, remainingMs));
+      this.#late.push(() => this.request(to, id, shard, flags, epoch, remainingMs, tail));
       return;
     }
     const outbox = this.#outbox(to, bytes);
-    writeRequest(outbox.encoder, tail, id, shard, flags, epoch, remainingMs);
+    writeRequest(outbox.encoder, id, shard, flags, epoch, remainingMs, tail);
     this.#added(outbox);
   }
 
@@ -115,7 +115,7 @@ export class FrameBatcher {
     }
   }
 
-  /** Sends what waits, unless `beforeFlush` forbids it. */
+  /** Sends what waits, unless `mayFlush` forbids it. */
   flush(): void {
     if (this.#writing) {
       this.#late.push(() => this.flush());
@@ -239,7 +239,7 @@ export class FrameBatcher {
   }
 
   #mayLeave(): boolean {
-    this.#holding = this.#beforeFlush !== undefined && !this.#beforeFlush();
+    this.#holding = this.#mayFlush !== undefined && !this.#mayFlush();
     return !this.#holding;
   }
 

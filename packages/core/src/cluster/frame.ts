@@ -16,6 +16,9 @@ export const frameHeaderBytes = 4;
 const magic0 = 0x50;
 const magic1 = 0x4b;
 
+/** Bounds of what nodes say to each other: the routes of 16,384 shards, the state of an actor. */
+export const controlLimits: CodecLimits = Object.freeze({ depthMax: 64, nodesMax: 4_000_000, bigintBytesMax: 65_536 });
+
 export const frameKind = Object.freeze({ request: 1, reply: 2, handoff: 3, handoffAck: 4, topologyAsk: 5, topology: 6 } as const);
 
 export type FrameKind = (typeof frameKind)[keyof typeof frameKind];
