@@ -115,6 +115,15 @@ describe('lint, over a copy of its configuration with one violation of each rule
     expect(codesIn(file)).toEqual([]);
   });
 
+  test('each rule that the configuration names is planted', async () => {
+    type Rules = Readonly<Record<string, unknown>>;
+    const config = JSON.parse(await readFile(join(root, '.oxlintrc.json'), 'utf8')) as { rules: Rules; overrides: { rules: Rules }[] };
+    const named = [config.rules, ...config.overrides.map(({ rules }) => rules)].flatMap((rules) => Object.entries(rules));
+    const on = named.filter(([, level]) => level !== 'off').map(([name]) => (name.includes('/') ? name : `eslint/${name}`));
+    const planted = new Set(plants.map(({ rule }) => rule.replace('(', '/').replace(')', '')));
+    expect(on.filter((name) => !planted.has(name))).toEqual([]);
+  });
+
   test('no two plants share a file', () => {
     const files = [...plants.map((plant) => plant.file), ...Object.keys(innocent)];
     expect(new Set(files).size).toBe(files.length);

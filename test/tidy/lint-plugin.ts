@@ -79,7 +79,8 @@ const rawSubscribe: Rule = {
   }),
 };
 
-const withReason = /\(.+\)/;
+/** The reason may be known only at run time: then the name is a template. */
+const withReason = /\(.+\)|\$\{/;
 
 /** A test runs, once, and counts; one that cannot run here says why in its name, in parentheses. */
 const honestTests: Rule = {

@@ -146,6 +146,23 @@ const habits: readonly Plant[] = [
   { rule: 'eslint(no-console)', file: `${core}/actor/console.ts`, text: "export const run = (): void => console.log('planted');\n" },
   { rule: 'typescript(no-explicit-any)', file: `${core}/actor/any.ts`, text: 'export type Planted = any;\n' },
   { rule: 'typescript(ban-ts-comment)', file: `${core}/actor/ignore.ts`, text: '// @ts-ignore\nexport const one: number = 1;\n' },
+  { rule: 'eslint(eqeqeq)', file: `${core}/actor/equal.ts`, text: 'export const run = (one: number): boolean => one == 1;\n' },
+  { rule: 'eslint(no-var)', file: `${core}/actor/var.ts`, text: 'export function run(): number {\n  var one = 1;\n  return one;\n}\n' },
+  {
+    rule: 'eslint(prefer-const)',
+    file: `${core}/actor/let.ts`,
+    text: 'export function run(): number {\n  let one = 1;\n  return one;\n}\n',
+  },
+  {
+    rule: 'typescript(only-throw-error)',
+    file: `${core}/actor/throw.ts`,
+    text: "export function run(): never {\n  throw 'planted';\n}\n",
+  },
+  {
+    rule: 'typescript(switch-exhaustiveness-check)',
+    file: `${core}/actor/switch.ts`,
+    text: "export function run(one: 'a' | 'b'): void {\n  switch (one) {\n    case 'a':\n      run('b');\n  }\n}\n",
+  },
   {
     rule: 'perkey(raw-subscribe)',
     file: 'packages/nats/src/raw.ts',
