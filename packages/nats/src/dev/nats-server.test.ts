@@ -90,7 +90,7 @@ test('restart waits until whoever took the port has left it', async () => {
 test('a frozen server keeps its connections and answers nothing until it is thawed', async () => {
   await using server = await startNatsServer();
   const socket = await dial(server.port);
-  server.freeze();
+  await server.freeze();
   expect(server.running).toBe(true);
   await expect(readServerInfo({ host: '127.0.0.1', port: server.port }, 100)).rejects.toThrow('no INFO line within 100 ms');
   socket.write('CONNECT {"verbose":false}\r\nPING\r\n');
@@ -102,7 +102,7 @@ test('a frozen server keeps its connections and answers nothing until it is thaw
 
 test('a frozen server can be stopped', async () => {
   const server = await startNatsServer();
-  server.freeze();
+  await server.freeze();
   await server.stop();
   expect(server.running).toBe(false);
 });

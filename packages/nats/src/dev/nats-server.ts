@@ -4,13 +4,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { natsServerFromArchive } from './archive.ts';
 import { findOnPath } from './find-on-path.ts';
 import { GuardedChild } from './guarded-child.ts';
-import { readServerPorts, writeServerConfig, type NatsClusterOptions } from './server-config.ts';
-import { readServerInfo, type NatsServerInfo } from './server-info.ts';
+import { writeServerConfig, type NatsClusterOptions } from './server-config.ts';
+import type { NatsServerInfo } from './server-info.ts';
+import { endChild, isStopped, untilAnswer, type Answer } from './server-process.ts';
 
 export interface NatsServerOptions {
-  /** Path of the program. Default: `nats-server` on the PATH. */
+  /** Path of the program. Default: `nats-server` on the PATH, else a private copy from the system's package archive. */
   readonly binary?: string | undefined;
   /** Port for clients. Default 0: a free one, chosen by the server itself. */
   readonly port?: number | undefined;
@@ -37,17 +39,10 @@ interface Settings {
   readonly startTimeoutMs: number;
 }
 
-interface Answer {
-  readonly port: number;
-  readonly monitoringPort: number;
-  readonly info: NatsServerInfo;
-}
-
 type State = { readonly kind: 'ended' } | { readonly kind: 'running'; readonly child: GuardedChild; readonly answer: Answer };
 
-/** Time between two looks at what a starting server has written, and the longest wait for a graceful end. */
-const pollMs = 10;
-const endTimeoutMs = 5_000;
+/** Time between two tries for a port that is taken, and how much of the log an error shows. */
+const portRetryMs = 10;
 const logTailBytes = 2_000;
 
 /**
@@ -112,9 +107,11 @@ export class NatsServer implements AsyncDisposable {
     this.#state = { kind: 'ended' };
   }
 
-  /** Stops the process in its tracks (SIGSTOP): connections stay open, nothing is read or answered. */
-  freeze(): void {
-    this.#alive().child.signal('SIGSTOP');
+  /** Stops the process in its tracks (SIGSTOP), and resolves when it stands: connections stay open, nothing is read or answered. */
+  async freeze(): Promise<void> {
+    const { child } = this.#alive();
+    child.signal('SIGSTOP');
+    while (child.exit === undefined && !(await isStopped(child.pid))) await delay(1);
   }
 
   /** Lets a frozen process go on (SIGCONT). */
@@ -131,7 +128,7 @@ export class NatsServer implements AsyncDisposable {
         return await this.#launch(deadline);
       } catch (error) {
         if (!(error instanceof PortTaken) || performance.now() > deadline) throw startError(this.#settings.binary, error);
-        await delay(pollMs);
+        await delay(portRetryMs);
       }
     }
   }
@@ -180,38 +177,14 @@ export class NatsServer implements AsyncDisposable {
     } catch (error) {
       await endChild(child, 'SIGKILL');
       const log = (await this.log()).slice(logStart);
-      if (log.includes('address already in use')) throw new PortTaken(`port ${this.#port} is taken`, { cause: error });
+      const taken = log.match(/:(\d+): bind: address already in use/)?.[1];
+      if (taken !== undefined) throw new PortTaken(`port ${taken} is taken`, { cause: error });
       throw new Error(`${(error as Error).message}; its log ends with:\n${log.slice(-logTailBytes)}`, { cause: error });
     }
   }
 }
 
 class PortTaken extends Error {}
-
-/** The server writes down the ports that it has got once it listens; that it answers there is what makes it ready. */
-async function untilAnswer(child: GuardedChild, portsDir: string, deadline: number): Promise<Answer> {
-  for (;;) {
-    if (child.exit !== undefined) throw new Error(`it ended at once (${child.exit.signal ?? child.exit.code})`);
-    const ports = await readServerPorts(portsDir);
-    const leftMs = Math.ceil(deadline - performance.now());
-    if (leftMs <= 0) throw new Error('it did not listen in time');
-    if (ports === undefined) {
-      await delay(pollMs);
-      continue;
-    }
-    const info = await readServerInfo({ host: '127.0.0.1', port: ports.client }, leftMs);
-    return { port: ports.client, monitoringPort: ports.monitoring, info };
-  }
-}
-
-/** Waits for the end; what does not end gracefully in time is killed. A frozen child must go on to see a SIGTERM. */
-async function endChild(child: GuardedChild, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-  const timer = setTimeout(() => child.signal('SIGKILL'), endTimeoutMs);
-  child.signal(signal);
-  child.signal('SIGCONT');
-  await child.ended();
-  clearTimeout(timer);
-}
 
 function startError(binary: string, cause: unknown): PerkeyError {
   return new PerkeyError('nats_server.not_found', `${binary} did not start: ${cause instanceof Error ? cause.message : String(cause)}`, {
@@ -221,9 +194,7 @@ function startError(binary: string, cause: unknown): PerkeyError {
 
 /** Starts a server; it answers when the promise resolves. Rejects with `nats_server.not_found` and the end of its log when it does not start. */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const binary = options.binary ?? (await findOnPath('nats-server', process.env));
-  if (binary === undefined)
-    throw new PerkeyError('nats_server.not_found', 'nats-server is not on the PATH; install it, or give the option "binary"');
+  const binary = options.binary ?? (await findOnPath('nats-server', process.env)) ?? (await natsServerFromArchive());
   const workDir = await mkdtemp(join(tmpdir(), 'perkey-nats-'));
   const settings: Settings = {
     binary,
