@@ -1,0 +1,239 @@
+import { PerkeyError } from '@perkey/core';
+import type {
+  Address,
+  ClientRole,
+  Counter,
+  DataLink,
+  DataLinkEvents,
+  ForeignCall,
+  LinkEnvironment,
+  NodeRole,
+  ServiceDescription,
+} from '@perkey/core';
+import type { Msg } from '@nats-io/transport-node';
+import { ManagedConnection } from './connection.ts';
+import type { LiveConnection } from './connection.ts';
+import { ForeignDoor } from './foreign-calls.ts';
+import type { ResolvedNats } from './options.ts';
+import { isFrameAddress, queueGroup, senderOf, subjectsOf } from './subjects.ts';
+import type { Subjects } from './subjects.ts';
+import type { Wanted } from './subscription.ts';
+
+/** Kept free below the server's limit for subjects and protocol. */
+const marginBytes = 4_096;
+/** Larger frames gain nothing and hold up what is behind them on the connection. */
+const frameBytesCap = 524_288;
+const knownAddressesMax = 4_096;
+const earlyFramesMax = 1_024;
+
+interface EarlyFrame {
+  readonly frame: Uint8Array;
+  readonly from: Address;
+  readonly peer: boolean;
+}
+
+export class NatsDataLink implements DataLink {
+  readonly address: Address;
+  readonly anyNode: Address;
+  readonly everyClient: Address;
+  readonly #subjects: Subjects;
+  readonly #role: NodeRole | ClientRole;
+  readonly #events: DataLinkEvents;
+  readonly #environment: LinkEnvironment;
+  readonly #nats: ResolvedNats;
+  readonly #strangers: Counter;
+  /** Addresses that were checked and found good. */
+  readonly #known = new Set<Address>();
+  /** The one options object of `publish`, which the library reads before it returns. */
+  readonly #withReply: { reply: string } = { reply: '' };
+  readonly #tokenPrefix: string;
+  #connection: ManagedConnection | undefined;
+  #live: LiveConnection | undefined;
+  #frameBytesMax = 0;
+  #early: EarlyFrame[] = [];
+  #door: ForeignDoor | undefined;
+  #closed = false;
+
+  private constructor(role: NodeRole | ClientRole, events: DataLinkEvents, environment: LinkEnvironment, nats: ResolvedNats) {
+    this.#role = role;
+    this.#events = events;
+    this.#environment = environment;
+    this.#nats = nats;
+    this.#subjects = subjectsOf(environment.cluster);
+    this.address = this.#subjects.reply(environment.random.hex(16));
+    this.anyNode = this.#subjects.any;
+    this.everyClient = this.#subjects.clients;
+    this.#tokenPrefix = `${this.address}.`;
+    this.#strangers = environment.metrics.counter('perkey_nats_bad_addresses_total', 'Frames with an address that is not of this cluster.');
+  }
+
+  static async open(
+    role: NodeRole | ClientRole,
+    events: DataLinkEvents,
+    environment: LinkEnvironment,
+    nats: ResolvedNats,
+  ): Promise<NatsDataLink> {
+    const link = new NatsDataLink(role, events, environment, nats);
+    if (role.kind === 'node') link.#subjects.node(role.nodeId, role.incarnation);
+    const name =
+      role.kind === 'node' ? `${nats.name} ${environment.cluster} node ${role.nodeId}` : `${nats.name} ${environment.cluster} client`;
+    link.#connection = await ManagedConnection.open('data', name, nats, environment, {
+      prepare: (live, connection) => link.#prepare(live, connection),
+      onUp: (live) => link.#onUp(live),
+      onDown: () => link.#onDown(),
+    });
+    return link;
+  }
+
+  get frameBytesMax(): number {
+    return this.#frameBytesMax;
+  }
+
+  get up(): boolean {
+    return this.#live !== undefined;
+  }
+
+  nodeAddress(nodeId: string, incarnation: string): Address {
+    return this.#subjects.node(nodeId, incarnation);
+  }
+
+  peerAddress(nodeId: string, incarnation: string): Address {
+    return this.#subjects.peer(nodeId, incarnation);
+  }
+
+  send(to: Address, frame: Uint8Array, token: number): boolean {
+    const live = this.#live;
+    if (live === undefined) return false;
+    if (frame.length > this.#frameBytesMax) {
+      throw new PerkeyError('payload.too_large', `a frame of ${frame.length} bytes is over the limit of ${this.#frameBytesMax}`);
+    }
+    if (!this.#known.has(to) && !this.#admit(to)) {
+      this.#refuse(token);
+      return true;
+    }
+    if (token < 0) {
+      live.nats.publish(to, frame);
+    } else {
+      this.#withReply.reply = this.#tokenPrefix + token;
+      live.nats.publish(to, frame, this.#withReply);
+    }
+    if (live.socket.writableLength > this.#nats.limits.outboundBytesMax)
+      this.#connection?.reset('its server does not read what is written');
+    return true;
+  }
+
+  async serveForeignCalls(service: ServiceDescription, answer: (call: ForeignCall) => Promise<unknown>): Promise<void> {
+    const connection = this.#connection;
+    if (this.#role.kind !== 'node' || connection === undefined || this.#closed)
+      throw new PerkeyError('client.closed', 'only an open node link serves calls');
+    const door = new ForeignDoor({
+      service,
+      answer,
+      subjects: this.#subjects,
+      environment: this.#environment,
+      limiter: connection.limiter,
+    });
+    this.#door = door;
+    if (this.#live !== undefined) await connection.listen(this.#live, door.subscriptions(this.#live.nats));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const live = this.#live;
+    this.#live = undefined;
+    try {
+      if (live !== undefined) await this.#connection?.quiesce(live);
+    } catch {
+      // The connection broke meanwhile: there is nothing left to wait for.
+    }
+    this.#connection?.close();
+  }
+
+  reset(): void {
+    this.#connection?.reset('its owner asked for a new one');
+  }
+
+  #admit(address: Address): boolean {
+    if (!isFrameAddress(this.#subjects, address)) return false;
+    // The permissions of a client forbid it too; here the mistake is told at once.
+    if (this.#role.kind === 'client' && address.startsWith(this.#subjects.peerPrefix)) return false;
+    if (this.#known.size >= knownAddressesMax) this.#known.clear();
+    this.#known.add(address);
+    return true;
+  }
+
+  /** An address of somebody else's making reaches nobody. */
+  #refuse(token: number): void {
+    this.#strangers.inc();
+    if (token >= 0) this.#environment.clock.defer(() => this.#tell('onUndeliverable', () => this.#events.onUndeliverable(token)));
+  }
+
+  #tell(place: string, run: () => void): void {
+    if (!this.#closed) this.#connection?.guard(place, run);
+  }
+
+  async #prepare(live: LiveConnection, connection: ManagedConnection): Promise<void> {
+    this.#connection = connection;
+    this.#early = [];
+    const payloadMax = live.nats.info?.max_payload ?? 1_048_576;
+    const fits = Math.min(payloadMax - marginBytes, frameBytesCap);
+    if (fits < marginBytes || fits < this.#frameBytesMax) {
+      throw new PerkeyError('transport.refused', `the server takes messages of ${payloadMax} bytes only; raise its max_payload`);
+    }
+    this.#frameBytesMax ||= fits;
+    await connection.listen(live, this.#subscriptions());
+    if (this.#door !== undefined) await connection.listen(live, this.#door.subscriptions(live.nats));
+  }
+
+  #subscriptions(): readonly Wanted[] {
+    const onFrame = (message: Msg): void => this.#onFrame(message, false);
+    const own: Wanted[] = [
+      { subject: this.address, onMessage: onFrame },
+      { subject: `${this.address}.*`, onMessage: (message) => this.#onStatus(message) },
+    ];
+    const role = this.#role;
+    if (role.kind === 'client') return [...own, { subject: this.#subjects.clients, onMessage: onFrame }];
+    return [
+      ...own,
+      { subject: this.#subjects.node(role.nodeId, role.incarnation), onMessage: onFrame },
+      { subject: this.#subjects.peer(role.nodeId, role.incarnation), onMessage: (message) => this.#onFrame(message, true) },
+      { subject: this.#subjects.any, queue: queueGroup, onMessage: onFrame },
+    ];
+  }
+
+  #onFrame(message: Msg, peer: boolean): void {
+    const from = this.#sender(message.reply ?? '');
+    if (this.#live !== undefined) this.#events.onFrame(message.data, from, peer);
+    else if (!this.#closed && this.#early.length < earlyFramesMax) this.#early.push({ frame: message.data.slice(), from, peer });
+  }
+
+  #sender(replySubject: string): Address {
+    if (replySubject === '') return '';
+    const from = senderOf(this.#subjects, replySubject);
+    if (from === '') this.#strangers.inc();
+    return from;
+  }
+
+  /** Only the server publishes below the reply address, and only to say that nobody listened. */
+  #onStatus(message: Msg): void {
+    if (message.data.length > 0 || message.headers?.code !== 503) return;
+    const token = Number(message.subject.slice(this.#tokenPrefix.length));
+    if (Number.isSafeInteger(token) && token >= 0 && !this.#closed) this.#events.onUndeliverable(token);
+  }
+
+  #onUp(live: LiveConnection): void {
+    this.#live = live;
+    this.#tell('onState', () => this.#events.onState(true));
+    const early = this.#early;
+    this.#early = [];
+    for (const { frame, from, peer } of early) this.#tell('onFrame', () => this.#events.onFrame(frame, from, peer));
+  }
+
+  #onDown(): void {
+    this.#early = [];
+    if (this.#live === undefined) return;
+    this.#live = undefined;
+    this.#tell('onState', () => this.#events.onState(false));
+  }
+}

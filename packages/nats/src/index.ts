@@ -1,0 +1,3 @@
+export { nats } from './nats.ts';
+export { natsOptionTable } from './options.ts';
+export type { NatsOptions, NatsTlsOptions } from './options.ts';
