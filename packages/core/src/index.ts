@@ -34,3 +34,11 @@ export type {
 } from './contract/transport.ts';
 export type { ActorContext } from './actor/actor-context.ts';
 export { type ActorContract, type ActorDefinition, defineActor } from './actor/definition.ts';
+export { type DeactivationReason, type UnknownCall } from './actor/implementation.ts';
+export type { ActorHandle, NotifyHandle } from './actor/handle-classes.ts';
+export type { IncomingCall, TurnMiddleware } from './actor/middleware.ts';
+export { type CallMiddleware, type Client, type ClientOptions, connect, type OutgoingCall } from './client/client.ts';
+export { type Node, type NodeInspection, type NodeOptions, type NodeState, startNode } from './cluster/node.ts';
+export { callerOptions, nodeOptions } from './cluster/settings.ts';
+export { describeThrown } from './base/errors.ts';
+export type { GivenOptions } from './base/options.ts';

@@ -1,0 +1,90 @@
+import type { Clock } from '../base/clock.ts';
+import type { RecordListener, StoredRecord } from '../contract/record-store.ts';
+import { generationOf, type Incarnated, type MemberRecord, parseMember, sameIncarnation } from './records.ts';
+
+export interface Member {
+  readonly record: MemberRecord;
+  readonly revision: number;
+  /** When this revision was first seen here, by the monotonic clock. */
+  readonly seenAt: number;
+}
+
+const prefix = 'member.';
+
+/**
+ * The members as last heard of. A stale picture may delay a decision and never makes one: what is derived from it is either a
+ * monotone fact (`isGone`) or is proposed to the store as a compare-and-set.
+ */
+export class Members implements RecordListener {
+  readonly #byId = new Map<string, Member>();
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
+  #synced = false;
+  #changes = 0;
+
+  /** `onChange` is called when the set of members, a state or a weight changed; not for mere renewals. */
+  constructor(clock: Clock, onChange: () => void) {
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Counts the changes; the number of the view. */
+  get view(): number {
+    return this.#changes;
+  }
+
+  all(): IterableIterator<Member> {
+    return this.#byId.values();
+  }
+
+  get(nodeId: string): Member | undefined {
+    return this.#byId.get(nodeId);
+  }
+
+  /** The member whose incarnation this is, unless it is known to be gone. */
+  living(who: Incarnated): Member | undefined {
+    const member = this.#byId.get(who.nodeId);
+    return member && member.record.state !== 'gone' && sameIncarnation(member.record, who) ? member : undefined;
+  }
+
+  /**
+   * True when the incarnation can never act again: its record says so, or a later incarnation replaced it. Once true, always true.
+   * An incarnation that was not heard of yet is not gone.
+   */
+  isGone(who: Incarnated): boolean {
+    const record = this.#byId.get(who.nodeId)?.record;
+    if (!record) return false;
+    if (record.incarnation === who.incarnation) return record.state === 'gone';
+    return generationOf(record.incarnation) > generationOf(who.incarnation);
+  }
+
+  onRecord(stored: StoredRecord): void {
+    if (!stored.key.startsWith(prefix)) return;
+    const record = parseMember(stored.value);
+    if (!record || stored.key !== prefix + record.nodeId) return;
+    const before = this.#byId.get(record.nodeId);
+    if (before && before.revision >= stored.revision) return;
+    this.#byId.set(record.nodeId, { record, revision: stored.revision, seenAt: this.#clock.now() });
+    if (before && !matters(before.record, record)) return;
+    this.#changes += 1;
+    if (this.#synced) this.#onChange();
+  }
+
+  onSynced(): void {
+    this.#synced = true;
+    this.#onChange();
+  }
+}
+
+function matters(before: MemberRecord, after: MemberRecord): boolean {
+  return (
+    before.incarnation !== after.incarnation ||
+    before.state !== after.state ||
+    before.weight !== after.weight ||
+    Object.keys(before.types).length !== Object.keys(after.types).length
+  );
+}

@@ -1,0 +1,117 @@
+import type { Members } from './members.ts';
+import { generationOf, type Incarnated } from './records.ts';
+import type { Routes } from './routes.ts';
+import type { ShardTable } from './shard-table.ts';
+
+/** What nodes tell clients of who owns what. Everything in it is a fact that only grows, so it may come late, twice and in any order. */
+export interface News {
+  readonly shards: number;
+  /** Node id, incarnation, and whether that incarnation is gone. */
+  readonly nodes: readonly (readonly [nodeId: string, incarnation: string, gone: boolean])[];
+  /** Shard, place of its owner in `nodes`, epoch. */
+  readonly routes: readonly (readonly [shard: number, node: number, epoch: number])[];
+  /** The actor types that some member hosts. */
+  readonly types: readonly string[];
+}
+
+export interface RouteNews extends Incarnated {
+  readonly shard: number;
+  readonly epoch: number;
+}
+
+/** Numbers nodes in the order in which they are first named. */
+class NodeList {
+  readonly nodes: [string, string, boolean][] = [];
+  readonly #places = new Map<string, number>();
+  readonly #members: Members;
+
+  constructor(members: Members) {
+    this.#members = members;
+  }
+
+  place(who: Incarnated): number {
+    let place = this.#places.get(who.incarnation);
+    if (place === undefined) {
+      place = this.nodes.push([who.nodeId, who.incarnation, this.#members.isGone(who)]) - 1;
+      this.#places.set(who.incarnation, place);
+    }
+    return place;
+  }
+}
+
+export function hostedTypes(members: Members): Set<string> {
+  const types = new Set<string>();
+  for (const { record } of members.all()) if (record.state !== 'gone') for (const type of Object.keys(record.types)) types.add(type);
+  return types;
+}
+
+/** Everything that this node knows. */
+export function wholeNews(members: Members, table: ShardTable): News {
+  const list = new NodeList(members);
+  for (const { record } of members.all()) list.place(record);
+  const routes: [number, number, number][] = [];
+  for (let shard = 0; shard < table.shards; shard += 1) {
+    const record = table.get(shard)?.record;
+    if (record && record.state !== 'free') routes.push([shard, list.place(record), record.epoch]);
+  }
+  return { shards: table.shards, nodes: list.nodes, routes, types: [...hostedTypes(members)] };
+}
+
+/** A few changed routes, and the owners before them, who may be gone. */
+export function changeNews(members: Members, shards: number, changes: readonly RouteNews[], formerOwners: readonly Incarnated[]): News {
+  const list = new NodeList(members);
+  const routes = changes.map((change): [number, number, number] => [change.shard, list.place(change), change.epoch]);
+  for (const owner of formerOwners) list.place(owner);
+  return { shards, nodes: list.nodes, routes, types: [...hostedTypes(members)] };
+}
+
+/** What a client knows of members: enough to tell for ever that an incarnation is gone. */
+export class KnownNodes {
+  readonly #latest = new Map<string, { incarnation: string; gone: boolean }>();
+
+  note(nodeId: string, incarnation: string, gone: boolean): void {
+    const before = this.#latest.get(nodeId);
+    if (before?.incarnation === incarnation) before.gone ||= gone;
+    else if (!before || generationOf(before.incarnation) < generationOf(incarnation)) this.#latest.set(nodeId, { incarnation, gone });
+  }
+
+  isGone(who: Incarnated): boolean {
+    const latest = this.#latest.get(who.nodeId);
+    if (!latest) return false;
+    if (latest.incarnation === who.incarnation) return latest.gone;
+    return generationOf(latest.incarnation) > generationOf(who.incarnation);
+  }
+}
+
+/** Takes news into a client's routes. */
+export function applyNews(news: News, nodes: KnownNodes, routes: Routes): void {
+  routes.setShards(news.shards);
+  for (const [nodeId, incarnation, gone] of news.nodes) nodes.note(nodeId, incarnation, gone);
+  for (const [shard, place, epoch] of news.routes) {
+    const node = news.nodes[place];
+    if (node) routes.learn({ shard, nodeId: node[0], incarnation: node[1], epoch });
+  }
+  routes.sweepGone((who) => nodes.isGone(who));
+  routes.setTypes(news.types.length > 0 ? new Set(news.types) : undefined);
+}
+
+const nodeIdForm = /^[A-Za-z0-9_-]{1,64}$/;
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isNode = (value: unknown): boolean =>
+  Array.isArray(value) &&
+  isText(value[0]) &&
+  nodeIdForm.test(value[0]) &&
+  isText(value[1]) &&
+  nodeIdForm.test(value[1]) &&
+  typeof value[2] === 'boolean';
+const isRoute = (value: unknown): boolean =>
+  Array.isArray(value) && value.length === 3 && value.every((part) => Number.isSafeInteger(part) && part >= 0);
+
+/** `undefined` for a value from the wire that is no news. */
+export function parseNews(value: unknown): News | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { shards, nodes, routes, types } = value as Record<string, unknown>;
+  if (!Number.isSafeInteger(shards) || (shards as number) < 1 || (shards as number) > 16_384) return undefined;
+  const whole = Array.isArray(nodes) && nodes.every(isNode) && Array.isArray(routes) && routes.every(isRoute);
+  return whole && Array.isArray(types) && types.every(isText) ? (value as News) : undefined;
+}

@@ -1,0 +1,265 @@
+import type { ActorDefinition } from '../actor/definition.ts';
+import { type ActorHandle, bindHandle, bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
+import type { ActorControl, HostInspection } from '../actor/inspection.ts';
+import type { AnyContract } from '../actor/method-spec.ts';
+import type { TurnMiddleware } from '../actor/middleware.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { PerkeyError } from '../base/errors.ts';
+import { childLogger, type Logger, silentLogger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { MetricsRegistry } from '../base/metrics-registry.ts';
+import type { GivenOptions } from '../base/options.ts';
+import { type Random, systemRandom } from '../base/random.ts';
+import type { Caller, CallOptions } from '../contract/calls.ts';
+import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import { checkCluster } from './cluster-record.ts';
+import { Session } from './session.ts';
+import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
+
+export interface NodeParts {
+  readonly transport: Transport;
+  /** What this node hosts. Every node of a cluster should host the same types. */
+  readonly actors: readonly ActorDefinition[];
+  /** Default: nothing is logged. */
+  readonly log?: Logger;
+  readonly metrics?: Metrics;
+  /** Around each turn; the first is the outermost. */
+  readonly middleware?: readonly TurnMiddleware[];
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Told of each incarnation of this node as it joins; for a supervisor, which evicts it when the process has ended. */
+  readonly onIncarnation?: (nodeId: string, incarnation: string) => void;
+  /** Default: the process's environment. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+export type NodeOptions = NodeParts & GivenOptions<typeof nodeOptions>;
+
+export type NodeState = 'active' | 'joining' | 'draining' | 'stopped';
+
+export interface NodeInspection {
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly state: NodeState;
+  readonly shardsOwned: number;
+  readonly view: number;
+  readonly leaseRemainingMs: number;
+  readonly members: readonly { readonly nodeId: string; readonly incarnation: string; readonly state: string }[];
+  readonly actors: HostInspection;
+}
+
+type Phase =
+  | { readonly state: 'active'; readonly session: Session }
+  | { readonly state: 'joining' }
+  | { readonly state: 'draining'; readonly done: Promise<void> }
+  | { readonly state: 'stopped' };
+
+/** A process's part in the cluster: hosts actors, and calls any actor. */
+export class Node implements Caller, AsyncDisposable {
+  readonly nodeId: string;
+  readonly metrics: Metrics;
+  readonly #parts: NodeParts;
+  readonly #settings: NodeSettings;
+  readonly #environment: LinkEnvironment;
+  readonly #control: ControlLink;
+  readonly #stopping = new AbortController();
+  readonly #stopped: Promise<void>;
+  #resolveStopped: () => void = () => {};
+  #phase: Phase = { state: 'joining' };
+
+  /** Use `startNode`. */
+  constructor(parts: NodeParts, settings: NodeSettings, environment: LinkEnvironment, control: ControlLink, nodeId: string) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#environment = environment;
+    this.#control = control;
+    this.nodeId = nodeId;
+    this.metrics = environment.metrics;
+    this.#stopped = new Promise((resolve) => {
+      this.#resolveStopped = resolve;
+    });
+    this.#observe();
+  }
+
+  get state(): NodeState {
+    return this.#phase.state;
+  }
+
+  /** '' while the node joins, or after it stopped. */
+  get incarnation(): string {
+    return this.#phase.state === 'active' ? this.#phase.session.incarnation : '';
+  }
+
+  /** Resolves when the node has stopped, for whatever reason. */
+  get stopped(): Promise<void> {
+    return this.#stopped;
+  }
+
+  actor<C extends AnyContract>(contract: C, key: string): ActorHandle<C> {
+    return bindHandle(contract, key, this);
+  }
+
+  notifyActor<C extends AnyContract>(contract: C, key: string): NotifyHandle<C> {
+    return bindNotifyHandle(contract, key, this);
+  }
+
+  request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown> {
+    if (this.#phase.state !== 'active') return Promise.reject(this.#unavailable());
+    return this.#phase.session.router.request(type, method, key, input, options);
+  }
+
+  notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {
+    if (this.#phase.state !== 'active') throw this.#unavailable();
+    this.#phase.session.router.notify(type, method, key, input, options);
+  }
+
+  /** What this node knows and holds at this moment. */
+  inspect(top?: number): NodeInspection | undefined {
+    if (this.#phase.state !== 'active') return undefined;
+    const { session } = this.#phase;
+    const members = [...session.members.all()].map(({ record }) => record);
+    return {
+      nodeId: this.nodeId,
+      incarnation: session.incarnation,
+      state: this.#phase.state,
+      shardsOwned: session.shardsOwned,
+      view: session.members.view,
+      leaseRemainingMs: session.leaseRemainingMs(),
+      members: members.map(({ nodeId, incarnation, state }) => ({ nodeId, incarnation, state })),
+      actors: session.host.inspect(top),
+    };
+  }
+
+  /** A hold on one actor that is resident on this very node, for tests; `undefined` when it is not. */
+  control(contract: AnyContract, key: string): ActorControl | undefined {
+    return this.#phase.state === 'active' ? this.#phase.session.host.control(contract.type, key) : undefined;
+  }
+
+  /** Hands all shards over with the state of their actors, then leaves. Takes at most `drainMs` and a little more. Idempotent. */
+  stop(): Promise<void> {
+    if (this.#phase.state === 'draining') return this.#phase.done;
+    if (this.#phase.state === 'stopped') return this.#stopped;
+    const session = this.#phase.state === 'active' ? this.#phase.session : undefined;
+    this.#stopping.abort();
+    const done = this.#leave(session);
+    this.#phase = { state: 'draining', done };
+    return done;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** Joins; called by `startNode`, and by the node itself after an eviction. */
+  async join(): Promise<void> {
+    const session = await Session.open({
+      ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
+      ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
+      signal: this.#stopping.signal,
+      onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
+      onLost: () => void this.#rejoin(),
+    });
+    this.#phase = { state: 'active', session };
+    this.#environment.log.info({ incarnation: session.incarnation }, 'node joined the cluster');
+  }
+
+  async #rejoin(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.#phase = { state: 'joining' };
+    for (let delayMs = 50; !this.#stopping.signal.aborted; delayMs = Math.min(5_000, delayMs * 2)) {
+      try {
+        await this.join();
+        return;
+      } catch (error) {
+        if (error instanceof PerkeyError && error.code === 'node.duplicate_id') break;
+        this.#environment.log.warn({ err: error }, 'joining again failed; it will be tried again');
+      }
+      await new Promise<void>((resolve) => {
+        this.#environment.clock.setTimer(delayMs, resolve);
+      });
+    }
+    if (!this.#stopping.signal.aborted) await this.stop();
+  }
+
+  async #leave(session: Session | undefined): Promise<void> {
+    try {
+      await session?.drain();
+    } finally {
+      await this.#control.close();
+      this.#phase = { state: 'stopped' };
+      this.#resolveStopped();
+    }
+  }
+
+  #unavailable(): PerkeyError {
+    return this.#phase.state === 'joining'
+      ? new PerkeyError('node.suspended', 'this node is joining the cluster; try again in a moment', { retryAfterMs: 100 })
+      : new PerkeyError('client.closed', 'this node is stopped or stopping');
+  }
+
+  #observe(): void {
+    const { metrics } = this.#environment;
+    const active = (read: (session: Session) => number): (() => number) => {
+      return () => (this.#phase.state === 'active' ? read(this.#phase.session) : 0);
+    };
+    metrics.observedGauge(
+      'perkey_cluster_shards_owned',
+      'Shards that this node serves.',
+      active((session) => session.shardsOwned),
+    );
+    metrics.observedGauge(
+      'perkey_cluster_view',
+      'Number of the view of members; rises with each change seen here.',
+      active((session) => session.members.view),
+    );
+    metrics.observedGauge(
+      'perkey_cluster_lease_remaining_seconds',
+      'For how long this node may act without a further renewal.',
+      active((session) => session.leaseRemainingMs() / 1000),
+    );
+    metrics.observedGauge(
+      'perkey_cluster_requests_in_flight',
+      'Calls of this process under way.',
+      active((session) => session.router.inFlight),
+    );
+  }
+}
+
+/** Starts a node and joins it to the cluster; resolves when it is a member and takes shards. */
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const { transport, actors, log = silentLogger, metrics = new MetricsRegistry(), middleware, ...rest } = options;
+  const { clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
+  const settings = nodeSettings(given, env);
+  refuseDuplicates(actors);
+  const nodeId = settings.nodeId === '' ? `node-${random.hex(4)}` : settings.nodeId;
+  const logger = childLogger(log, { nodeId, cluster: settings.cluster });
+  const { cluster, connectTimeoutMs } = settings;
+  const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
+  const control = await transport.openControl(nodeId, { onState: () => {} }, environment);
+  try {
+    await checkCluster(control.shards, settings.shards, environment);
+    const parts = { transport, actors, ...(middleware && { middleware }), ...(onIncarnation && { onIncarnation }) };
+    const node = new Node(parts, settings, environment, control, nodeId);
+    await node.join();
+    return node;
+  } catch (error) {
+    await control.close();
+    throw error;
+  }
+}
+
+function refuseDuplicates(actors: readonly ActorDefinition[]): void {
+  const seen = new Set<string>();
+  for (const { contract } of actors) {
+    if (seen.has(contract.type)) {
+      throw new PerkeyError(
+        'actor.duplicate_type',
+        `two definitions of this node are named "${contract.type}"; give each actor type its own name`,
+        {
+          details: { type: contract.type },
+        },
+      );
+    }
+    seen.add(contract.type);
+  }
+}

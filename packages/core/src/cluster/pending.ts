@@ -1,0 +1,60 @@
+import type { PerkeyError } from '../base/errors.ts';
+import type { CallOptions } from '../contract/calls.ts';
+import type { RequestSeries } from './request-metrics.ts';
+import type { Target } from './routes.ts';
+
+/** One call of a caller, from `request` to its single outcome; it may take several attempts. */
+export class Pending {
+  readonly type: string;
+  readonly method: string;
+  readonly key: string;
+  readonly options: CallOptions;
+  readonly deadline: number;
+  readonly startedAt: number;
+  readonly series: RequestSeries;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: PerkeyError) => void;
+  /** Order of the calls of this caller. */
+  readonly seq: number;
+  shard = -1;
+  /** The call in its wire form, made once; another attempt sends the same bytes. */
+  tail: Uint8Array | undefined;
+  /** The call's own copy of the input, for a call that began on this very node. */
+  input: unknown;
+  /** Number of the attempt under way, on the wire and for a local host; 0 while the call is held back. */
+  id = 0;
+  attempts = 0;
+  /** Place in the target's lane; tells whether the attempt was already handed to the connection. */
+  ordinal = 0;
+  target: Target | undefined;
+  epoch = 0;
+  /** An earlier attempt may have been executed. */
+  doubt = false;
+  refusal: PerkeyError | undefined;
+  settled = false;
+  stopListening: (() => void) | undefined;
+
+  constructor(
+    call: { readonly type: string; readonly method: string; readonly key: string; readonly options: CallOptions },
+    times: { readonly startedAt: number; readonly deadline: number; readonly seq: number },
+    series: RequestSeries,
+    resolve: (value: unknown) => void,
+    reject: (error: PerkeyError) => void,
+  ) {
+    this.type = call.type;
+    this.method = call.method;
+    this.key = call.key;
+    this.options = call.options;
+    this.deadline = times.deadline;
+    this.startedAt = times.startedAt;
+    this.seq = times.seq;
+    this.series = series;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Whether sending again after an unknown outcome does no harm. */
+  get mayRepeat(): boolean {
+    return this.options.idempotent === true || this.options.idempotencyKey !== undefined;
+  }
+}

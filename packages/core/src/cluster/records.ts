@@ -1,0 +1,107 @@
+import type { Address } from '../contract/transport.ts';
+
+export const protocolVersion = 1;
+
+export type MemberState = 'joining' | 'active' | 'draining' | 'gone';
+
+/** What a node says of itself in the members store, renewed with every heartbeat. */
+export interface MemberRecord {
+  readonly nodeId: string;
+  readonly incarnation: string;
+  /** Rises with every renewal of this incarnation; lets a node recognise its own write. */
+  readonly n: number;
+  readonly inbox: Address;
+  readonly weight: number;
+  /** Contract version by actor type. */
+  readonly types: Readonly<Record<string, string>>;
+  readonly state: MemberState;
+  readonly protocol: number;
+}
+
+export interface Incarnated {
+  readonly nodeId: string;
+  readonly incarnation: string;
+}
+
+export type ShardState = 'owned' | 'releasing' | 'free';
+
+/** Who may act for a shard. Every change is a compare-and-set on the record's revision. */
+export interface ShardRecord extends Incarnated {
+  readonly shard: number;
+  readonly epoch: number;
+  readonly state: ShardState;
+  /** With `releasing`: the only one who may claim while its incarnation lives. */
+  readonly successor?: Incarnated;
+  /** With `releasing`: names the transfer of state that the successor must hold before it claims; with `owned`: the one it claimed with. */
+  readonly transfer?: string | undefined;
+}
+
+/** What is fixed for the life of a cluster. */
+export interface ClusterRecord {
+  readonly shards: number;
+  readonly protocol: number;
+}
+
+export const clusterKey = 'cluster';
+export const memberKey = (nodeId: string): string => `member.${nodeId}`;
+export const shardKey = (shard: number): string => `shard.${shard}`;
+
+export const sameIncarnation = (a: Incarnated, b: Incarnated): boolean => a.incarnation === b.incarnation && a.nodeId === b.nodeId;
+
+/**
+ * An incarnation begins with its generation, which rises for each start of a node id: above the last record's, and at least the wall
+ * clock in ms, so that it rises even where the last record was forgotten. Order of generations is the only use made of the wall clock here.
+ */
+export function incarnationId(generation: number, suffix: string): string {
+  return `${generation.toString(36)}-${suffix}`;
+}
+
+export function generationOf(incarnation: string): number {
+  const generation = Number.parseInt(incarnation.split('-', 1)[0] ?? '', 36);
+  return Number.isSafeInteger(generation) ? generation : 0;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const memberStates: ReadonlySet<unknown> = new Set<MemberState>(['joining', 'active', 'draining', 'gone']);
+const shardStates: ReadonlySet<unknown> = new Set<ShardState>(['owned', 'releasing', 'free']);
+
+export function isIncarnated(value: unknown): value is Incarnated {
+  if (typeof value !== 'object' || value === null) return false;
+  const { nodeId, incarnation } = value as Record<string, unknown>;
+  return typeof nodeId === 'string' && typeof incarnation === 'string';
+}
+
+/** `undefined` for text that is no member record; such a record is passed over. */
+export function parseMember(text: string): MemberRecord | undefined {
+  const value = parseObject(text);
+  if (!value || !isIncarnated(value) || !memberStates.has(value['state'])) return undefined;
+  const { n, inbox, weight, types, protocol } = value as Record<string, unknown>;
+  const whole =
+    typeof n === 'number' && typeof inbox === 'string' && typeof weight === 'number' && weight > 0 && typeof protocol === 'number';
+  if (!whole || typeof types !== 'object' || types === null) return undefined;
+  return value as unknown as MemberRecord;
+}
+
+/** `undefined` for text that is no shard record; such a record is passed over. */
+export function parseShard(text: string): ShardRecord | undefined {
+  const value = parseObject(text);
+  if (!value || !isIncarnated(value) || !shardStates.has(value['state'])) return undefined;
+  const { shard, epoch, successor } = value as Record<string, unknown>;
+  if (!Number.isSafeInteger(shard) || !Number.isSafeInteger(epoch)) return undefined;
+  if (value['state'] === 'releasing' && !isIncarnated(successor)) return undefined;
+  return value as unknown as ShardRecord;
+}
+
+export function parseCluster(text: string): ClusterRecord | undefined {
+  const value = parseObject(text);
+  if (!value || !Number.isSafeInteger(value['shards']) || !Number.isSafeInteger(value['protocol'])) return undefined;
+  return value as unknown as ClusterRecord;
+}

@@ -1,0 +1,118 @@
+import type { Address } from '../contract/transport.ts';
+import type { Incarnated } from './records.ts';
+import { type Lane, newLane } from './sent-frames.ts';
+
+/** One node incarnation as a target of requests. One object per incarnation, so that it can be compared by identity. */
+export interface Target extends Incarnated {
+  readonly lane: Lane;
+  /** The node that asks is this target itself. */
+  readonly local: boolean;
+  /** Known to be gone: it will answer nothing more. */
+  gone: boolean;
+}
+
+export interface Route {
+  readonly target: Target;
+  readonly epoch: number;
+}
+
+export interface RouteChange extends Incarnated {
+  readonly shard: number;
+  readonly epoch: number;
+}
+
+export interface RoutesOptions {
+  readonly addressOf: (who: Incarnated) => Address;
+  readonly isLocal: (who: Incarnated) => boolean;
+  /** A shard has a new owner, with a higher epoch than before. */
+  readonly onRoute: (shard: number) => void;
+  /** An incarnation will answer nothing more. */
+  readonly onGone: (target: Target) => void;
+}
+
+/** Who owns each shard, as far as this process has heard. Epochs only rise, so news may arrive late, twice and in any order. */
+export class Routes {
+  readonly #options: RoutesOptions;
+  #routes: (Route | undefined)[] = [];
+  readonly #targets = new Map<string, Target>();
+  #types: ReadonlySet<string> | undefined;
+
+  constructor(options: RoutesOptions) {
+    this.#options = options;
+  }
+
+  /** 0 until the cluster's number of shards is known. */
+  get shards(): number {
+    return this.#routes.length;
+  }
+
+  setShards(shards: number): void {
+    if (this.#routes.length === 0) this.#routes = Array.from({ length: shards });
+  }
+
+  get(shard: number): Route | undefined {
+    return this.#routes[shard];
+  }
+
+  /** How many shards have an owner that is not known to be gone. */
+  reachable(): number {
+    let count = 0;
+    for (const route of this.#routes) if (route && !route.target.gone) count += 1;
+    return count;
+  }
+
+  /** `false` when it is known that no member hosts the type. */
+  mayHost(type: string): boolean {
+    return this.#types === undefined || this.#types.has(type);
+  }
+
+  /** The types that some member hosts; `undefined` while no member is known. */
+  setTypes(types: ReadonlySet<string> | undefined): void {
+    this.#types = types;
+  }
+
+  learn(change: RouteChange): void {
+    const before = this.#routes[change.shard];
+    if (change.shard >= this.#routes.length || (before && before.epoch >= change.epoch)) return;
+    this.#routes[change.shard] = { target: this.#target(change), epoch: change.epoch };
+    this.#options.onRoute(change.shard);
+  }
+
+  markGone(who: Incarnated): void {
+    const target = this.#targets.get(who.incarnation);
+    if (!target || target.gone) return;
+    target.gone = true;
+    this.#options.onGone(target);
+  }
+
+  /** Marks gone every known target for which `isGone` says so. */
+  sweepGone(isGone: (who: Incarnated) => boolean): void {
+    for (const target of this.#targets.values()) {
+      if (!target.gone && !target.local && isGone(target)) this.markGone(target);
+    }
+    this.#forgetUnused();
+  }
+
+  #forgetUnused(): void {
+    const used = new Set<Target>();
+    for (const route of this.#routes) if (route) used.add(route.target);
+    for (const [incarnation, target] of this.#targets) {
+      if (target.gone && !used.has(target)) this.#targets.delete(incarnation);
+    }
+  }
+
+  #target(who: Incarnated): Target {
+    const known = this.#targets.get(who.incarnation);
+    if (known) return known;
+    const { addressOf, isLocal } = this.#options;
+    const target: Target = {
+      nodeId: who.nodeId,
+      incarnation: who.incarnation,
+      lane: newLane(addressOf(who)),
+      local: isLocal(who),
+      gone: false,
+    };
+    this.#targets.set(who.incarnation, target);
+    return target;
+  }
+}
