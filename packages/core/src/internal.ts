@@ -1,0 +1,11 @@
+export { decode, encode } from './base/codec.ts';
+export { Decoder } from './base/decoder.ts';
+export { Encoder } from './base/encoder.ts';
+export { fnv1a, mix32, shardOf } from './base/hash.ts';
+export { copyPlain } from './base/plain.ts';
+export { RequestReader, RequestTailEncoder } from './cluster/envelope.ts';
+export { frameKind } from './cluster/frame.ts';
+export { FrameBatcher } from './cluster/frame-batcher.ts';
+export { type PlacementMember, placeShards } from './cluster/placement.ts';
+export { type MemberRecord, memberKey, parseMember } from './cluster/records.ts';
+export { ReplyReader } from './cluster/reply-envelope.ts';
