@@ -1,21 +1,22 @@
-import type { Clock, Timer } from '../base/clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { decode } from '../base/codec.ts';
 import { PerkeyError, retryRule } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
 import { copyPlain } from '../base/plain.ts';
 import { type Caller, type CallOptions, type InboundRequest, noChain, noHeaders } from '../contract/calls.ts';
 import type { DataLink } from '../contract/transport.ts';
+import { Attempts } from './attempts.ts';
+import { Deadlines } from './deadlines.ts';
 import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
 import { frameHeaderBytes, frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
-import { Gate } from './gate.ts';
+import type { Gate } from './gate.ts';
+import { Gates } from './gates.ts';
 import { Pending } from './pending.ts';
 import type { RequestMetrics } from './request-metrics.ts';
 import type { Routes, Target } from './routes.ts';
 import { type Lane, SentFrames } from './sent-frames.ts';
 
-/** Ids on the wire are reused only after this many attempts; a call outlives far fewer. */
-const idCount = 2 ** 30;
 const noOptions: CallOptions = Object.freeze({});
 
 export interface RouterSettings {
@@ -49,26 +50,28 @@ export interface RouterOptions {
  */
 export class Router implements Caller {
   readonly #o: RouterOptions;
-  readonly #pending = new Map<number, Pending>();
-  readonly #gates = new Map<number, Gate>();
+  readonly #attempts = new Attempts();
+  readonly #gates: Gates;
+  readonly #deadlines: Deadlines;
   /** Calls made before the number of shards was known. */
   #unrouted: Pending[] = [];
-  #inFlight: Uint32Array = new Uint32Array(0);
   readonly #batcher: FrameBatcher;
   readonly #tails: RequestTailEncoder;
   readonly #sent = new SentFrames();
   readonly #lanes = new Map<string, Lane>();
-  #lastId = 0;
   #lastSeq = 0;
-  #held = 0;
-  #earliestDeadline = Number.POSITIVE_INFINITY;
-  #deadlineTimer: Timer | undefined;
-  #gateTimer: Timer | undefined;
   #closed = false;
 
   constructor(options: RouterOptions) {
     this.#o = options;
-    const { clock, link, settings } = options;
+    const { clock, link, settings, wantNews } = options;
+    this.#gates = new Gates({
+      clock,
+      wantNews,
+      mayOpen: (shard, gate) => this.#mayOpen(shard, gate),
+      dispatch: (pending) => this.#dispatch(pending),
+    });
+    this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
     this.#tails = new RequestTailEncoder(Math.min(settings.payloadBytesMax, link.frameBytesMax - requestPrefixBytes - frameHeaderBytes));
     this.#batcher = new FrameBatcher({
       kind: frameKind.request,
@@ -80,7 +83,7 @@ export class Router implements Caller {
   }
 
   get inFlight(): number {
-    return this.#pending.size + this.#held;
+    return this.#attempts.size + this.#gates.held + this.#unrouted.length;
   }
 
   request(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): Promise<unknown> {
@@ -150,7 +153,7 @@ export class Router implements Caller {
     if (routes.shards > 0) pending.shard = shardOf(pending.key, routes.shards);
     if (pending.shard >= 0 && routes.get(pending.shard)?.target.local) pending.input = copyPlain(input);
     else this.#encode(pending, input);
-    this.#watchDeadline(pending.deadline);
+    this.#deadlines.watch(pending.deadline);
     if (pending.shard < 0) this.#unrouted.push(pending);
     else this.#dispatch(pending);
   }
@@ -173,35 +176,25 @@ export class Router implements Caller {
   }
 
   #abort(pending: Pending): void {
-    const sent = pending.id !== 0 && this.#mayHaveBeenSent(pending);
-    const code = sent || pending.doubt ? 'request.aborted' : 'request.cancelled';
-    this.#withdraw(pending);
+    const code = this.#mayHaveRun(pending) ? 'request.aborted' : 'request.cancelled';
+    this.#attempts.end(pending);
     this.#reject(pending, new PerkeyError(code, 'the caller cancelled the request'));
+    this.#gates.tryOpen(pending.shard);
   }
 
   /** Sends the call to the owner, or holds it back behind others or until there is an owner. */
   #dispatch(pending: Pending): void {
-    const { routes, link, clock } = this.#o;
-    const gate = this.#gates.get(pending.shard);
+    const { routes, clock } = this.#o;
     const route = routes.get(pending.shard);
-    if (gate || !route || route.target.gone || !(route.target.local || link.up)) {
-      this.#hold(pending, 0);
+    if (!route || this.#gates.has(pending.shard) || !this.#reachable(route.target)) {
+      this.#gates.hold(pending, 0);
       return;
     }
     pending.target = route.target;
     pending.epoch = route.epoch;
-    pending.attempts += 1;
-    pending.id = this.#newId();
-    this.#pending.set(pending.id, pending);
-    this.#inFlight[pending.shard] = (this.#inFlight[pending.shard] ?? 0) + 1;
+    this.#attempts.begin(pending);
     if (route.target.local) this.#sendLocally(pending);
     else this.#sendRemotely(pending, route.target, clock.now());
-  }
-
-  #newId(): number {
-    do this.#lastId = (this.#lastId + 1) % idCount;
-    while (this.#lastId === 0 || this.#pending.has(this.#lastId));
-    return this.#lastId;
   }
 
   #sendRemotely(pending: Pending, target: Target, now: number): void {
@@ -215,7 +208,7 @@ export class Router implements Caller {
       this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
     } catch (error) {
       lane.appended -= 1;
-      this.#withdraw(pending);
+      this.#attempts.end(pending);
       this.#reject(pending, error as PerkeyError);
     }
   }
@@ -262,23 +255,27 @@ export class Router implements Caller {
   }
 
   onOk(id: number, value: unknown): void {
-    const pending = this.#answered(id);
+    const pending = this.#attempts.get(id);
     if (!pending) return;
+    this.#attempts.end(pending);
     pending.settled = true;
     pending.stopListening?.();
     pending.series.ok.inc();
     pending.series.duration.observe((this.#o.clock.now() - pending.startedAt) / 1000);
     pending.resolve(value);
+    this.#gates.tryOpen(pending.shard);
   }
 
   onError(id: number, error: PerkeyError): void {
-    const pending = this.#answered(id);
+    const pending = this.#attempts.get(id);
     if (!pending) return;
+    this.#attempts.end(pending);
     if (error.executed === 'no' && retryRule(error.code) === 'route') {
       this.#learnFrom(pending.shard, error);
       this.#again(pending, error);
     } else if (error.executed === 'unknown' && pending.mayRepeat && error.code !== 'deadline.exceeded') this.#again(pending, error);
     else this.#reject(pending, error);
+    this.#gates.tryOpen(pending.shard);
   }
 
   /** A refusal may name the owner that the refusing node knows of. */
@@ -288,109 +285,53 @@ export class Router implements Caller {
     this.#o.routes.learn({ shard, nodeId: owner, incarnation, epoch });
   }
 
-  /** The call that this answer belongs to; `undefined` for an answer to an attempt that is no longer waited for. */
-  #answered(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    if (pending) this.#withdraw(pending);
-    return pending;
-  }
-
-  /** Ends the attempt under way. */
-  #withdraw(pending: Pending): void {
-    if (pending.id === 0) return;
-    this.#pending.delete(pending.id);
-    pending.id = 0;
-    const left = (this.#inFlight[pending.shard] ?? 1) - 1;
-    this.#inFlight[pending.shard] = left;
-    if (left === 0 && this.#gates.has(pending.shard)) this.#tryOpen(pending.shard);
-  }
-
+  /** The call waits for the next attempt. Its attempt has ended; the gate is for the caller to try. */
   #again(pending: Pending, error: PerkeyError): void {
     this.#o.metrics.retries.inc();
     pending.refusal = error;
     if (error.executed === 'unknown') pending.doubt = true;
-    this.#hold(pending, pending.epoch);
-    if (this.#inFlight[pending.shard] === 0) this.#tryOpen(pending.shard);
+    this.#gates.hold(pending, pending.epoch);
   }
 
-  #hold(pending: Pending, refusedEpoch: number): void {
-    const now = this.#o.clock.now();
-    let gate = this.#gates.get(pending.shard);
-    if (!gate) {
-      gate = new Gate(now);
-      this.#gates.set(pending.shard, gate);
-    }
-    gate.hold(pending, refusedEpoch, now);
-    this.#held += 1;
-    this.#watchGates();
-  }
-
-  #tryOpen(shard: number): void {
-    const { routes, link, clock } = this.#o;
-    const gate = this.#gates.get(shard);
-    if (!gate || (this.#inFlight[shard] ?? 0) > 0) return;
+  /** Calls go out to an owner that is reachable, once everything sent before came back; to one that refused, only after a while. */
+  #mayOpen(shard: number, gate: Gate): boolean {
+    const { routes, clock } = this.#o;
+    if (this.#attempts.of(shard) > 0) return false;
+    if (gate.size === 0) return true;
     const route = routes.get(shard);
-    if (gate.size > 0) {
-      if (!route || route.target.gone || !(route.target.local || link.up)) return;
-      if (route.epoch <= gate.epoch && clock.now() < gate.retryAt) return;
-    }
-    this.#gates.delete(shard);
-    for (const pending of gate.open()) {
-      this.#held -= 1;
-      if (!pending.settled) this.#dispatch(pending);
-    }
+    if (!route || !this.#reachable(route.target)) return false;
+    return route.epoch > gate.epoch || clock.now() >= gate.retryAt;
   }
 
-  #watchGates(): void {
-    this.#gateTimer ??= this.#o.clock.setTimer(20, () => {
-      this.#gateTimer = undefined;
-      this.#o.wantNews();
-      for (const shard of this.#gates.keys()) this.#tryOpen(shard);
-      if (this.#gates.size > 0) this.#watchGates();
-    });
+  #reachable(target: Target): boolean {
+    return !target.gone && (target.local || this.#o.link.up);
   }
 
-  /** One timer for all deadlines, set for the earliest one that was ever asked for; most calls have ended long before. */
-  #watchDeadline(deadline: number): void {
-    if (deadline >= this.#earliestDeadline) return;
-    this.#earliestDeadline = deadline;
-    this.#deadlineTimer?.cancel();
-    const delay = Math.max(1, Math.ceil(deadline - this.#o.clock.now()));
-    this.#deadlineTimer = this.#o.clock.setTimer(delay, () => this.#expire());
-  }
-
-  #expire(): void {
-    const now = this.#o.clock.now();
+  #expire(now: number): number {
     let earliest = Number.POSITIVE_INFINITY;
-    const look = (pending: Pending): void => {
-      if (pending.settled) return;
+    for (const pending of [...this.#attempts, ...this.#gates, ...this.#unrouted]) {
+      if (pending.settled) continue;
       if (pending.deadline > now) earliest = Math.min(earliest, pending.deadline);
       else this.#expireOne(pending);
-    };
-    for (const pending of this.#pending.values()) look(pending);
-    for (const pending of this.#unrouted) look(pending);
-    this.#unrouted = this.#unrouted.filter((pending) => !pending.settled);
-    for (const [shard, gate] of this.#gates) {
-      for (const pending of gate) look(pending);
-      this.#held -= gate.prune();
-      if (gate.size === 0) this.#tryOpen(shard);
     }
-    this.#earliestDeadline = Number.POSITIVE_INFINITY;
-    if (earliest < Number.POSITIVE_INFINITY) this.#watchDeadline(earliest + 5);
+    this.#unrouted = this.#unrouted.filter((pending) => !pending.settled);
+    this.#gates.prune();
+    return earliest;
   }
 
   #expireOne(pending: Pending): void {
-    const sent = pending.id !== 0 && this.#mayHaveBeenSent(pending);
-    this.#withdraw(pending);
-    const what = `${pending.type}.${pending.method}`;
-    if (sent || pending.doubt) {
-      this.#reject(pending, new PerkeyError('deadline.exceeded', `no answer to ${what} before its deadline; it may have been executed`));
-      return;
-    }
+    const mayHaveRun = this.#mayHaveRun(pending);
+    this.#attempts.end(pending);
     const { refusal } = pending;
-    const details = { shard: pending.shard, ...(refusal && { lastRefusal: refusal.code }) };
-    const why = refusal ? `; last refusal: ${refusal.message}` : '';
-    this.#reject(pending, new PerkeyError('shard.no_owner', `no node took the shard of ${what} before its deadline${why}`, { details }));
+    const what = `${pending.type}.${pending.method}`;
+    if (mayHaveRun) {
+      this.#reject(pending, new PerkeyError('deadline.exceeded', `no answer to ${what} before its deadline; it may have been executed`));
+    } else {
+      const details = { shard: pending.shard, ...(refusal && { lastRefusal: refusal.code }) };
+      const why = refusal ? `; last refusal: ${refusal.message}` : '';
+      this.#reject(pending, new PerkeyError('shard.no_owner', `no node took the shard of ${what} before its deadline${why}`, { details }));
+    }
+    this.#gates.tryOpen(pending.shard);
   }
 
   #reject(pending: Pending, error: PerkeyError): void {
@@ -402,7 +343,12 @@ export class Router implements Caller {
     pending.reject(error);
   }
 
-  #mayHaveBeenSent(pending: Pending): boolean {
+  /** I11: whether any attempt of the call can have reached a handler. */
+  #mayHaveRun(pending: Pending): boolean {
+    return pending.doubt || (pending.id !== 0 && this.#wasSent(pending));
+  }
+
+  #wasSent(pending: Pending): boolean {
     const { target } = pending;
     return target !== undefined && (target.local || pending.ordinal <= target.lane.sent);
   }
@@ -412,12 +358,9 @@ export class Router implements Caller {
     const frame = this.#sent.find(token);
     if (!frame) return;
     const refusal = new PerkeyError('node.unreachable', 'nobody listens at the address of the owner');
-    for (const pending of [...this.#pending.values()]) {
-      const inFrame = pending.target?.lane === frame.lane && pending.ordinal > frame.after && pending.ordinal <= frame.upTo;
-      if (!inFrame) continue;
-      this.#withdraw(pending);
-      this.#again(pending, refusal);
-    }
+    const inFrame = (pending: Pending): boolean =>
+      pending.target?.lane === frame.lane && pending.ordinal > frame.after && pending.ordinal <= frame.upTo;
+    this.#endAll(inFrame, (pending) => this.#again(pending, refusal));
     this.#o.wantNews();
   }
 
@@ -433,20 +376,19 @@ export class Router implements Caller {
   }
 
   onLinkUp(): void {
-    for (const shard of this.#gates.keys()) this.#tryOpen(shard);
+    this.#gates.tryOpenAll();
   }
 
   /** A shard has another owner. What is still under way goes on at the former one; later calls wait for it, to keep their order. */
   onRoute(shard: number): void {
-    if (this.#inFlight.length === 0) return;
-    if ((this.#inFlight[shard] ?? 0) > 0 && !this.#gates.has(shard)) this.#gates.set(shard, new Gate(this.#o.clock.now()));
-    this.#tryOpen(shard);
+    if (this.#attempts.of(shard) > 0) this.#gates.close(shard);
+    this.#gates.tryOpen(shard);
   }
 
   /** The number of shards became known. */
   onShards(): void {
     const { routes } = this.#o;
-    if (this.#inFlight.length === 0) this.#inFlight = new Uint32Array(routes.shards);
+    this.#attempts.setShards(routes.shards);
     for (const pending of this.#unrouted.splice(0)) {
       if (pending.settled) continue;
       pending.shard = shardOf(pending.key, routes.shards);
@@ -455,38 +397,38 @@ export class Router implements Caller {
   }
 
   #fail(chosen: (pending: Pending) => boolean, code: 'node.lost' | 'link.lost', message: string): void {
-    const failed = [...this.#pending.values()].filter(chosen);
     const unsent = new PerkeyError('link.down', 'the request was not sent');
-    const lost = new PerkeyError(code, message);
-    for (const pending of failed) {
-      const sent = this.#mayHaveBeenSent(pending);
-      const { lane } = pending.target!;
-      if (!sent) this.#batcher.drop(lane.address);
-      this.#withdraw(pending);
-      if (!sent) this.#again(pending, unsent);
-      else if (pending.mayRepeat) this.#again(pending, lost);
+    for (const pending of this.#attempts) if (chosen(pending) && !this.#wasSent(pending)) this.#dropUnsent(pending.target!.lane);
+    this.#endAll(chosen, (pending) => {
+      if (!this.#wasSent(pending)) this.#again(pending, unsent);
+      else if (pending.mayRepeat) this.#again(pending, new PerkeyError(code, message));
       else this.#reject(pending, new PerkeyError(code, message));
-    }
-    for (const pending of failed) if (pending.target) pending.target.lane.appended = pending.target.lane.sent;
+    });
+  }
+
+  /** Ends the chosen attempts, then deals with their calls, and only then lets gates open: none may overtake another (I6). */
+  #endAll(chosen: (pending: Pending) => boolean, deal: (pending: Pending) => void): void {
+    const ended = [...this.#attempts].filter(chosen);
+    for (const pending of ended) this.#attempts.end(pending);
+    for (const pending of ended) deal(pending);
+    for (const pending of ended) this.#gates.tryOpen(pending.shard);
+  }
+
+  /** What was put into a frame that was not yet handed to the connection is taken out again. */
+  #dropUnsent(lane: Lane): void {
+    if (lane.appended > lane.sent) this.#batcher.drop(lane.address);
+    lane.appended = lane.sent;
   }
 
   /** Ends every call: not sent ones as not executed, the others as unknown. */
   close(): void {
     this.#closed = true;
-    this.#gateTimer?.cancel();
-    this.#deadlineTimer?.cancel();
-    const closed = (pending: Pending): PerkeyError => {
-      const sent = (pending.id !== 0 && this.#mayHaveBeenSent(pending)) || pending.doubt;
-      return sent
-        ? new PerkeyError('link.lost', 'closed while the request was under way')
+    this.#deadlines.stop();
+    for (const pending of [...this.#attempts, ...this.#gates.stop(), ...this.#unrouted.splice(0)]) {
+      const error = this.#mayHaveRun(pending)
+        ? new PerkeyError('link.lost', 'closed while the request was under way; it may have been executed')
         : new PerkeyError('client.closed', 'closed before the request was sent');
-    };
-    const held = [...this.#gates.values()].flatMap((gate) => gate.open());
-    const all = [...this.#pending.values(), ...held, ...this.#unrouted.splice(0)];
-    this.#gates.clear();
-    for (const pending of all) {
-      const error = closed(pending);
-      this.#withdraw(pending);
+      this.#attempts.end(pending);
       this.#reject(pending, error);
     }
   }

@@ -35,13 +35,6 @@ export class SentFrames {
     return token;
   }
 
-  /** The frame was not taken: what it held was not sent. To be called before the lane's next frame. */
-  takeBack(token: number): SentFrame | undefined {
-    const frame = this.find(token);
-    this.#ring[token % remembered] = undefined;
-    return frame;
-  }
-
   /** `undefined` for a frame too old to be remembered; its calls then end as unknown. */
   find(token: number): SentFrame | undefined {
     const frame = this.#ring[token % remembered];
