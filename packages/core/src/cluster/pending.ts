@@ -1,5 +1,5 @@
 import type { PerkeyError } from '../base/errors.ts';
-import type { CallOptions } from '../contract/calls.ts';
+import { type CallOptions, type InboundRequest, noChain, noHeaders, type ReplyPort } from '../contract/calls.ts';
 import type { RequestSeries } from './request-metrics.ts';
 import type { Target } from './routes.ts';
 
@@ -51,6 +51,13 @@ export class Pending {
     this.series = series;
     this.resolve = resolve;
     this.reject = reject;
+  }
+
+  /** The attempt under way as a host on this very node takes it. */
+  inbound(caller: string, reply: ReplyPort): InboundRequest {
+    const { id, type, method, key, input, deadline, options } = this;
+    const { headers = noHeaders, chain = noChain, idempotencyKey } = options;
+    return { id, type, method, key, input, headers, chain, idempotencyKey, caller, deadline, reply };
   }
 
   /** Whether sending again after an unknown outcome does no harm. */

@@ -1,10 +1,8 @@
-import type { Clock } from '../base/clock.ts';
 import { decode } from '../base/codec.ts';
 import { PerkeyError, retryRule } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
 import { copyPlain } from '../base/plain.ts';
-import { type Caller, type CallOptions, type InboundRequest, noChain, noHeaders } from '../contract/calls.ts';
-import type { DataLink } from '../contract/transport.ts';
+import { type Caller, type CallOptions } from '../contract/calls.ts';
 import { Attempts } from './attempts.ts';
 import { Deadlines } from './deadlines.ts';
 import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
@@ -13,32 +11,11 @@ import { FrameBatcher } from './frame-batcher.ts';
 import type { Gate } from './gate.ts';
 import { Gates } from './gates.ts';
 import { Pending } from './pending.ts';
-import type { RequestMetrics } from './request-metrics.ts';
-import type { Routes, Target } from './routes.ts';
+import type { RouterOptions } from './router-options.ts';
+import type { Target } from './routes.ts';
 import { type Lane, SentFrames } from './sent-frames.ts';
 
 const noOptions: CallOptions = Object.freeze({});
-
-export interface RouterSettings {
-  readonly requestTimeoutMs: number;
-  readonly inFlightMax: number;
-  readonly payloadBytesMax: number;
-  readonly frameCountMax: number;
-}
-
-export interface RouterOptions {
-  readonly clock: Clock;
-  readonly settings: RouterSettings;
-  readonly metrics: RequestMetrics;
-  /** Who calls, for binding idempotency keys. */
-  readonly callerName: string;
-  readonly link: DataLink;
-  readonly routes: Routes;
-  /** The actors of this very node, where the caller is one. */
-  readonly local: { admit(shard: number, request: InboundRequest): void } | undefined;
-  /** Calls wait for news of who owns what. Called often while they do. */
-  readonly wantNews: () => void;
-}
 
 /**
  * Sends each call to the node that owns its key's shard, and again where that is safe, until its one outcome.
@@ -214,21 +191,8 @@ export class Router implements Caller {
   }
 
   #sendLocally(pending: Pending): void {
-    const { options } = pending;
     if (pending.tail && pending.input === undefined) pending.input = (decode(pending.tail) as unknown[])[3];
-    this.#o.local?.admit(pending.shard, {
-      id: pending.id,
-      type: pending.type,
-      method: pending.method,
-      key: pending.key,
-      input: pending.input,
-      headers: options.headers ?? noHeaders,
-      chain: options.chain ?? noChain,
-      idempotencyKey: options.idempotencyKey,
-      caller: this.#o.callerName,
-      deadline: pending.deadline,
-      reply: this.#localReplies,
-    });
+    this.#o.local?.admit(pending.shard, pending.inbound(this.#o.callerName, this.#localReplies));
   }
 
   /** Takes the outcomes of this node's own actors. */
@@ -320,17 +284,9 @@ export class Router implements Caller {
   }
 
   #expireOne(pending: Pending): void {
-    const mayHaveRun = this.#mayHaveRun(pending);
+    const error = expired(pending, this.#mayHaveRun(pending));
     this.#attempts.end(pending);
-    const { refusal } = pending;
-    const what = `${pending.type}.${pending.method}`;
-    if (mayHaveRun) {
-      this.#reject(pending, new PerkeyError('deadline.exceeded', `no answer to ${what} before its deadline; it may have been executed`));
-    } else {
-      const details = { shard: pending.shard, ...(refusal && { lastRefusal: refusal.code }) };
-      const why = refusal ? `; last refusal: ${refusal.message}` : '';
-      this.#reject(pending, new PerkeyError('shard.no_owner', `no node took the shard of ${what} before its deadline${why}`, { details }));
-    }
+    this.#reject(pending, error);
     this.#gates.tryOpen(pending.shard);
   }
 
@@ -432,4 +388,13 @@ export class Router implements Caller {
       this.#reject(pending, error);
     }
   }
+}
+
+function expired(pending: Pending, mayHaveRun: boolean): PerkeyError {
+  const { refusal, type, method, shard } = pending;
+  if (mayHaveRun)
+    return new PerkeyError('deadline.exceeded', `no answer to ${type}.${method} before its deadline; it may have been executed`);
+  const details = { shard, ...(refusal && { lastRefusal: refusal.code }) };
+  const why = refusal ? `; last refusal: ${refusal.message}` : '';
+  return new PerkeyError('shard.no_owner', `no node took the shard of ${type}.${method} before its deadline${why}`, { details });
 }
