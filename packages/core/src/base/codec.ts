@@ -2,6 +2,7 @@ import { defaultCodecLimits } from './codec-limits.ts';
 import type { CodecLimits } from './codec-limits.ts';
 import { Decoder } from './decoder.ts';
 import { Encoder } from './encoder.ts';
+import { asRefusal } from './plain.ts';
 import { Slab } from './slab.ts';
 
 /**
@@ -11,7 +12,11 @@ import { Slab } from './slab.ts';
 export function encode(value: unknown, limits: CodecLimits = defaultCodecLimits): Uint8Array {
   const encoder = new Encoder(new Slab(0), limits);
   encoder.open(256);
-  encoder.value(value);
+  try {
+    encoder.value(value);
+  } catch (thrown) {
+    throw asRefusal(thrown);
+  }
   return encoder.take();
 }
 

@@ -59,12 +59,11 @@ export class Encoder {
 
   /** A copy of the bytes written since `open`; the buffer stays and can be written again after `rewind`. */
   copy(): Uint8Array {
-    const length = this.#position - this.#start;
-    if (length > 64) return new Uint8Array(this.#bytes.subarray(this.#start, this.#position));
-    const copy = new Uint8Array(length);
-    const bytes = this.#bytes;
-    const start = this.#start;
-    for (let i = 0; i < length; i += 1) copy[i] = bytes[start + i] as number;
+    const { length } = this;
+    // Up to this length the engine keeps the bytes in its own heap.
+    if (length <= 64) return this.#chunk.plain.slice(this.#start, this.#position);
+    const copy = Buffer.allocUnsafe(length);
+    copy.set(this.#bytes.subarray(this.#start, this.#position));
     return copy;
   }
 

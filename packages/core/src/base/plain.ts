@@ -1,6 +1,6 @@
 import { defaultCodecLimits, forbiddenName } from './codec-limits.ts';
 import type { CodecLimits } from './codec-limits.ts';
-import { PerkeyError } from './errors.ts';
+import { describeThrown, PerkeyError } from './errors.ts';
 
 /** True for what `{}` and `Object.create(null)` make, in this realm or another; `prototype` is the value's. */
 export function isPlainPrototype(prototype: object | null): boolean {
@@ -15,15 +15,19 @@ export function isPlainArray(value: object): value is unknown[] {
 
 /**
  * A copy that shares nothing with `value`, the same as a trip over the wire would give: own enumerable properties with text names,
- * `undefined`, bigint, Date and Uint8Array (whatever its subclass) kept, unpaired surrogates in texts kept too (the wire replaces them).
+ * `undefined`, bigint, Date and Uint8Array (whatever its subclass) kept, unpaired surrogates in texts replaced by U+FFFD.
  * Throws `payload.not_plain` with the path of what cannot travel, `payload.too_large` for too many nodes.
  */
 export function copyPlain<T>(value: T): T {
   if (typeof value !== 'object' || value === null) {
-    if (typeof value === 'function' || typeof value === 'symbol') throw explainRefusal(value, defaultCodecLimits);
-    return value;
+    if (typeof value === 'string') return value.toWellFormed() as T;
+    if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined) return value;
   }
-  return new PlainCopier(value).copy(value, 0) as T;
+  try {
+    return new PlainCopier(value).any(value, 0) as T;
+  } catch (thrown) {
+    throw asRefusal(thrown);
+  }
 }
 
 class PlainCopier {
@@ -34,14 +38,31 @@ class PlainCopier {
     this.#root = root;
   }
 
-  copy(value: object, depth: number): unknown {
+  any(value: unknown, depth: number): unknown {
+    switch (typeof value) {
+      case 'object':
+        return value === null ? null : this.#holder(value, depth);
+      case 'string':
+        return value.toWellFormed();
+      case 'bigint':
+        if (bigintBytes(value) > defaultCodecLimits.bigintBytesMax) throw this.#refusal();
+        return value;
+      case 'function':
+      case 'symbol':
+        throw this.#refusal();
+      default:
+        return value;
+    }
+  }
+
+  #holder(value: object, depth: number): unknown {
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Object.prototype) return this.#object(value, depth);
     if (prototype === Array.prototype || isPlainArray(value)) return this.#array(value as unknown[], depth);
     if (value instanceof Uint8Array) return new Uint8Array(value);
     if (prototype === Date.prototype) return new Date((value as Date).getTime());
     if (isPlainPrototype(prototype as object | null)) return this.#object(value, depth);
-    throw explainRefusal(this.#root, defaultCodecLimits);
+    throw this.#refusal();
   }
 
   #object(value: object, depth: number): object {
@@ -52,22 +73,17 @@ class PlainCopier {
     for (let i = 0; i < names.length; i += 1) {
       const name = names[i] as string;
       if (name === forbiddenName) throw this.#refusal();
-      copy[name] = this.#any(source[name], depth + 1);
+      copy[name.toWellFormed()] = this.any(source[name], depth + 1);
     }
     return copy;
   }
 
   #array(source: unknown[], depth: number): unknown[] {
-    if ((this.#nodes += source.length) > defaultCodecLimits.nodesMax || depth >= defaultCodecLimits.depthMax) throw this.#refusal();
+    const { length } = source;
+    if ((this.#nodes += length) > defaultCodecLimits.nodesMax || depth >= defaultCodecLimits.depthMax) throw this.#refusal();
     const copy: unknown[] = [];
-    for (let i = 0; i < source.length; i += 1) copy.push(this.#any(source[i], depth + 1));
+    for (let i = 0; i < length; i += 1) copy.push(this.any(source[i], depth + 1));
     return copy;
-  }
-
-  #any(value: unknown, depth: number): unknown {
-    if (typeof value === 'object') return value === null ? null : this.copy(value, depth);
-    if (typeof value === 'function' || typeof value === 'symbol') throw this.#refusal();
-    return value;
   }
 
   #refusal(): PerkeyError {
@@ -80,6 +96,12 @@ export function explainRefusal(root: unknown, limits: CodecLimits): PerkeyError 
   const search = new OffenderSearch(limits);
   search.visit(root, 'value', 0);
   return search.found ?? new PerkeyError('payload.not_plain', 'The value changed while it was read.');
+}
+
+/** What a caller is told when reading a value threw: the refusal itself, or one that wraps what an accessor of the value threw. */
+export function asRefusal(thrown: unknown): PerkeyError {
+  if (thrown instanceof PerkeyError) return thrown;
+  return new PerkeyError('payload.not_plain', `The value could not be read: ${describeThrown(thrown)}`, { cause: thrown });
 }
 
 export function tooManyNodes(limits: CodecLimits): PerkeyError {

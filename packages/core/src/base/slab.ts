@@ -2,13 +2,15 @@
 export interface Chunk {
   readonly bytes: Buffer;
   readonly view: DataView;
+  /** The same bytes; a `Uint8Array` copies short pieces faster than a `Buffer`. */
+  readonly plain: Uint8Array;
   /** Where the next region starts. */
   used: number;
 }
 
 function newChunk(bytes: number): Chunk {
   const buffer = Buffer.allocUnsafeSlow(bytes);
-  return { bytes: buffer, view: new DataView(buffer.buffer), used: 0 };
+  return { bytes: buffer, view: new DataView(buffer.buffer), plain: new Uint8Array(buffer.buffer), used: 0 };
 }
 
 /**

@@ -4,6 +4,7 @@ import type { CodecLimits } from '../base/codec-limits.ts';
 import { decode } from '../base/codec.ts';
 import type { Decoder } from '../base/decoder.ts';
 import { Encoder } from '../base/encoder.ts';
+import { asRefusal } from '../base/plain.ts';
 import { noChain, noHeaders } from '../contract/calls.ts';
 import type { Headers, InboundRequest, ReplyPort } from '../contract/calls.ts';
 import { EnvelopeReader, tooLarge } from './frame.ts';
@@ -72,6 +73,8 @@ export class RequestTailEncoder {
       if (length > 7) encoder.string(caller);
       if (encoder.length > this.#bytesMax) throw tooLarge('payload.too_large', encoder.length, this.#bytesMax);
       return encoder.copy();
+    } catch (thrown) {
+      throw asRefusal(thrown);
     } finally {
       this.#busy = false;
     }

@@ -4,6 +4,7 @@ import { defaultCodecLimits } from '../base/codec-limits.ts';
 import type { CodecLimits } from '../base/codec-limits.ts';
 import { Encoder } from '../base/encoder.ts';
 import { PerkeyError } from '../base/errors.ts';
+import { asRefusal } from '../base/plain.ts';
 import { Slab } from '../base/slab.ts';
 import type { Address } from '../contract/transport.ts';
 import { requestPrefixBytes, writeRequest } from './envelope.ts';
@@ -154,13 +155,13 @@ export class FrameBatcher {
     const bytesMax = this.#frameBytesMax - frameHeaderBytes;
     this.#writing = true;
     try {
-      encoder.message(bytesMax);
       if (error === undefined) writeOk(encoder, id, value);
       else writeError(encoder, id, error);
       if (encoder.length - before > bytesMax) throw tooLarge('reply.too_large', encoder.length - before, bytesMax);
     } catch (thrown) {
       encoder.rewind(before);
       this.#writing = false;
+      this.#schedule();
       this.#runLate();
       throw asReplyRefusal(thrown);
     }
@@ -207,6 +208,7 @@ export class FrameBatcher {
       outbox.encoder.open(this.#frameBytesUsual);
       writeFrameHeader(outbox.encoder, this.#kind);
     }
+    outbox.encoder.message(this.#frameBytesMax - frameHeaderBytes);
     return outbox;
   }
 
@@ -224,11 +226,14 @@ export class FrameBatcher {
 
   #added(outbox: Outbox): void {
     outbox.count += 1;
+    if (!this.#scheduled) this.#schedule();
     if (outbox.count >= this.#frameCountMax) this.#shipOrHold(outbox);
-    else if (!this.#scheduled && !this.#holding) {
-      this.#scheduled = true;
-      this.#clock.defer(this.#flushDeferred);
-    }
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#holding) return;
+    this.#scheduled = true;
+    this.#clock.defer(this.#flushDeferred);
   }
 
   /** The last envelope made the frame too large: what is before it goes first. */
@@ -268,9 +273,7 @@ export class FrameBatcher {
 }
 
 /** The encoder speaks of payloads; to a caller whose request was executed that is a reply. */
-function asReplyRefusal(thrown: unknown): unknown {
-  if (!(thrown instanceof PerkeyError)) return thrown;
-  const { details, message, cause } = thrown;
-  if (thrown.code === 'payload.not_plain') return bareError('reply.not_plain', message, { details, cause });
-  return thrown.code === 'payload.too_large' ? bareError('reply.too_large', message, { details, cause }) : thrown;
+function asReplyRefusal(thrown: unknown): PerkeyError {
+  const { code, details, message, cause } = asRefusal(thrown);
+  return bareError(code === 'payload.too_large' ? 'reply.too_large' : 'reply.not_plain', message, { details, cause });
 }

@@ -5,6 +5,7 @@ import { decode } from '../base/codec.ts';
 import type { Decoder } from '../base/decoder.ts';
 import { Encoder } from '../base/encoder.ts';
 import { PerkeyError } from '../base/errors.ts';
+import { asRefusal } from '../base/plain.ts';
 import { Slab } from '../base/slab.ts';
 
 /** Raised with every change that an older reader would misread. */
@@ -57,7 +58,11 @@ export function encodeControlFrame(
   encoder.open(256);
   writeFrameHeader(encoder, kind);
   encoder.message(frameBytesMax - frameHeaderBytes);
-  encoder.value(value);
+  try {
+    encoder.value(value);
+  } catch (thrown) {
+    throw asRefusal(thrown);
+  }
   if (encoder.length > frameBytesMax) throw tooLarge('payload.too_large', encoder.length, frameBytesMax);
   return encoder.take();
 }
