@@ -2,4 +2,8 @@ export { recordStoreSuite, type RecordStoreSubject } from './testkit/contract-su
 export type { SuiteOptions, SuiteTest } from './testkit/contract-suites/suite.ts';
 export { transportSuite } from './testkit/contract-suites/transport-suite.ts';
 export type { Outage, TransportSubject } from './testkit/contract-suites/transport-world.ts';
+export { FaultyTransport, type FaultyTransportOptions } from './testkit/faulty-transport.ts';
+export type { CutOptions, Direction, LinkKind, ProcessFaults } from './testkit/faults/process-faults.ts';
+export type { HistoryEntry, RecordHistory, StoreName } from './testkit/faults/record-history.ts';
+export type { StoreFaults, WriteFault } from './testkit/faults/store-faults.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';

@@ -1,0 +1,109 @@
+import type { Clock, Timer } from '../../base/clock.ts';
+
+/** What happens to one direction of one kind of link of one process. Read at each step, so a change holds for what comes next. */
+export interface Path {
+  /** What passes is lost. */
+  cut: boolean;
+  /** What passes waits until the path is released. */
+  held: boolean;
+  delayMs: number;
+  /** How many of the next steps are lost. */
+  dropNext: number;
+}
+
+export function openPath(): Path {
+  return { cut: false, held: false, delayMs: 0, dropNext: 0 };
+}
+
+interface Waiting {
+  readonly step: () => void;
+  readonly isLossless: boolean;
+  readonly dueMs: number;
+}
+
+/** Lets steps through in their order: at once, later, or never, as its path says. */
+export class Gate {
+  readonly #path: Path;
+  readonly #clock: Clock;
+  /** The clock whose process runs what was late. */
+  readonly #runner: Clock;
+  #waiting: Waiting[] = [];
+  #timer: Timer | undefined;
+  #isDrainDeferred = false;
+  #emptied: (() => void) | undefined;
+
+  constructor(path: Path, clock: Clock, runner: Clock) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#runner = runner;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /**
+   * True when the step ran at once. A lossless step waits where others are lost: for streams that notice a gap and fetch it.
+   * A step must not throw.
+   */
+  pass(step: () => void, isLossless: boolean = false): boolean {
+    const path = this.#path;
+    if (!isLossless && path.dropNext > 0) {
+      path.dropNext -= 1;
+      return false;
+    }
+    if (path.cut && !isLossless) return false;
+    if (!path.cut && !path.held && path.delayMs === 0 && this.#waiting.length === 0) {
+      step();
+      return true;
+    }
+    this.#waiting.push({ step, isLossless, dueMs: this.#clock.now() + path.delayMs });
+    this.changed();
+    return false;
+  }
+
+  /** Looks again at the path; to be called after it was changed. */
+  changed(): void {
+    if (this.#isDrainDeferred || this.#waiting.length === 0) return;
+    this.#isDrainDeferred = true;
+    this.#runner.defer(() => {
+      this.#isDrainDeferred = false;
+      this.#drain();
+    });
+  }
+
+  /** Loses what waits. */
+  clear(): void {
+    this.#waiting = [];
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Calls `run` once nothing waits: now, or later. */
+  whenEmpty(run: () => void): void {
+    if (this.#waiting.length === 0) run();
+    else this.#emptied = run;
+  }
+
+  #drain(): void {
+    for (let next = this.#waiting[0]; next !== undefined && !this.#path.held; next = this.#waiting[0]) {
+      if (this.#path.cut && next.isLossless) return;
+      const restMs = next.dueMs - this.#clock.now();
+      if (restMs > 0) return this.#drainIn(restMs);
+      this.#waiting.shift();
+      if (!this.#path.cut) next.step();
+    }
+    if (this.#waiting.length > 0) return;
+    const emptied = this.#emptied;
+    this.#emptied = undefined;
+    emptied?.();
+  }
+
+  #drainIn(ms: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.setTimer(ms, () => {
+      this.#timer = undefined;
+      this.changed();
+    });
+  }
+}
