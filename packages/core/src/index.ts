@@ -42,3 +42,4 @@ export { type Node, type NodeInspection, type NodeOptions, type NodeState, start
 export { callerOptions, nodeOptions } from './cluster/settings.ts';
 export { describeThrown } from './base/errors.ts';
 export type { GivenOptions } from './base/options.ts';
+export { type ForeignCallInput, type MemoryHub, type MemoryHubOptions, memory, memoryHub } from './memory/memory-hub.ts';
