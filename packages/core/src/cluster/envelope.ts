@@ -71,7 +71,7 @@ export class RequestTailEncoder {
       if (length > 5) encoder.value(chain ?? null);
       if (length > 6) encoder.value(idempotencyKey ?? null);
       if (length > 7) encoder.string(caller);
-      if (encoder.length > this.#bytesMax) throw tooLarge('payload.too_large', encoder.length, this.#bytesMax);
+      if (encoder.length > this.#bytesMax) throw tooLarge(encoder.length, this.#bytesMax);
       return encoder.copy();
     } catch (thrown) {
       throw asRefusal(thrown);

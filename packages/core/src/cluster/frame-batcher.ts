@@ -87,10 +87,15 @@ export class FrameBatcher {
     this.#mayFlush = options.mayFlush;
   }
 
+  /** How many destinations something waits for. */
+  get destinations(): number {
+    return this.#outboxes.size;
+  }
+
   /** Throws `payload.too_large`. `remainingMs` below one counts as none. */
   request(to: Address, id: number, shard: number, flags: number, epoch: number, remainingMs: number, tail: Uint8Array): void {
     const bytes = requestPrefixBytes + tail.length;
-    if (bytes + frameHeaderBytes > this.#frameBytesMax) throw tooLarge('payload.too_large', bytes, this.#frameBytesMax - frameHeaderBytes);
+    if (bytes + frameHeaderBytes > this.#frameBytesMax) throw tooLarge(bytes, this.#frameBytesMax - frameHeaderBytes);
     if (this.#writing) {
       this.#late.push(() => this.request(to, id, shard, flags, epoch, remainingMs, tail));
       return;
@@ -157,7 +162,7 @@ export class FrameBatcher {
     try {
       if (error === undefined) writeOk(encoder, id, value);
       else writeError(encoder, id, error);
-      if (encoder.length - before > bytesMax) throw tooLarge('reply.too_large', encoder.length - before, bytesMax);
+      if (encoder.length - before > bytesMax) throw tooLarge(encoder.length - before, bytesMax);
     } catch (thrown) {
       encoder.rewind(before);
       this.#writing = false;
@@ -180,7 +185,7 @@ export class FrameBatcher {
       encoder.message(bytesMax);
       if (error === undefined) writeOk(encoder, id, value);
       else writeError(encoder, id, error);
-      if (encoder.length > bytesMax) throw tooLarge('reply.too_large', encoder.length, bytesMax);
+      if (encoder.length > bytesMax) throw tooLarge(encoder.length, bytesMax);
     } catch (thrown) {
       throw asReplyRefusal(thrown);
     }

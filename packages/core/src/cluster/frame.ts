@@ -47,6 +47,11 @@ export function writeFrameHeader(encoder: Encoder, kind: FrameKind): void {
   encoder.u32(((magic0 << 24) | (magic1 << 16) | (protocolVersion << 8) | kind) >>> 0);
 }
 
+/** A frame without content. */
+export function headerOnlyFrame(kind: FrameKind): Uint8Array {
+  return Uint8Array.of(magic0, magic1, protocolVersion, kind);
+}
+
 /** A frame of one value. Throws `payload.not_plain`, or `payload.too_large` above `frameBytesMax`. */
 export function encodeControlFrame(
   kind: FrameKind,
@@ -63,7 +68,7 @@ export function encodeControlFrame(
   } catch (thrown) {
     throw asRefusal(thrown);
   }
-  if (encoder.length > frameBytesMax) throw tooLarge('payload.too_large', encoder.length, frameBytesMax);
+  if (encoder.length > frameBytesMax) throw tooLarge(encoder.length, frameBytesMax);
   return encoder.take();
 }
 
@@ -83,8 +88,10 @@ export function decodeControlFrame(frame: Uint8Array, limits: CodecLimits = defa
   }
 }
 
-export function tooLarge(code: 'payload.too_large' | 'reply.too_large', bytes: number, bytesMax: number): PerkeyError {
-  return bareError(code, `${bytes} bytes are more than the ${bytesMax} that one message may have.`, { details: { bytes, bytesMax } });
+export function tooLarge(bytes: number, bytesMax: number): PerkeyError {
+  return bareError('payload.too_large', `${bytes} bytes are more than the ${bytesMax} that one message may have.`, {
+    details: { bytes, bytesMax },
+  });
 }
 
 /**

@@ -84,14 +84,14 @@ export class ReplyReader extends EnvelopeReader {
 function readError(body: unknown): PerkeyError {
   if (!Array.isArray(body)) return malformedReply();
   const [code, message, executedNumber, details, retryAfterMs] = body as unknown[];
-  const executed = executedByNumber[executedNumber as number];
+  const executed = typeof executedNumber === 'number' ? executedByNumber[executedNumber] : undefined;
   if (typeof code !== 'string' || typeof message !== 'string' || executed === undefined) return malformedReply();
   const known = isErrorCode(code);
   const facts = typeof details === 'object' && details !== null && !Array.isArray(details) ? (details as ErrorDetails) : {};
   return bareError(known ? code : genericCode[executed], message, {
     executed,
     details: known ? facts : { ...facts, unknownCode: code },
-    ...(typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? { retryAfterMs } : {}),
+    ...(Number.isFinite(retryAfterMs) && (retryAfterMs as number) >= 0 ? { retryAfterMs: retryAfterMs as number } : {}),
   });
 }
 
