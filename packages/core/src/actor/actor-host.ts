@@ -1,13 +1,24 @@
+import { bareError } from '../base/bare-error.ts';
 import type { Clock } from '../base/clock.ts';
+import { PerkeyError } from '../base/errors.ts';
+import { safeText } from '../base/log-text.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { Caller, CarriedActor, Guard, InboundRequest } from '../contract/calls.ts';
+import { Activation } from './activation.ts';
+import type { ActorType } from './actor-type.ts';
+import { ActivationControl } from './control.ts';
 import type { ActorDefinition } from './definition.ts';
+import { HostParts } from './host-parts.ts';
 import type { ActorControl, HostInspection } from './inspection.ts';
+import { inspectHost } from './inspect-host.ts';
 import type { AnyContract } from './method-spec.ts';
 import type { TurnMiddleware } from './middleware.ts';
+import { invalidKey, isKey } from './names.ts';
+import { shardMoved, unknownMethod } from './refusals.ts';
 import type { ActorSettings } from './settings.ts';
+import { ShardSlot } from './shard-slot.ts';
 
 export interface ActorHostOptions {
   readonly nodeId: string;
@@ -16,7 +27,7 @@ export interface ActorHostOptions {
   /** The first is the outermost. */
   readonly middleware?: readonly TurnMiddleware[];
   readonly guard: Guard;
-  /** For the calls of actors; asked for on first use. */
+  /** For the calls of actors; asked for each time. */
   readonly caller: () => Caller;
   readonly clock: Clock;
   readonly random: Random;
@@ -33,13 +44,23 @@ export interface CloseShardOptions {
 
 /** The actors of one node. */
 export class ActorHost {
+  readonly #parts: HostParts;
+  readonly #o: ActorHostOptions;
+  readonly #slots: (ShardSlot | undefined)[] = [];
+  #resident = 0;
+  #isStopping = false;
+  #stopped: Promise<void> | undefined = undefined;
+  #quietWaiters: (() => void)[] = [];
+
+  /** Throws `contract.invalid` and `actor.duplicate_type`. */
   constructor(options: ActorHostOptions) {
-    void options;
+    this.#o = options;
+    this.#parts = new HostParts(options, (activation) => this.#removed(activation));
   }
 
   /** The contracts hosted here. */
   get contracts(): readonly AnyContract[] {
-    throw new Error('to come');
+    return this.#parts.types.map((type) => type.contract);
   }
 
   /**
@@ -47,47 +68,224 @@ export class ActorHost {
    * Requests for one key run in the order of the calls.
    */
   admit(shard: number, request: InboundRequest): void {
-    void [shard, request];
+    const slot = this.#slots[shard];
+    if (slot === undefined || slot.phase !== 'open') {
+      this.#refuse(request, '', this.#notOpen(shard, slot));
+      return;
+    }
+    const type = this.#parts.typeByName.get(request.type);
+    if (type === undefined) {
+      this.#refuse(request, '', bareError('actor.unknown_type', 'no actor of that type is hosted here'));
+      return;
+    }
+    if (request.chain.length > 0 && this.#closesCycle(request)) return;
+    const activation = slot.find(type, request.key) ?? this.#create(slot, type, request);
+    if (activation === undefined) return;
+    if (activation.status === 'dormant' && this.#mustWait(activation, request)) return;
+    this.#parts.scheduler.deliver(activation, request);
+  }
+
+  /** Runs `admitAll`, which admits requests without pause, such as those of one frame, with half the readings of the clock. */
+  admitTogether(admitAll: () => void): void {
+    this.#parts.scheduler.together(admitAll);
   }
 
   /** Takes requests for the shard from now on. Carried actors are resident at once, whatever the limits. */
   openShard(shard: number, epoch: number, carried: readonly CarriedActor[]): void {
-    void [shard, epoch, carried];
+    const known = this.#slots[shard];
+    if (known !== undefined) void this.#drop(known, 'lost', shardMoved(shard, undefined));
+    if (this.#isStopping) return;
+    const slot = new ShardSlot(shard, epoch);
+    this.#slots[shard] = slot;
+    for (const actor of carried) this.#carryIn(slot, actor);
   }
 
   /**
    * Stops admission at once, refuses what waits with `shard.moved`, lets running turns and background work end within `drainMs`, abandons the rest,
    * and resolves with the actors as plain data. Never rejects. `openShard` may give the shard back.
    */
-  closeShard(shard: number, options: CloseShardOptions): Promise<readonly CarriedActor[]> {
-    return Promise.reject(new Error(`to come: ${shard} ${options.drainMs}`));
+  async closeShard(shard: number, options: CloseShardOptions): Promise<readonly CarriedActor[]> {
+    const slot = this.#slots[shard];
+    if (slot === undefined || slot.phase !== 'open') return [];
+    const carried = await this.#parts.closer.close(slot, options.drainMs, options.successor);
+    if (this.#slots[shard] === slot) this.#slots[shard] = undefined;
+    this.#parts.scheduler.onRest?.();
+    return carried;
   }
 
   /** The shard was lost: nothing of it is answered or kept. A `closeShard` under way resolves with no actors. */
   dropShard(shard: number): void {
-    void shard;
+    const slot = this.#slots[shard];
+    if (slot !== undefined) void this.#drop(slot, 'lost', shardMoved(shard, undefined));
   }
 
   /** The guard lets this node act again: sends withheld replies and goes on with what waits. */
-  resume(): void {}
-
-  /** Resolves when nothing runs and nothing waits; at once if that is so. */
-  drainTurns(): Promise<void> {
-    return Promise.reject(new Error('to come'));
+  resume(): void {
+    this.#parts.gate.flush(this.#o.clock.now());
+    this.#parts.scheduler.resume();
   }
 
-  /** Refuses what waits and all that comes with `node.stopped`, abandons running turns and runs `onDeactivate`. Idempotent. */
-  stop(): Promise<void> {
-    return Promise.reject(new Error('to come'));
+  /** Resolves when no turn runs and nothing waits; at once if that is so. */
+  drainTurns(): Promise<void> {
+    const { scheduler, watch } = this.#parts;
+    return new Promise((resolve) => {
+      scheduler.onRest = () => {
+        if (scheduler.waiting > 0 || watch.size > 0) return;
+        scheduler.onRest = undefined;
+        for (const resolveOne of this.#quietWaiters.splice(0)) resolveOne();
+      };
+      this.#quietWaiters.push(resolve);
+      scheduler.onRest();
+    });
+  }
+
+  /**
+   * Refuses what waits and all that comes with `node.stopped`, abandons running turns, runs `onDeactivate`. Resolves when the hooks have run,
+   * at the latest after `drainMs`. Idempotent.
+   */
+  stop(drainMs: number = 1_000): Promise<void> {
+    this.#isStopping = true;
+    this.#stopped ??= this.#stop(drainMs);
+    return this.#stopped;
   }
 
   /** Counts, and the `top` deepest mailboxes. Takes time by what is queued, not by what is resident. */
-  inspect(top?: number): HostInspection {
-    throw new Error(`to come: ${top}`);
+  inspect(top: number = 10): HostInspection {
+    const shards = this.#slots.filter((slot) => slot !== undefined).length;
+    return inspectHost(this.#parts, shards, this.#resident, top);
   }
 
   /** A hold on one resident actor, for tests; undefined when it is not resident. */
   control(type: string, key: string): ActorControl | undefined {
-    throw new Error(`to come: ${type} ${key}`);
+    const known = this.#parts.typeByName.get(type);
+    if (known === undefined) return undefined;
+    for (const slot of this.#slots) {
+      const activation = slot?.find(known, key);
+      if (activation !== undefined) {
+        const { scheduler, watch } = this.#parts;
+        const { guard, clock } = this.#o;
+        return new ActivationControl(activation, { scheduler, watch, guard, clock });
+      }
+    }
+    return undefined;
   }
+
+  #notOpen(shard: number, slot: ShardSlot | undefined): PerkeyError {
+    if (this.#isStopping) return nodeStopped();
+    return shardMoved(shard, slot?.successor);
+  }
+
+  #refuse(request: InboundRequest, type: string, error: PerkeyError): void {
+    this.#parts.metrics.refused(type, error.code);
+    request.reply.error(request.id, error);
+  }
+
+  /** Each actor of the chain waits for the next one: to let the first of them wait for itself would be for ever. */
+  #closesCycle(request: InboundRequest): boolean {
+    const address = `${request.type}/${request.key}`;
+    if (!request.chain.includes(address)) return false;
+    const path = [...request.chain, address].map((step) => safeText(step, 128));
+    this.#refuse(
+      request,
+      request.type,
+      bareError('call.cycle', `the call would wait for itself: ${path.join(' -> ')}`, { details: { path } }),
+    );
+    return true;
+  }
+
+  #create(slot: ShardSlot, type: ActorType, request: InboundRequest): Activation | undefined {
+    const { key } = request;
+    const error = this.#noEntry(type, request);
+    if (error !== undefined) {
+      this.#refuse(request, type.name, error);
+      return undefined;
+    }
+    return this.#add(slot, type, key);
+  }
+
+  /** Nothing becomes resident for a request that cannot run. */
+  #noEntry(type: ActorType, request: InboundRequest): PerkeyError | undefined {
+    const { keyBytesMax, actorsResidentMax } = this.#o.settings;
+    if (!isKey(request.key, keyBytesMax)) return invalidKey(request.key, keyBytesMax);
+    if (!type.methods.has(request.method) && type.fallback === undefined) return unknownMethod(type.name);
+    if (this.#resident < actorsResidentMax || this.#parts.janitor.makeRoom()) return undefined;
+    return bareError('actor.limit', `the node holds actorsResidentMax = ${actorsResidentMax} actors`, { details: { actorsResidentMax } });
+  }
+
+  #add(slot: ShardSlot, type: ActorType, key: string): Activation {
+    const activation = new Activation(type, key, slot);
+    slot.add(activation);
+    this.#resident += 1;
+    type.resident += 1;
+    if (type.order.passivateAfterMs !== undefined) {
+      type.order.touch(activation, this.#o.clock.now());
+      this.#parts.janitor.arm();
+    }
+    return activation;
+  }
+
+  /** F19: an actor whose activation failed often is not tried again before its pause is over. */
+  #mustWait(activation: Activation, request: InboundRequest): boolean {
+    const { activationFailures } = this.#parts;
+    if (activationFailures.size === 0) return false;
+    const error = activationFailures.refusal(activation.address);
+    if (error === undefined) return false;
+    this.#refuse(request, activation.type.name, error);
+    if (!activation.hasState && activation.queue === undefined) this.#parts.lifecycle.remove(activation, undefined);
+    return true;
+  }
+
+  #carryIn(slot: ShardSlot, actor: CarriedActor): void {
+    const type = this.#parts.typeByName.get(actor.type);
+    if (type === undefined) {
+      this.#o.log.error(
+        { type: safeText(actor.type), key: safeText(actor.key) },
+        'an actor was carried to a node that does not host its type; its state is lost',
+      );
+      return;
+    }
+    if (slot.find(type, actor.key) !== undefined) return;
+    const activation = this.#add(slot, type, actor.key);
+    activation.state = actor.state;
+    activation.hasState = true;
+    if (actor.window !== undefined) type.replies.carryIn(activation, actor.window, this.#o.clock.now());
+    if (actor.timers !== undefined) this.#parts.timers.carryIn(activation, actor.timers);
+    if (type.definition.onActivate === undefined) activation.status = 'idle';
+    else if (activation.extras?.timers !== undefined) this.#parts.scheduler.enter(() => this.#parts.lifecycle.activate(activation));
+  }
+
+  /** Requests that waited for an actor while it left are taken up by a new one, or refused with its shard. */
+  #removed(activation: Activation): void {
+    this.#resident -= 1;
+    const { slot, type, key } = activation;
+    if (activation.queue === undefined) return;
+    if (slot.phase !== 'open') this.#parts.scheduler.clear(activation, this.#notOpen(slot.shard, slot));
+    else this.#parts.scheduler.moveWaiting(activation, this.#add(slot, type, key));
+  }
+
+  #drop(slot: ShardSlot, reason: 'lost' | 'stopped', waiting: PerkeyError): Promise<void> {
+    this.#slots[slot.shard] = undefined;
+    const dropped = this.#parts.closer.drop(slot, reason, waiting);
+    this.#parts.scheduler.onRest?.();
+    return dropped;
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    const { janitor, watch } = this.#parts;
+    janitor.stop();
+    const slots = this.#slots.filter((slot) => slot !== undefined);
+    const hooks = slots.map((slot) => this.#drop(slot, 'stopped', nodeStopped()));
+    await new Promise<void>((resolve) => {
+      const timer = this.#o.clock.setTimer(drainMs, resolve);
+      void Promise.all(hooks).then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+    watch.stop();
+  }
+}
+
+function nodeStopped(): PerkeyError {
+  return bareError('node.stopped', 'the node was stopped');
 }

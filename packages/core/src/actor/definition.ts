@@ -69,7 +69,7 @@ class DefinedActor<Methods extends MethodSpecs, Errors extends ErrorSpecs> imple
   host<State, TimerName extends string = never>(
     implementation: Implementation<{ readonly methods: Methods; readonly errors: Errors }, State, TimerName>,
   ): ActorDefinition {
-    return Object.freeze({ contract: this, implementation: implementation as unknown as Readonly<Record<string, unknown>> });
+    return Object.freeze({ contract: this, implementation });
   }
 }
 

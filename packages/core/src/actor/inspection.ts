@@ -1,7 +1,4 @@
-/** The states of an activation. */
-export type ActivationStatus =
-  /** In memory without having had a turn here; the first request activates it. */
-  'dormant' | 'activating' | 'idle' | 'running' | 'paused' | 'quarantined' | 'deactivating' | 'gone';
+import type { ActivationStatus } from './activation.ts';
 
 export interface MailboxInspection {
   readonly type: string;

@@ -1,4 +1,4 @@
-import type { OptionTable } from '../base/options.ts';
+import type { FlagSpec, NumberSpec } from '../base/options.ts';
 
 /** Limits and times of the actors of one node. */
 export interface ActorSettings {
@@ -19,7 +19,7 @@ export interface ActorSettings {
 const day = 86_400_000;
 
 /** The part of the table of defaults that the actors of a node use. */
-export const actorOptions = {
+export const actorOptions: { readonly [Name in keyof ActorSettings]: ActorSettings[Name] extends boolean ? FlagSpec : NumberSpec } = {
   keyBytesMax: { kind: 'integer', default: 512, min: 1, max: 65_536, unit: 'bytes', help: 'Longest actor key, in UTF-8.' },
   mailboxMax: { kind: 'integer', default: 1_000, min: 1, max: 10_000_000, unit: 'requests', help: 'Requests that may wait for one actor.' },
   nodeQueueMax: {
@@ -95,4 +95,4 @@ export const actorOptions = {
     help: 'Replies remembered by idempotency key for one actor type of a node; beyond it the oldest go first.',
   },
   checkOutputs: { kind: 'flag', default: false, help: 'Check what handlers return against the output schema of the method.' },
-} as const satisfies OptionTable;
+};

@@ -1,0 +1,71 @@
+import type { Activation } from './activation.ts';
+import type { ActorType } from './actor-type.ts';
+
+/** One shard of this node with its actors. */
+export class ShardSlot {
+  readonly shard: number;
+  readonly epoch: number;
+  phase: 'open' | 'closing' | 'dropped' = 'open';
+  /** While closing: where refused requests should go. */
+  successor: string | undefined = undefined;
+  /** While closing: what is waited for, and who is told when it is done. */
+  #awaited: Set<Activation> | undefined = undefined;
+  #onQuiet: (() => void) | undefined = undefined;
+  readonly #actors: (Map<string, Activation> | undefined)[] = [];
+
+  constructor(shard: number, epoch: number) {
+    this.shard = shard;
+    this.epoch = epoch;
+  }
+
+  find(type: ActorType, key: string): Activation | undefined {
+    const actors = this.#actors[type.index];
+    return actors === undefined ? undefined : actors.get(key);
+  }
+
+  add(activation: Activation): void {
+    const { type, key } = activation;
+    let actors = this.#actors[type.index];
+    if (actors === undefined) {
+      actors = new Map();
+      while (this.#actors.length < type.index) this.#actors.push(undefined);
+      this.#actors[type.index] = actors;
+    }
+    actors.set(key, activation);
+  }
+
+  remove(activation: Activation): void {
+    const actors = this.#actors[activation.type.index];
+    if (actors !== undefined && actors.get(activation.key) === activation) actors.delete(activation.key);
+  }
+
+  *activations(): Generator<Activation> {
+    for (const actors of this.#actors) if (actors !== undefined) yield* actors.values();
+  }
+
+  /** Calls `onQuiet` once none of `awaited` is busy any more, at once if there is none. */
+  awaitQuiet(awaited: Set<Activation>, onQuiet: () => void): void {
+    this.#awaited = awaited;
+    this.#onQuiet = onQuiet;
+    this.#tellIfQuiet();
+  }
+
+  /** To be called when a turn, hook or background task of the shard has ended. */
+  settled(activation: Activation): void {
+    if (this.#awaited === undefined || activation.busy) return;
+    this.#awaited.delete(activation);
+    this.#tellIfQuiet();
+  }
+
+  /** Ends the waiting, whatever is still busy. */
+  stopWaiting(): void {
+    this.#awaited?.clear();
+    this.#tellIfQuiet();
+  }
+
+  #tellIfQuiet(): void {
+    if (this.#awaited === undefined || this.#awaited.size > 0) return;
+    this.#awaited = undefined;
+    this.#onQuiet?.();
+  }
+}

@@ -1,0 +1,55 @@
+import { noHeaders } from '../contract/calls.ts';
+import type { CallOptions, Caller, Headers, InboundRequest } from '../contract/calls.ts';
+import { endedTurn } from './refusals.ts';
+
+/** W3C trace context and baggage: the headers that calls inherit. */
+const inheritedHeaders: readonly string[] = ['traceparent', 'tracestate', 'baggage'];
+
+/** The caller that handles made by one turn use: calls inherit the deadline, the call chain and the trace headers of the turn. */
+export class TurnCaller implements Caller {
+  readonly #caller: Caller;
+  readonly #request: InboundRequest | undefined;
+  readonly #isLive: () => boolean;
+  readonly #chain: readonly string[];
+  readonly #traced: Headers;
+
+  /** `address`: of the actor that calls. `request`: what its turn works for, if anybody waits for it. */
+  constructor(caller: Caller, address: string, request: InboundRequest | undefined, isLive: () => boolean) {
+    this.#caller = caller;
+    this.#request = request;
+    this.#isLive = isLive;
+    this.#chain = request === undefined ? [address] : [...request.chain, address];
+    this.#traced = request === undefined ? noHeaders : pick(request.headers);
+  }
+
+  request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown> {
+    if (!this.#isLive()) return Promise.reject(endedTurn());
+    const deadline = Math.min(this.#request?.deadline ?? Infinity, options?.deadline ?? Infinity);
+    return this.#caller.request(type, method, key, input, {
+      ...options,
+      deadline: deadline === Infinity ? undefined : deadline,
+      chain: this.#chain,
+      headers: this.#headers(options),
+    });
+  }
+
+  notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {
+    if (!this.#isLive()) throw endedTurn();
+    // Nobody waits for a notify, so that it closes no cycle and outlives the deadline.
+    this.#caller.notify(type, method, key, input, { ...options, headers: this.#headers(options) });
+  }
+
+  #headers(options: CallOptions | undefined): Headers {
+    return options?.headers === undefined ? this.#traced : { ...this.#traced, ...options.headers };
+  }
+}
+
+function pick(headers: Headers): Headers {
+  if (headers === noHeaders) return noHeaders;
+  const picked: Record<string, string> = {};
+  for (const name of inheritedHeaders) {
+    const value = headers[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}
