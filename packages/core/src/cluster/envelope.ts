@@ -189,7 +189,7 @@ function headersOf(value: unknown): Headers {
 function chainOf(value: unknown): readonly string[] {
   if (value === null || value === undefined) return noChain;
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw malformedTail();
-  return value as readonly string[];
+  return value;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -54,7 +54,7 @@ test('an error arrives whole, without stack and cause', () => {
       expect(reader.ok).toBe(false);
       const error = reader.error();
       expect(error).toBeInstanceOf(PerkeyError);
-      expect({ ...error }).toEqual({ name: 'PerkeyError', code, executed, details, retryAfterMs });
+      expect([error.code, error.executed, error.details, error.retryAfterMs]).toEqual([code, executed, details, retryAfterMs]);
       expect(error.message).toBe(message);
       expect(error.cause).toBeUndefined();
       expect(error.stack).not.toContain('\n    at ');
