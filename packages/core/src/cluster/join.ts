@@ -56,7 +56,7 @@ async function attempt(options: JoinOptions, waiting: Wait): Promise<Lease<Membe
   const generation = Math.max(Math.floor(clock.wall()), record ? generationOf(record.incarnation) + 1 : 0);
   const incarnation = incarnationId(generation, random.hex(4));
   const body: MemberRecord = { ...options.describe(incarnation), incarnation, n: 1 };
-  const sentAt = clock.now();
+  const sentAt = { now: clock.now(), wall: clock.wall() };
   const key = memberKey(nodeId);
   const outcome = await store.write(key, JSON.stringify(body), found?.revision ?? 0);
   if (!outcome.applied) return undefined;
@@ -117,7 +117,7 @@ class Wait {
     const incarnation = incarnationId(0, random.hex(8));
     this.#candidateKey = `candidate.${record.nodeId}.${incarnation}`;
     const body: MemberRecord = { ...this.#options.describe(incarnation), incarnation, n: 1, state: 'joining' };
-    const sentAt = clock.now();
+    const sentAt = { now: clock.now(), wall: clock.wall() };
     const outcome = await store.write(this.#candidateKey, JSON.stringify(body), 0).catch(() => undefined);
     if (!outcome?.applied || this.#options.signal.aborted) {
       this.#candidateKey = '';

@@ -3,7 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
 import type { RecordStore } from '../contract/record-store.ts';
 
-/** Wall and monotonic clocks that drift apart by more than this since the last renewal void the lease: the machine was suspended. */
+/** Wall and monotonic clocks that drift apart by more than this since the renewal was sent void the lease: the machine was suspended. */
 const clockDriftMaxMs = 1_000;
 
 export interface LeaseTimes {
@@ -28,17 +28,24 @@ export interface LeaseOptions<Body extends { readonly incarnation: string; reado
   readonly onLapsed: () => void;
 }
 
+/** What both clocks showed just before a write was sent. */
+export interface SentAt {
+  readonly now: number;
+  readonly wall: number;
+}
+
 interface Attempt {
-  readonly sentAt: number;
+  readonly sentAt: SentAt;
   readonly version: number;
 }
 
 /**
  * One record that its holder renews by compare-and-set on its own last revision.
  *
- * Invariant (I19, H6): `mayAct` is true only while some renewal that is proven applied was sent less than `leaseMs` ago, by the monotonic
- * clock. An observer that waits `leaseMs` + margin from its first sight of a revision, and then replaces that very revision, so always acts
- * after the holder stopped. A lapse suspends; only a record that shows another incarnation, or `gone`, ends the lease.
+ * Invariant (I19, H6): `mayAct` is true only while some renewal that is proven applied was sent less than `leaseMs` ago, by whichever clock
+ * moved on further since (the monotonic one stands still while the machine is suspended). An observer that waits `leaseMs` + margin from
+ * its first sight of a revision, and then replaces that very revision, so always acts after the holder stopped. A lapse suspends; only a
+ * record that shows another incarnation, or `gone`, ends the lease.
  */
 export class Lease<Body extends { readonly incarnation: string; readonly state: string }> implements Guard {
   readonly #options: LeaseOptions<Body>;
@@ -47,11 +54,14 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   #n: number;
   #deadline = Number.NEGATIVE_INFINITY;
   #heldSince = Number.POSITIVE_INFINITY;
+  /** As of the renewal that the deadline counts from. */
   #wallMinusMonotonic = 0;
   #phase: 'running' | 'lost' | 'stopped' = 'running';
-  #renewing: Promise<void> | undefined;
+  #renewing = false;
   #again = false;
   #lapsed = true;
+  /** Somebody was told "no" since the lease was last reported as held. */
+  #denied = false;
   #inDoubt = false;
   /** The attempts that are not yet proven, by their n. */
   readonly #attempts = new Map<number, Attempt>();
@@ -60,8 +70,8 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   readonly #waiting: { readonly version: number; readonly resolve: () => void }[] = [];
   #timer: Timer | undefined;
 
-  /** `held` is the write that acquired the record: its revision and the time just before it was sent. */
-  constructor(options: LeaseOptions<Body>, held: { readonly revision: number; readonly n: number; readonly sentAt: number }) {
+  /** `held` is the write that acquired the record. */
+  constructor(options: LeaseOptions<Body>, held: { readonly revision: number; readonly n: number; readonly sentAt: SentAt }) {
     this.#options = options;
     this.#body = options.body;
     this.#revision = held.revision;
@@ -71,9 +81,11 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   }
 
   mayAct(now: number): boolean {
-    if (now >= this.#deadline) return false;
     const drift = this.#options.clock.wall() - now - this.#wallMinusMonotonic;
-    return drift < clockDriftMaxMs && drift > -clockDriftMaxMs;
+    const latest = drift > 0 ? now + drift : now;
+    if (latest < this.#deadline && drift < clockDriftMaxMs && drift > -clockDriftMaxMs) return true;
+    this.#denied = true;
+    return false;
   }
 
   /** Since when the lease has held without a gap; `undefined` while it does not hold. */
@@ -89,15 +101,19 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     return this.#body;
   }
 
-  /** Changes what the record says and renews at once. Resolves when the change is stored, or the lease has ended. */
+  /**
+   * Changes what the record says and renews at once. Resolves when the change is stored, or the lease has ended. With the state `gone` the
+   * lease is void from this call on, and ends when that is stored: whoever reads it may take over at once.
+   */
   update(change: Partial<Body>): Promise<void> {
+    if (this.#phase !== 'running') return Promise.resolve();
     this.#body = { ...this.#body, ...change };
+    if (this.#resigned) this.#deadline = Number.NEGATIVE_INFINITY;
     this.#version += 1;
     const version = this.#version;
-    this.#again = true;
-    void this.#renew();
-    if (this.#phase !== 'running') return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ version, resolve }));
+    const stored = new Promise<void>((resolve) => this.#waiting.push({ version, resolve }));
+    this.#renew();
+    return stored;
   }
 
   /** Stops renewing and acting. */
@@ -106,9 +122,14 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     this.#end();
   }
 
+  get #resigned(): boolean {
+    return this.#body.state === 'gone';
+  }
+
   #end(): void {
     this.#deadline = Number.NEGATIVE_INFINITY;
     this.#timer?.cancel();
+    this.#attempts.clear();
     for (const waiter of this.#waiting.splice(0)) waiter.resolve();
   }
 
@@ -121,25 +142,25 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
 
   #beat(): void {
     this.#noticeLapse();
-    this.#again = true;
-    void this.#renew();
+    this.#renew();
     this.#schedule();
   }
 
   #noticeLapse(): void {
-    if (this.#lapsed || this.mayAct(this.#options.clock.now())) return;
+    if (this.#lapsed || this.#phase !== 'running' || this.mayAct(this.#options.clock.now())) return;
     this.#lapsed = true;
-    this.#options.onLapsed();
+    if (!this.#resigned) this.#tell(this.#options.onLapsed);
   }
 
   /** One renewal at a time; a request made meanwhile is served by one more. */
-  #renew(): Promise<void> {
-    this.#renewing ??= this.#renewWhileAsked().finally(() => {
-      this.#renewing = undefined;
-    });
-    return this.#renewing;
+  #renew(): void {
+    this.#again = true;
+    if (this.#renewing) return;
+    this.#renewing = true;
+    void this.#renewWhileAsked();
   }
 
+  /** Never rejects. */
   async #renewWhileAsked(): Promise<void> {
     while (this.#again && this.#phase === 'running') {
       this.#again = false;
@@ -152,6 +173,7 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
       }
       this.#noticeLapse();
     }
+    this.#renewing = false;
     this.#schedule();
   }
 
@@ -159,7 +181,7 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     const { store, key, clock } = this.#options;
     const n = this.#n + 1;
     this.#n = n;
-    const attempt = { sentAt: clock.now(), version: this.#version };
+    const attempt = { sentAt: { now: clock.now(), wall: clock.wall() }, version: this.#version };
     this.#attempts.set(n, attempt);
     const outcome = await store.write(key, JSON.stringify({ ...this.#body, n }), this.#revision);
     if (outcome.applied) this.#proven(outcome.revision, attempt);
@@ -171,17 +193,32 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     const { store, key, parse } = this.#options;
     this.#inDoubt = true;
     const found = await store.read(key);
-    const record = found && parse(found.value);
-    if (!found || !record || record.incarnation !== this.#body.incarnation || record.state === 'gone') {
+    if (this.#phase !== 'running') return;
+    if (!found || found.revision < this.#revision) {
+      this.#doubtRead();
+      return;
+    }
+    const record = parse(found.value);
+    if (!record || record.incarnation !== this.#body.incarnation || record.state === 'gone') {
       this.#lose();
       return;
     }
-    if (found.revision < this.#revision) return;
     this.#revision = found.revision;
     const attempt = this.#attempts.get(record.n);
     if (attempt) this.#proven(found.revision, attempt);
-    else this.#again = true;
-    this.#inDoubt = false;
+    else this.#forgetOldAttempts();
+  }
+
+  /** The read knows less than the last proven write: it is stale (H3), or the store was set back. Believed once there is nothing to lose. */
+  #doubtRead(): void {
+    if (!this.mayAct(this.#options.clock.now())) this.#lose();
+  }
+
+  /** Where reads are answered and writes are not. What is older than a lease proves nothing that would be of use. */
+  #forgetOldAttempts(): void {
+    const { clock, times } = this.#options;
+    const oldest = clock.now() - times.leaseMs;
+    for (const [n, attempt] of this.#attempts) if (attempt.sentAt.now < oldest) this.#attempts.delete(n);
   }
 
   #proven(revision: number, attempt: Attempt): void {
@@ -189,29 +226,42 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     this.#revision = revision;
     this.#inDoubt = false;
     this.#attempts.clear();
-    this.#extend(attempt.sentAt);
     if (attempt.version < this.#version) this.#again = true;
     while (this.#waiting[0] && this.#waiting[0].version <= attempt.version) this.#waiting.shift()?.resolve();
+    if (!this.#resigned) this.#extend(attempt.sentAt);
+    else if (attempt.version === this.#version) this.stop();
   }
 
-  #extend(sentAt: number): void {
-    const { clock, times } = this.#options;
+  #extend(sentAt: SentAt): void {
+    const { clock, times, onHeld } = this.#options;
     const now = clock.now();
     const gap = !this.mayAct(now);
-    this.#wallMinusMonotonic = clock.wall() - now;
-    this.#deadline = Math.max(this.#deadline, sentAt + times.leaseMs);
+    const deadline = sentAt.now + times.leaseMs;
+    if (deadline > this.#deadline) {
+      this.#deadline = deadline;
+      this.#wallMinusMonotonic = sentAt.wall - sentAt.now;
+    }
     if (!this.mayAct(now)) return;
     if (gap) this.#heldSince = now;
-    if (this.#lapsed) {
-      this.#lapsed = false;
-      this.#options.onHeld();
-    }
+    if (!this.#lapsed && !this.#denied) return;
+    this.#lapsed = false;
+    this.#denied = false;
+    this.#tell(onHeld);
   }
 
   #lose(): void {
     if (this.#phase !== 'running') return;
     this.#phase = 'lost';
     this.#end();
-    this.#options.onLost();
+    if (!this.#resigned) this.#tell(this.#options.onLost);
+  }
+
+  /** What the owner of the lease does with the news must not stop the renewals. */
+  #tell(event: () => void): void {
+    try {
+      event();
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'a listener of the lease failed');
+    }
   }
 }
