@@ -145,10 +145,13 @@ export class ManagedConnection {
     }
   }
 
-  /** Ends the subscriptions, and waits until the server knows and has read all that was published. Rejects with `link.lost`. */
-  quiesce(live: LiveConnection): Promise<void> {
-    for (const subscription of live.subscriptions.splice(0)) subscription.unsubscribe();
-    return this.flush(live);
+  /**
+   * Ends the subscriptions but the first `keep`: what the server had already sent for them is still delivered. Resolves when that is done and
+   * the server has read all that was published. Rejects with `link.lost`.
+   */
+  async quiesce(live: LiveConnection, keep = 0): Promise<void> {
+    for (const subscription of live.subscriptions.splice(keep)) subscription.drain().catch(ignore);
+    await this.flush(live);
   }
 
   /** Waits until the server has read all that was published. Rejects with `link.lost`. */

@@ -25,6 +25,8 @@ const marginBytes = 4_096;
 const frameBytesCap = 524_288;
 const knownAddressesMax = 4_096;
 const earlyFramesMax = 1_024;
+/** The first subscriptions of a connection are those for replies. */
+const replySubscriptions = 2;
 
 interface EarlyFrame {
   readonly frame: Uint8Array;
@@ -53,6 +55,7 @@ export class NatsDataLink implements DataLink {
   #early: EarlyFrame[] = [];
   #door: ForeignDoor | undefined;
   #closed = false;
+  #retired = false;
 
   private constructor(role: NodeRole | ClientRole, events: DataLinkEvents, environment: LinkEnvironment, nats: ResolvedNats) {
     this.#role = role;
@@ -137,6 +140,17 @@ export class NatsDataLink implements DataLink {
     if (this.#live !== undefined) await connection.listen(this.#live, door.subscriptions(this.#live.nats));
   }
 
+  async retire(): Promise<void> {
+    this.#retired = true;
+    this.#door = undefined;
+    const live = this.#live;
+    try {
+      if (live !== undefined) await this.#connection?.quiesce(live, replySubscriptions);
+    } catch {
+      // The connection broke meanwhile: nothing more arrives.
+    }
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -193,6 +207,7 @@ export class NatsDataLink implements DataLink {
       { subject: `${this.address}.*`, onMessage: (message) => this.#onStatus(message) },
     ];
     const role = this.#role;
+    if (this.#retired) return own;
     if (role.kind === 'client') return [...own, { subject: this.#subjects.clients, onMessage: onFrame }];
     return [
       ...own,

@@ -1,19 +1,18 @@
-import { decode } from '../base/codec.ts';
 import { PerkeyError, retryRule } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
-import { copyPlain } from '../base/plain.ts';
+import { asRefusal, copyPlain } from '../base/plain.ts';
 import { type Caller, type CallOptions } from '../contract/calls.ts';
 import { Attempts } from './attempts.ts';
 import { Deadlines } from './deadlines.ts';
-import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
-import { frameHeaderBytes, frameKind } from './frame.ts';
-import { FrameBatcher } from './frame-batcher.ts';
+import { inputOfTail } from './envelope.ts';
 import type { Gate } from './gate.ts';
 import { Gates } from './gates.ts';
+import { LastWords } from './last-words.ts';
 import { Pending } from './pending.ts';
+import { RequestSender } from './request-sender.ts';
 import type { RouterOptions } from './router-options.ts';
 import type { Target } from './routes.ts';
-import { type Lane, SentFrames } from './sent-frames.ts';
+import type { Lane } from './sent-frames.ts';
 
 const noOptions: CallOptions = Object.freeze({});
 
@@ -30,18 +29,16 @@ export class Router implements Caller {
   readonly #attempts = new Attempts();
   readonly #gates: Gates;
   readonly #deadlines: Deadlines;
+  readonly #lastWords: LastWords;
   /** Calls made before the number of shards was known. */
   #unrouted: Pending[] = [];
-  readonly #batcher: FrameBatcher;
-  readonly #tails: RequestTailEncoder;
-  readonly #sent = new SentFrames();
-  readonly #lanes = new Map<string, Lane>();
+  readonly #sender: RequestSender;
   #lastSeq = 0;
   #closed = false;
 
   constructor(options: RouterOptions) {
     this.#o = options;
-    const { clock, link, settings, wantNews } = options;
+    const { clock, link, wantNews } = options;
     this.#gates = new Gates({
       clock,
       wantNews,
@@ -49,14 +46,8 @@ export class Router implements Caller {
       dispatch: (pending) => this.#dispatch(pending),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
-    this.#tails = new RequestTailEncoder(Math.min(settings.payloadBytesMax, link.frameBytesMax - requestPrefixBytes - frameHeaderBytes));
-    this.#batcher = new FrameBatcher({
-      kind: frameKind.request,
-      clock,
-      frameBytesMax: link.frameBytesMax,
-      frameCountMax: settings.frameCountMax,
-      send: (to, frame, count) => this.#sendFrame(to, frame, count),
-    });
+    this.#sender = new RequestSender(options, (token) => this.onUndeliverable(token));
+    this.#lastWords = new LastWords({ clock, link, sent: this.#sender.frames, onSilence: (target) => this.#onSilence(target) });
   }
 
   get inFlight(): number {
@@ -90,10 +81,7 @@ export class Router implements Caller {
     try {
       this.#take(pending, input);
     } catch (error) {
-      this.#reject(
-        pending,
-        error instanceof PerkeyError ? error : new PerkeyError('payload.not_plain', 'the input cannot travel', { cause: error }),
-      );
+      this.#reject(pending, asRefusal(error));
     }
   }
 
@@ -129,17 +117,10 @@ export class Router implements Caller {
     if (pending.settled) return;
     if (routes.shards > 0) pending.shard = shardOf(pending.key, routes.shards);
     if (pending.shard >= 0 && routes.get(pending.shard)?.target.local) pending.input = copyPlain(input);
-    else this.#encode(pending, input);
+    else this.#sender.encode(pending, input);
     this.#deadlines.watch(pending.deadline);
     if (pending.shard < 0) this.#unrouted.push(pending);
     else this.#dispatch(pending);
-  }
-
-  #encode(pending: Pending, input: unknown): void {
-    const { headers, chain, idempotencyKey } = pending.options;
-    const { type, key, method } = pending;
-    const caller = this.#o.callerName;
-    pending.tail = this.#tails.encode(type, key, method, input, headers, chain, idempotencyKey, caller);
   }
 
   #listen(pending: Pending, signal: AbortSignal): void {
@@ -161,8 +142,7 @@ export class Router implements Caller {
 
   /** Sends the call to the owner, or holds it back behind others or until there is an owner. */
   #dispatch(pending: Pending): void {
-    const { routes, clock } = this.#o;
-    const route = routes.get(pending.shard);
+    const route = this.#o.routes.get(pending.shard);
     if (!route || this.#gates.has(pending.shard) || !this.#reachable(route.target)) {
       this.#gates.hold(pending, 0);
       return;
@@ -171,27 +151,20 @@ export class Router implements Caller {
     pending.epoch = route.epoch;
     this.#attempts.begin(pending);
     if (route.target.local) this.#sendLocally(pending);
-    else this.#sendRemotely(pending, route.target, clock.now());
+    else this.#sendRemotely(pending, route.target);
   }
 
-  #sendRemotely(pending: Pending, target: Target, now: number): void {
-    const { lane } = target;
-    if (lane.appended === 0) this.#lanes.set(lane.address, lane);
+  #sendRemotely(pending: Pending, target: Target): void {
     try {
-      if (!pending.tail) this.#encode(pending, pending.input);
-      const remaining = Math.max(1, Math.ceil(pending.deadline - now));
-      lane.appended += 1;
-      pending.ordinal = lane.appended;
-      this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
+      this.#sender.send(pending, target);
     } catch (error) {
-      lane.appended -= 1;
       this.#attempts.end(pending);
-      this.#reject(pending, error as PerkeyError);
+      this.#reject(pending, asRefusal(error));
     }
   }
 
   #sendLocally(pending: Pending): void {
-    if (pending.tail && pending.input === undefined) pending.input = (decode(pending.tail) as unknown[])[3];
+    if (pending.tail && pending.input === undefined) pending.input = inputOfTail(pending.tail);
     this.#o.local?.admit(pending.shard, pending.inbound(this.#o.callerName, this.#localReplies));
   }
 
@@ -206,17 +179,6 @@ export class Router implements Caller {
     },
     error: (id: number, error: PerkeyError): void => this.onError(id, error),
   };
-
-  #sendFrame(to: string, frame: Uint8Array, count: number): void {
-    const lane = this.#lanes.get(to);
-    if (!lane) return;
-    const { metrics, link } = this.#o;
-    const token = this.#sent.note(lane, count);
-    if (link.send(to, frame, token)) {
-      metrics.framesSent.inc();
-      metrics.envelopesPerFrame.observe(count);
-    } else this.onUndeliverable(token);
-  }
 
   onOk(id: number, value: unknown): void {
     const pending = this.#attempts.get(id);
@@ -301,29 +263,33 @@ export class Router implements Caller {
 
   /** I11: whether any attempt of the call can have reached a handler. */
   #mayHaveRun(pending: Pending): boolean {
-    return pending.doubt || (pending.id !== 0 && this.#wasSent(pending));
-  }
-
-  #wasSent(pending: Pending): boolean {
-    const { target } = pending;
-    return target !== undefined && (target.local || pending.ordinal <= target.lane.sent);
+    return pending.doubt || (pending.id !== 0 && this.#sender.wasSent(pending));
   }
 
   /** The frame reached nobody, so none of its calls was executed. */
   onUndeliverable(token: number): void {
-    const frame = this.#sent.find(token);
-    if (!frame) return;
+    this.#lastWords.came(token);
+    const inFrame = this.#sender.contentOf(token);
+    if (!inFrame) return;
     const refusal = new PerkeyError('node.unreachable', 'nobody listens at the address of the owner');
-    const inFrame = (pending: Pending): boolean =>
-      pending.target?.lane === frame.lane && pending.ordinal > frame.after && pending.ordinal <= frame.upTo;
     this.#endAll(inFrame, (pending) => this.#again(pending, refusal));
     this.#o.wantNews();
   }
 
-  /** The owner will answer nothing more: what it may have got ends as unknown, or is tried again where that does no harm. */
+  /** The owner is gone. What was not sent yet waits for the next owner; the rest, for the last answers that are on their way. */
   onTargetGone(target: Target): void {
+    this.#takeBackUnsent((pending) => pending.target === target);
+    for (const pending of this.#attempts) {
+      if (pending.target !== target) continue;
+      this.#lastWords.await(target);
+      return;
+    }
+    this.#sender.forget(target);
+  }
+
+  #onSilence(target: Target): void {
     this.#fail((pending) => pending.target === target, 'node.lost', `node ${target.nodeId} is gone; the request may have been executed`);
-    this.#lanes.delete(target.lane.address);
+    this.#sender.forget(target);
   }
 
   onLinkDown(): void {
@@ -352,34 +318,45 @@ export class Router implements Caller {
     }
   }
 
+  /** Calls that were certainly not executed wait for the next attempt. */
+  #takeBackUnsent(chosen: (pending: Pending) => boolean): void {
+    const unsent = (pending: Pending): boolean => chosen(pending) && !this.#sender.wasSent(pending);
+    const refusal = new PerkeyError('link.down', 'the request was not sent');
+    const lanes = new Set<Lane>();
+    this.#endAll(
+      unsent,
+      (pending) => {
+        lanes.add(pending.target!.lane);
+        this.#again(pending, refusal);
+      },
+      () => {
+        for (const lane of lanes) this.#sender.dropUnsent(lane);
+      },
+    );
+  }
+
   #fail(chosen: (pending: Pending) => boolean, code: 'node.lost' | 'link.lost', message: string): void {
-    const unsent = new PerkeyError('link.down', 'the request was not sent');
-    for (const pending of this.#attempts) if (chosen(pending) && !this.#wasSent(pending)) this.#dropUnsent(pending.target!.lane);
+    this.#takeBackUnsent(chosen);
     this.#endAll(chosen, (pending) => {
-      if (!this.#wasSent(pending)) this.#again(pending, unsent);
-      else if (pending.mayRepeat) this.#again(pending, new PerkeyError(code, message));
+      if (pending.mayRepeat) this.#again(pending, new PerkeyError(code, message));
       else this.#reject(pending, new PerkeyError(code, message));
     });
   }
 
   /** Ends the chosen attempts, then deals with their calls, and only then lets gates open: none may overtake another (I6). */
-  #endAll(chosen: (pending: Pending) => boolean, deal: (pending: Pending) => void): void {
+  #endAll(chosen: (pending: Pending) => boolean, deal: (pending: Pending) => void, then?: () => void): void {
     const ended = [...this.#attempts].filter(chosen);
     for (const pending of ended) this.#attempts.end(pending);
     for (const pending of ended) deal(pending);
+    then?.();
     for (const pending of ended) this.#gates.tryOpen(pending.shard);
-  }
-
-  /** What was put into a frame that was not yet handed to the connection is taken out again. */
-  #dropUnsent(lane: Lane): void {
-    if (lane.appended > lane.sent) this.#batcher.drop(lane.address);
-    lane.appended = lane.sent;
   }
 
   /** Ends every call: not sent ones as not executed, the others as unknown. */
   close(): void {
     this.#closed = true;
     this.#deadlines.stop();
+    this.#lastWords.stop();
     for (const pending of [...this.#attempts, ...this.#gates.stop(), ...this.#unrouted.splice(0)]) {
       const error = this.#mayHaveRun(pending)
         ? new PerkeyError('link.lost', 'closed while the request was under way; it may have been executed')

@@ -60,6 +60,7 @@ export class Session {
   #manager!: ShardManager;
   #evictor!: Evictor;
   #ended = false;
+  #retired = false;
 
   private constructor(options: SessionOptions) {
     this.#o = options;
@@ -128,11 +129,24 @@ export class Session {
     const drained = await Promise.race([this.#manager.drain(), limit]);
     if (drained === 'late') log.warn({ shards: this.#manager.owned }, 'not every shard could be handed over within drainMs');
     await this.#host.stop();
+    await this.#retire();
     const goodbye = new Promise<void>((resolve) => {
       clock.setTimer(1_000, resolve);
     });
     await Promise.race([this.#lease.update({ state: 'gone' }), goodbye]);
     await this.#end();
+  }
+
+  /**
+   * Answers the last requests before others learn that this incarnation is gone, so that nobody has to take them for lost. None of these
+   * answers comes from memory that another node may own: every shard was handed over, so they need no lease.
+   */
+  async #retire(): Promise<void> {
+    await this.#link.retire();
+    this.#retired = this.#manager.owned === 0;
+    this.#replies.flush();
+    this.#router.close();
+    await this.#link.close();
   }
 
   async #join(): Promise<void> {
@@ -198,7 +212,7 @@ export class Session {
       send: (to, frame) => {
         link.send(to, frame, -1);
       },
-      mayFlush: () => link.up && lease.mayAct(clock.now()),
+      mayFlush: () => link.up && (this.#retired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(control, guard);
   }

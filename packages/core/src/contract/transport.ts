@@ -89,6 +89,11 @@ export interface DataLink {
   send(to: Address, frame: Uint8Array, token: number): boolean;
   /** Offers the actors to foreign callers; a call that rejects is answered with the error. Ends with the link. Only for nodes. */
   serveForeignCalls(service: ServiceDescription, answer: (call: ForeignCall) => Promise<unknown>): Promise<void>;
+  /**
+   * Takes no more frames but replies: what is sent to this node from now on is undeliverable. Resolves when everything that was on its way
+   * has been delivered to `onFrame`; `send` still works. Never rejects. Only for nodes; nothing undoes it.
+   */
+  retire(): Promise<void>;
   /** Waits until what was sent is with the broker, then closes. Idempotent. */
   close(): Promise<void>;
   /** Drops the connection at once, with what was not yet written; the link then redials by itself. */

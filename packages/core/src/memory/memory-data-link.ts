@@ -43,7 +43,7 @@ export class MemoryDataLink implements DataLink, FrameTaker {
   readonly #environment: LinkEnvironment;
   readonly #guard: CallbackGuard;
   readonly #session: MemorySession;
-  readonly #subscriptions: readonly Address[];
+  #subscriptions: readonly [Address, ...Address[]];
   readonly #isNode: boolean;
   readonly #foreignCallsFailed = new Set<() => void>();
   #offer: ServiceOffer | undefined;
@@ -111,6 +111,17 @@ export class MemoryDataLink implements DataLink, FrameTaker {
     this.#offer = { service, answer: (call) => this.#answerForeign(call, answer) };
     if (this.up) this.#cluster.offer(this.#offer);
     return Promise.resolve();
+  }
+
+  retire(): Promise<void> {
+    const [reply, ...retired] = this.#subscriptions;
+    this.#subscriptions = [reply];
+    for (const address of retired) this.#cluster.unlisten(address, this);
+    if (this.#offer !== undefined) this.#cluster.withdraw(this.#offer);
+    this.#offer = undefined;
+    return new Promise((resolve) => {
+      this.#environment.clock.defer(resolve);
+    });
   }
 
   close(): Promise<void> {

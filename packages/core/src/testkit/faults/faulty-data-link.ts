@@ -181,6 +181,10 @@ export class FaultyDataLink implements DataLink {
     if (connection !== undefined) await this.#serve(connection.inner);
   }
 
+  retire(): Promise<void> {
+    return this.#inner.retire();
+  }
+
   close(): Promise<void> {
     return this.#keeper.close();
   }

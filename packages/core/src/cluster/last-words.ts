@@ -1,0 +1,54 @@
+import type { Clock, Timer } from '../base/clock.ts';
+import type { DataLink } from '../contract/transport.ts';
+import { frameKind, headerOnlyFrame } from './frame.ts';
+import type { Target } from './routes.ts';
+import type { SentFrames } from './sent-frames.ts';
+
+/** How long a target that is gone, and yet listened to by somebody, may take to answer. */
+const patienceMs = 250;
+
+export interface LastWordsOptions {
+  readonly clock: Clock;
+  readonly link: DataLink;
+  readonly sent: SentFrames;
+  /** Whatever the target may have got and has not answered by now, it never will. */
+  readonly onSilence: (target: Target) => void;
+}
+
+/**
+ * Finds the moment from which a target that is gone can have nothing more to say. An empty frame is sent after all the others: when it comes
+ * back as undeliverable, so did before it every frame that was not delivered, and every answer that was given is here. What is left then was
+ * delivered and not answered. A target that is still connected (a stalled process, a cut link) brings nothing back, and gets a short time.
+ */
+export class LastWords {
+  readonly #o: LastWordsOptions;
+  readonly #waiting = new Map<number, { readonly target: Target; readonly timer: Timer }>();
+
+  constructor(options: LastWordsOptions) {
+    this.#o = options;
+  }
+
+  await(target: Target): void {
+    const { clock, link, sent } = this.#o;
+    const token = sent.note(target.lane, 0);
+    if (!link.send(target.lane.address, headerOnlyFrame(frameKind.request), token)) {
+      this.#o.onSilence(target);
+      return;
+    }
+    this.#waiting.set(token, { target, timer: clock.setTimer(patienceMs, () => this.came(token)) });
+  }
+
+  /** The frame with this token came back, or never will. */
+  came(token: number): void {
+    const waiting = this.#waiting.get(token);
+    if (!waiting) return;
+    this.#waiting.delete(token);
+    waiting.timer.cancel();
+    this.#o.onSilence(waiting.target);
+  }
+
+  stop(): void {
+    for (const { timer } of this.#waiting.values()) timer.cancel();
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,84 @@
+import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
+import { frameHeaderBytes, frameKind } from './frame.ts';
+import { FrameBatcher } from './frame-batcher.ts';
+import type { Pending } from './pending.ts';
+import type { RouterOptions } from './router-options.ts';
+import type { Target } from './routes.ts';
+import { type Lane, SentFrames } from './sent-frames.ts';
+
+/** Puts the calls of one caller into frames, and knows of each whether it was already handed to the connection. */
+export class RequestSender {
+  readonly frames: SentFrames = new SentFrames();
+  readonly #o: RouterOptions;
+  readonly #onUndeliverable: (token: number) => void;
+  readonly #tails: RequestTailEncoder;
+  readonly #batcher: FrameBatcher;
+  readonly #lanes = new Map<string, Lane>();
+
+  /** `onUndeliverable` also takes frames that the connection did not take. */
+  constructor(options: RouterOptions, onUndeliverable: (token: number) => void) {
+    this.#o = options;
+    this.#onUndeliverable = onUndeliverable;
+    const { clock, link, settings } = options;
+    this.#tails = new RequestTailEncoder(Math.min(settings.payloadBytesMax, link.frameBytesMax - requestPrefixBytes - frameHeaderBytes));
+    this.#batcher = new FrameBatcher({
+      kind: frameKind.request,
+      clock,
+      frameBytesMax: link.frameBytesMax,
+      frameCountMax: settings.frameCountMax,
+      send: (to, frame, count) => this.#sendFrame(to, frame, count),
+    });
+  }
+
+  /** Makes the call's wire form. Throws `payload.not_plain` or `payload.too_large`. */
+  encode(pending: Pending, input: unknown): void {
+    const { headers, chain, idempotencyKey } = pending.options;
+    const { type, key, method } = pending;
+    pending.tail = this.#tails.encode(type, key, method, input, headers, chain, idempotencyKey, this.#o.callerName);
+  }
+
+  /** Adds the attempt under way to the target's frame. Throws as `encode`. */
+  send(pending: Pending, target: Target): void {
+    const { lane } = target;
+    if (!pending.tail) this.encode(pending, pending.input);
+    if (lane.appended === 0) this.#lanes.set(lane.address, lane);
+    const remaining = Math.max(1, Math.ceil(pending.deadline - this.#o.clock.now()));
+    lane.appended += 1;
+    pending.ordinal = lane.appended;
+    this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
+  }
+
+  /** Whether the attempt under way may have reached its target. */
+  wasSent({ target, ordinal }: Pending): boolean {
+    return target !== undefined && (target.local || ordinal <= target.lane.sent);
+  }
+
+  /** What was put into a frame that was not yet handed to the connection is taken out again. */
+  dropUnsent(lane: Lane): void {
+    if (lane.appended > lane.sent) this.#batcher.drop(lane.address);
+    lane.appended = lane.sent;
+  }
+
+  /** Tells which attempts a frame held; `undefined` for a frame too old to be remembered. */
+  contentOf(token: number): ((pending: Pending) => boolean) | undefined {
+    const frame = this.frames.find(token);
+    if (!frame) return undefined;
+    return ({ target, ordinal }) => target?.lane === frame.lane && ordinal > frame.after && ordinal <= frame.upTo;
+  }
+
+  /** The target is gone and nothing of it is waited for. */
+  forget(target: Target): void {
+    this.#lanes.delete(target.lane.address);
+  }
+
+  #sendFrame(to: string, frame: Uint8Array, count: number): void {
+    const lane = this.#lanes.get(to);
+    if (!lane) return;
+    const { metrics, link } = this.#o;
+    const token = this.frames.note(lane, count);
+    if (link.send(to, frame, token)) {
+      metrics.framesSent.inc();
+      metrics.envelopesPerFrame.observe(count);
+    } else this.#onUndeliverable(token);
+  }
+}
