@@ -45,9 +45,31 @@ export class NatsRecordStore implements RecordStore {
     return found?.deleted === true ? this.#put(key, value, found.record.revision) : outcome;
   }
 
+  /**
+   * Message by message, not by a purge: on server 2.9 a purge of one subject makes consumers skip what they have not yet delivered of all
+   * others, so that watches miss updates.
+   */
   async forget(key: string, upToRevision: number): Promise<void> {
-    const filter = `$KV.${this.#bucket}.${checkedKey(key)}`;
-    this.#answered(await this.#api.request(`$JS.API.STREAM.PURGE.${this.#stream}`, JSON.stringify({ filter, seq: upToRevision + 1 })));
+    const subject = `$KV.${this.#bucket}.${checkedKey(key)}`;
+    let failed = 0;
+    let from = 1;
+    for (;;) {
+      const query = JSON.stringify({ seq: from, next_by_subj: subject });
+      const reply = await this.#api.request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, query);
+      if (reply.error?.err_code === jsErrors.noMessageFound) return;
+      this.#answered(reply);
+      const revision = Number((reply['message'] as { seq?: unknown } | undefined)?.seq);
+      if (!Number.isSafeInteger(revision)) throw unavailable('its answer holds no message');
+      if (revision > upToRevision) return;
+      const erase = JSON.stringify({ seq: revision, no_erase: true });
+      const erased = await this.#api.request(`$JS.API.STREAM.MSG.DELETE.${this.#stream}`, erase);
+      const code = erased.error?.err_code;
+      const goneAlready = code === jsErrors.sequenceNotFound || code === jsErrors.messageDeleteFailed;
+      // Somebody else may have removed it at the same moment: look again, once.
+      if (!goneAlready || failed === revision) this.#answered(erased);
+      if (goneAlready) failed = revision;
+      else from = revision + 1;
+    }
   }
 
   async watch(listener: RecordListener): Promise<Watch> {

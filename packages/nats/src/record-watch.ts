@@ -3,7 +3,7 @@ import type { LinkEnvironment, RecordListener, Timer, Watch } from '@perkey/core
 import type { Msg } from '@nats-io/transport-node';
 import type { LiveConnection } from './connection.ts';
 import { faultText, unavailable } from './store-api.ts';
-import type { StoreApi } from './store-api.ts';
+import type { JsReply, StoreApi } from './store-api.ts';
 import { listen } from './subscription.ts';
 import type { Guard } from './subscription.ts';
 
@@ -20,7 +20,7 @@ const restartDelayMs = 200;
 
 /**
  * Delivers the last value of every key and then each new one, through an ephemeral consumer of the bucket's stream that numbers what it
- * delivers. Nothing is taken on trust: a gap in the numbers, silence, a refusal or a new connection make it start anew with all records, so
+ * delivers. Nothing is taken on trust: a gap in the numbers, a record passed over, silence, a refusal or a new connection make it start anew with all records, so
  * the last value of a key cannot be missed. A replay from a copy that lags behind is not passed on: per key no revision falls.
  */
 export class RecordWatch implements Watch {
@@ -99,7 +99,7 @@ export class RecordWatch implements Watch {
     const created = String(info['created']);
     if (created !== this.#bucketCreated) this.#revisions.clear();
     this.#bucketCreated = created;
-    session.listen();
+    session.listen(lastRevisionOf(info));
     const config = {
       name: session.consumer,
       deliver_subject: session.inbox,
@@ -151,6 +151,7 @@ class WatchSession {
   #subscription: { unsubscribe(): void } | undefined;
   #timer: Timer | undefined;
   #delivered = 0;
+  #reached = 0;
   #synced = false;
   #heardAt = 0;
 
@@ -163,7 +164,9 @@ class WatchSession {
     this.#events = events;
   }
 
-  listen(): void {
+  /** `revision`: the latest that was given out before the consumer was made. */
+  listen(revision: number): void {
+    this.#reached = revision;
     this.#subscription = listen(this.#live.nats, this.#around.guard, {
       subject: this.inbox,
       onMessage: (message) => this.#onMessage(message),
@@ -194,10 +197,7 @@ class WatchSession {
     this.#heardAt = this.#around.environment.clock.now();
     const { headers } = message;
     if (headers?.code === 100) {
-      // An idle heartbeat: everything there is was delivered.
-      const last = Number(headers.get('Nats-Last-Consumer'));
-      if (last === this.#delivered) this.#sync();
-      else this.#events.onFault(`${last - this.#delivered} records did not arrive`);
+      this.#onIdle(Number(headers.get('Nats-Last-Consumer')), Number(headers.get('Nats-Last-Stream')));
       return;
     }
     if (headers !== undefined && headers.code >= 400) {
@@ -210,6 +210,7 @@ class WatchSession {
       return;
     }
     this.#delivered += 1;
+    this.#reached = Math.max(this.#reached, place.revision);
     const operation = headers?.get('KV-Operation') ?? '';
     const deleted = operation === 'DEL' || operation === 'PURGE' || Boolean(headers?.has('Nats-Marker-Reason'));
     try {
@@ -217,6 +218,12 @@ class WatchSession {
     } finally {
       if (place.pending === 0) this.#sync();
     }
+  }
+
+  /** The consumer has delivered all that it knows of: as many as arrived here, and none that it passed over without delivering. */
+  #onIdle(delivered: number, revision: number): void {
+    if (delivered === this.#delivered && revision <= this.#reached) this.#sync();
+    else this.#events.onFault(`records did not arrive (${this.#delivered} of ${delivered}, up to ${this.#reached} of ${revision})`);
   }
 
   /** A late timer proves only that this process stood still: it looks again before it gives up. */
@@ -229,6 +236,11 @@ class WatchSession {
       else this.#listenForLife();
     });
   }
+}
+
+function lastRevisionOf(streamInfo: JsReply): number {
+  const { last_seq: last } = (streamInfo['state'] ?? {}) as { last_seq?: unknown };
+  return Number.isSafeInteger(last) ? (last as number) : 0;
 }
 
 /** What the reply subject of a delivered message tells: `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<n>.<revision>.<delivered>.<time>.<pending>`. */

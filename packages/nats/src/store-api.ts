@@ -6,6 +6,8 @@ import type { LiveConnection } from './connection.ts';
 /** Error numbers of JetStream that mean something to us; all others are "unavailable". */
 export const jsErrors = {
   noMessageFound: 10_037,
+  sequenceNotFound: 10_043,
+  messageDeleteFailed: 10_057,
   streamNotFound: 10_059,
   wrongLastSequence: 10_071,
   wrongLastSequenceInFlight: 10_164,

@@ -21,7 +21,7 @@ import type { Address } from '@perkey/core';
  * `perkey.<cluster>.>` and `$SRV.>`. It must not be allowed to publish to `$KV.>` or `$JS.>`: a caller chooses where an answer goes.
  * A client needs: publish to `perkey.<cluster>.node.>` and `perkey.<cluster>.any`; subscribe to `perkey.<cluster>.reply.>` and
  * `perkey.<cluster>.clients`. It must not be allowed to publish to `perkey.<cluster>.peer.>`.
- * The control connection needs: publish to `$KV.<bucket>.>` and to `$JS.API.STREAM.INFO|MSG.GET|PURGE.<stream>`,
+ * The control connection needs: publish to `$KV.<bucket>.>` and to `$JS.API.STREAM.INFO|MSG.GET|MSG.DELETE.<stream>`,
  * `$JS.API.CONSUMER.CREATE.<stream>.>`, `$JS.API.CONSUMER.DELETE.<stream>.>` of the two buckets (the first node of a cluster also
  * `$JS.API.INFO` and `$JS.API.STREAM.CREATE.<stream>`); subscribe to `_INBOX.>`, or what `inboxPrefix` says.
  */
