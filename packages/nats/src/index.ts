@@ -1,5 +1,5 @@
 export { nats } from './nats.ts';
-export { type NatsLimits, type NatsOptions, natsOptionTable, type NatsTlsOptions } from './options.ts';
+export { type NatsCredentials, type NatsLimits, type NatsOptions, natsOptionTable, type NatsTlsOptions } from './options.ts';
 export { followSupervisor, reportIncarnation } from './supervised-child.ts';
 export {
   type ChildExit,

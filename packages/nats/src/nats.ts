@@ -24,6 +24,6 @@ export function nats(options: NatsOptions = {}): Transport {
     openData: (role: NodeRole | ClientRole, events: DataLinkEvents, environment: LinkEnvironment): Promise<DataLink> =>
       NatsDataLink.open(role, events, environment, resolved),
     openControl: (nodeId: string, events: ControlLinkEvents, environment: LinkEnvironment): Promise<ControlLink> =>
-      NatsControlLink.open(nodeId, events, environment, resolved),
+      NatsControlLink.open(nodeId, events, environment, { ...resolved, credentials: resolved.controlCredentials }),
   };
 }

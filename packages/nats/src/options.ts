@@ -78,9 +78,8 @@ export interface NatsTlsOptions {
   readonly handshakeFirst?: boolean;
 }
 
-export interface NatsOptions extends NatsLimits {
-  /** `host:port` or `nats://host:port`, also `tls://`. Default: the environment's NATS_URL (commas between several), else 127.0.0.1:4222. */
-  readonly servers?: string | readonly string[] | undefined;
+/** At most one of: user with pass, token, nkey, creds. */
+export interface NatsCredentials {
   readonly user?: string | undefined;
   readonly pass?: string | undefined;
   readonly token?: string | undefined;
@@ -88,6 +87,13 @@ export interface NatsOptions extends NatsLimits {
   readonly nkey?: string | undefined;
   /** The contents of a credentials file (JWT and nkey seed). */
   readonly creds?: string | undefined;
+}
+
+export interface NatsOptions extends NatsLimits, NatsCredentials {
+  /** `host:port` or `nats://host:port`, also `tls://`. Default: the environment's NATS_URL (commas between several), else 127.0.0.1:4222. */
+  readonly servers?: string | readonly string[] | undefined;
+  /** Of a node's second connection, which alone needs rights on the buckets. Default: the same as of the first. */
+  readonly control?: NatsCredentials | undefined;
   readonly tls?: NatsTlsOptions | undefined;
   /** How connections call themselves to the server; default `perkey`. */
   readonly name?: string | undefined;
@@ -105,12 +111,14 @@ export interface Credentials {
 export interface ResolvedNats {
   readonly servers: readonly string[];
   readonly credentials: Credentials;
+  readonly controlCredentials: Credentials;
   readonly tls: NatsTlsOptions | undefined;
   readonly name: string;
   readonly limits: ResolvedOptions<typeof natsOptionTable>;
 }
 
-const ownNames = ['servers', 'user', 'pass', 'token', 'nkey', 'creds', 'tls', 'name'] as const;
+const credentialNames = ['user', 'pass', 'token', 'nkey', 'creds'] as const;
+const ownNames = [...credentialNames, 'servers', 'control', 'tls', 'name'];
 
 /** Throws `options.invalid`; no message holds a credential. */
 export function resolveNats(options: NatsOptions, env: Readonly<Record<string, string | undefined>>): ResolvedNats {
@@ -124,9 +132,11 @@ export function resolveNats(options: NatsOptions, env: Readonly<Record<string, s
   const parsed = texts.map(parseServer);
   const inUrl = parsed.find(({ credentials }) => credentials !== undefined)?.credentials;
   const given = givenCredentials(options);
+  const credentials = Object.keys(given).length > 0 ? given : (inUrl ?? {});
   return {
     servers: parsed.map(({ address }) => address),
-    credentials: Object.keys(given).length > 0 ? given : (inUrl ?? {}),
+    credentials,
+    controlCredentials: options.control === undefined ? credentials : controlCredentials(options.control),
     tls: options.tls ?? (parsed.some(({ tls }) => tls) ? {} : undefined),
     name: options.name ?? 'perkey',
     limits,
@@ -137,9 +147,15 @@ function invalid(option: string, what: string): PerkeyError {
   return new PerkeyError('options.invalid', `option ${option} ${what}`, { details: { option } });
 }
 
-function givenCredentials(options: NatsOptions): Credentials {
+function controlCredentials(control: NatsCredentials): Credentials {
+  const stranger = Object.keys(control).find((name) => !(credentialNames as readonly string[]).includes(name));
+  if (stranger !== undefined) throw invalid('control', `holds "${safeText(stranger)}"; it takes ${credentialNames.join(', ')}`);
+  return givenCredentials(control);
+}
+
+function givenCredentials(options: NatsCredentials): Credentials {
   const found: Record<string, string> = {};
-  for (const name of ['user', 'pass', 'token', 'nkey', 'creds'] as const) {
+  for (const name of credentialNames) {
     const value: unknown = options[name];
     if (value === undefined) continue;
     if (typeof value !== 'string' || value === '') throw invalid(name, 'must be text that is not empty');
