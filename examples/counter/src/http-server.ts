@@ -1,0 +1,88 @@
+import { safeText } from '@perkey/core';
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { type IncomingMessage, METHODS, STATUS_CODES } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { notFound, Problem, problemOf } from './problem.ts';
+
+const bodyBytesMax = 65_536;
+const usualMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
+
+/** A server without routes, with every limit set. Errors of any kind are answered as problems. */
+export function createHttpServer(log: Logger): FastifyInstance {
+  const app = fastify({
+    // Keys are checked by the nodes; Node itself bounds the whole request line and headers.
+    routerOptions: { maxParamLength: 16_384 },
+    bodyLimit: bodyBytesMax,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 30_000,
+    return503OnClosing: false,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16_384 },
+    rewriteUrl: tidied,
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
+    clientErrorHandler: answerMalformed,
+  });
+  app.server.maxConnections = 10_000;
+  app.server.maxHeadersCount = 100;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  app.setErrorHandler((error, _request, reply) => {
+    const problem = problemOf(error);
+    if (problem.status === 500) log.error({ err: error, code: problem.code }, 'a request failed');
+    return sendProblem(reply, problem);
+  });
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, notFound()));
+  // Whatever Node's parser lets through can be answered with 405.
+  for (const method of METHODS) {
+    if (!usualMethods.includes(method)) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  }
+  if (log.isLevelEnabled('debug')) logRequests(app, log);
+  return app;
+}
+
+/** The port that it listens on. Rejects with an error that names the port where it is taken. */
+export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    const reason = taken ? `port ${port} is already in use` : (cause as Error).message;
+    throw new Error(`the HTTP server cannot listen on ${host}:${port}: ${reason}`, { cause });
+  }
+  return (app.server.address() as AddressInfo).port;
+}
+
+/** Answers what is under way, for a second at most; idle connections are closed at once. */
+export async function closeHttpServer(app: FastifyInstance): Promise<void> {
+  const limit = setTimeout(() => app.server.closeAllConnections(), 1_000);
+  await app.close();
+  clearTimeout(limit);
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  return reply.code(problem.status).headers(problem.headers).type('application/problem+json').send(problem.body);
+}
+
+/** Runs before the router: the type of a body is not looked at, and a `#` that a client left unescaped is part of the id. */
+function tidied(request: IncomingMessage): string {
+  if (request.headers['content-type'] !== undefined) request.headers['content-type'] = undefined;
+  const url = request.url as string;
+  return url.includes('#') ? url.replaceAll('#', '%23') : url;
+}
+
+/** What the parser of HTTP refuses never becomes a request. */
+function answerMalformed(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400;
+  const { body } = new Problem(status, 'http.bad_request', 'no', 'The request is not well-formed HTTP, too large or too slow.');
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\nconnection: close`;
+  socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}
+
+function logRequests(app: FastifyInstance, log: Logger): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, url } = request;
+    log.debug({ method, url: safeText(url), status: reply.statusCode, durationMs: reply.elapsedTime }, 'request');
+    done();
+  });
+}

@@ -1,0 +1,43 @@
+import type { ResolvedOptions } from '@perkey/core';
+import { followSupervisor, nats, reportIncarnation } from '@perkey/nats';
+import { prometheusExporter } from '@perkey/prometheus';
+import type { Logger } from 'pino';
+import { EventLoop } from './event-loop.ts';
+import { metricsQuestion } from './node-processes.ts';
+import { startCounterNode } from './nodes.ts';
+import { run } from './program.ts';
+import { findRunningDemo } from './running-demo.ts';
+import { nodeSettings } from './settings.ts';
+
+const shardsDefault = 64;
+const drainMs = 10_000;
+
+/** `npm run node -- --id node-7`: one more node for a running demo. Also the program of each node under `--processes`. */
+export function runNode(): Promise<never> {
+  return run({ usage: 'npm run node -- --id <name> [flags]', settings: nodeSettings, stopLimitMs: drainMs + 3_000, start });
+}
+
+async function start(
+  settings: ResolvedOptions<typeof nodeSettings>,
+  log: Logger,
+  running: AsyncDisposableStack,
+): Promise<{ readonly ended: Promise<void> }> {
+  followSupervisor();
+  const { id: nodeId, cluster, host, metricsPort } = settings;
+  const demo = settings.natsUrl === '' ? await findRunningDemo(cluster) : { natsUrl: settings.natsUrl, shards: shardsDefault };
+  const shards = settings.shards || demo.shards;
+  const transport = nats({ servers: demo.natsUrl });
+  const node = await startCounterNode({ nodeId, cluster, shards, transport, drainMs, onIncarnation: reportIncarnation }, log);
+  running.use(node);
+  running.use(new EventLoop()).observe(node.metrics);
+  process.on('message', (question) => {
+    if (question === metricsQuestion) process.send?.({ metrics: node.metrics.snapshot() });
+  });
+  if (metricsPort > 0) {
+    const exporter = prometheusExporter();
+    exporter.add(() => node.metrics.snapshot(), { node: nodeId });
+    running.use(await exporter.listen({ host, port: metricsPort }));
+    log.info({ port: metricsPort }, 'prometheus metrics server starting');
+  }
+  return { ended: node.stopped };
+}

@@ -1,0 +1,55 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** What a running demo leaves in the project's cache, so that `npm run node` finds it. */
+export interface RunningDemo {
+  readonly pid: number;
+  readonly shards: number;
+  /** Credentials included. Null: no other process can join. */
+  readonly natsUrl: string | null;
+}
+
+const cacheDir = join(import.meta.dirname, '../../../.cache');
+const fileOf = (cluster: string): string => join(cacheDir, `counter-demo-${cluster}.json`);
+
+/** Readable by this user alone. */
+export async function announce(cluster: string, demo: RunningDemo): Promise<void> {
+  await mkdir(cacheDir, { recursive: true });
+  const draft = `${fileOf(cluster)}.${demo.pid}`;
+  await writeFile(draft, JSON.stringify(demo), { mode: 0o600 });
+  await rename(draft, fileOf(cluster));
+}
+
+/** Does nothing where another demo of this name was started meanwhile. */
+export async function withdraw(cluster: string): Promise<void> {
+  if ((await read(cluster))?.pid === process.pid) await rm(fileOf(cluster), { force: true });
+}
+
+/** Rejects with what to do where no demo runs, or one that cannot be joined. */
+export async function findRunningDemo(cluster: string): Promise<RunningDemo & { readonly natsUrl: string }> {
+  const demo = await read(cluster);
+  if (demo === undefined || !isAlive(demo.pid)) {
+    throw new Error(
+      `no demo of cluster "${cluster}" runs here; start it with "npm run demo", or set NATS_URL to the server of a running one`,
+    );
+  }
+  const { natsUrl } = demo;
+  if (natsUrl === null) throw new Error(`the demo of cluster "${cluster}" runs without NATS, so no other process can join it`);
+  return { ...demo, natsUrl };
+}
+
+async function read(cluster: string): Promise<RunningDemo | undefined> {
+  try {
+    return JSON.parse(await readFile(fileOf(cluster), 'utf8')) as RunningDemo;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
