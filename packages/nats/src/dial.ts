@@ -1,7 +1,7 @@
 import { NatsConnectionImpl, ProtocolHandler, credsAuthenticator, nkeyAuthenticator, setTransportFactory } from '@nats-io/transport-node';
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node';
 import { NodeTransport, nodeResolveHost } from '@nats-io/transport-node/lib/node_transport.js';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { ResolvedNats } from './options.ts';
 
 /**
@@ -81,23 +81,28 @@ const ignore = (): void => {};
 
 /**
  * Ends the socket at once, with a TCP reset, so that neither this process nor its kernel delivers what was not yet written.
- * A TLS socket refuses `resetAndDestroy`, so there the socket or the handle below it is reset.
+ * A TLS socket has no such method, and resetting the TCP socket below it while it writes crashes Node: there the handle below is made to
+ * reset where the TLS socket, in its own order, closes it.
  */
 export function resetSocket(socket: Socket): void {
   socket.on('error', ignore);
-  const below = inner(socket, '_parent');
-  const handle = inner(inner(socket, '_handle'), '_parent');
-  try {
-    if (below instanceof Socket) {
-      below.on('error', ignore);
-      below.resetAndDestroy();
-    } else if (handle !== undefined && typeof handle['reset'] === 'function') {
-      handle['reset'](ignore);
-    } else {
-      socket.resetAndDestroy();
-    }
-  } catch {
-    // A handle of another kind: it is destroyed below, without the reset.
-  }
+  // Where this side has begun a clean end, libuv refuses the reset and Node then leaks the handle.
+  const mayReset = !socket.destroyed && !socket.writableEnded;
+  const below = inner(inner(socket, '_handle'), '_parent');
+  if (mayReset && below !== undefined) resetInsteadOfClose(below);
+  else if (mayReset) resetPlain(socket);
   socket.destroy();
+}
+
+function resetPlain(socket: Socket): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    // A handle of another kind: it is destroyed without the reset.
+  }
+}
+
+function resetInsteadOfClose(handle: Readonly<Record<string, unknown>>): void {
+  const { reset } = handle;
+  if (typeof reset === 'function') Reflect.set(handle, 'close', (done: () => void) => Reflect.apply(reset, handle, [done]) as unknown);
 }
