@@ -230,6 +230,7 @@ export class Scheduler {
 
   /** A slice has time left and the guard says yes. The first question of a slice starts it; it ends when the event loop comes round. */
   #mayRun(now: number): boolean {
+    if (!this.#o.guard.mayAct(now)) return false;
     if (!this.#sliceArmed) {
       this.#sliceArmed = true;
       this.#sliceEnd = now + this.#o.yieldAfterMs;
@@ -238,7 +239,7 @@ export class Scheduler {
         this.#kick();
       });
     }
-    return this.#goesOn(now);
+    return now < this.#sliceEnd;
   }
 
   #goesOn(now: number): boolean {

@@ -33,8 +33,8 @@ export interface LogLine {
 
 /** One actor host with virtual time, whose shard 0 is open with epoch 7; calls of its actors come back to it. */
 export class ActorFixture implements Caller {
-  readonly clock = new VirtualClock();
-  readonly metrics = new MetricsRegistry();
+  readonly clock: VirtualClock = new VirtualClock();
+  readonly metrics: MetricsRegistry = new MetricsRegistry();
   readonly lines: LogLine[] = [];
   readonly host: ActorHost;
   /** The lease. */
