@@ -1,5 +1,6 @@
 import { type Client, connect, type ResolvedOptions } from '@perkey/core';
 import { type PrometheusExporter, prometheusExporter } from '@perkey/prometheus';
+import { flushCompileCache } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Broker, openBroker } from './broker.ts';
@@ -74,23 +75,20 @@ async function startProcesses(
   running: AsyncDisposableStack,
 ): Promise<void> {
   if (natsUrl === undefined) throw new Error('--processes needs NATS: without it requests cannot leave this process');
-  const processes: NodeProcess[] = [];
+  // What this process has compiled the others need not.
+  flushCompileCache();
+  const processes = nodeIds(nodes).map((nodeId) => new NodeProcess({ nodeId, cluster, shards, natsUrl, logLevel, supervised }, log));
   process.once('exit', () => processes.forEach((node) => node.kill()));
-  const starting = nodeIds(nodes).map(async (nodeId) => {
-    const node = await NodeProcess.start({ nodeId, cluster, shards, natsUrl, logLevel, supervised }, log);
-    processes.push(node);
-    exporter.add(() => node.metrics(), { node: nodeId });
-    return node;
-  });
-  running.defer(() => stopAll(starting));
-  await Promise.all(starting);
+  running.defer(() => stopAll(processes));
+  for (const [index, node] of processes.entries()) exporter.add(() => node.metrics(), { node: `node-${index}` });
+  await Promise.all(processes.map((node) => node.start()));
 }
 
 function nodeIds(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `node-${index}`);
 }
 
-async function stopAll(starting: readonly Promise<AsyncDisposable>[]): Promise<void> {
+async function stopAll(starting: readonly (AsyncDisposable | Promise<AsyncDisposable>)[]): Promise<void> {
   const stops = starting.map(async (node) => (await node)[Symbol.asyncDispose]());
   await Promise.allSettled(stops);
 }

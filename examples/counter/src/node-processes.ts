@@ -1,9 +1,10 @@
 import type { MetricFamily } from '@perkey/core';
 import { supervise } from '@perkey/nats';
 import { type ChildProcess, fork } from 'node:child_process';
-import { on, once } from 'node:events';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { libraryLog } from './log.ts';
 
 export interface NodeProcessOptions {
   readonly nodeId: string;
@@ -11,12 +12,16 @@ export interface NodeProcessOptions {
   readonly shards: number;
   readonly natsUrl: string;
   readonly logLevel: string;
-  /** Whether a death is seen at once. Otherwise others wait until its lease has run out, and it is not started again. */
+  /** Whether its death is seen at once and it is started again. Otherwise the others wait until its lease has run out. */
   readonly supervised: boolean;
 }
 
-/** What a node's process answers with its metrics. */
-export const metricsQuestion = 'metrics, please';
+/** What a node's process says once it is a member, and what it answers with its metrics. */
+export const joined = 'joined';
+export const metricsQuestion = 'metrics?';
+export interface MetricsAnswer {
+  readonly metrics: readonly MetricFamily[];
+}
 
 /** How long a process that is told to stop may take before it is killed. */
 const drainMs = 3_000;
@@ -25,33 +30,37 @@ const drainMs = 3_000;
 export class NodeProcess implements AsyncDisposable {
   readonly #options: NodeProcessOptions;
   readonly #log: Logger;
+  readonly #joined = Promise.withResolvers<void>();
   #child: ChildProcess | undefined;
-  #stop: () => Promise<void> = () => Promise.resolve();
+  #stop: () => Promise<unknown> = () => Promise.resolve();
+  #onMetrics: (metrics: readonly MetricFamily[]) => void = () => {};
 
-  private constructor(options: NodeProcessOptions, log: Logger) {
+  constructor(options: NodeProcessOptions, log: Logger) {
     this.#options = options;
     this.#log = log;
   }
 
-  static async start(options: NodeProcessOptions, log: Logger): Promise<NodeProcess> {
-    const started = new NodeProcess(options, log);
-    if (options.supervised) await started.#supervise();
-    else started.#runAlone();
-    return started;
+  /** Called once. Resolves when the node is a member; rejects when its process ends before. */
+  async start(): Promise<void> {
+    const { cluster, nodeId, natsUrl: servers, supervised } = this.#options;
+    if (supervised) {
+      const log = libraryLog(this.#log);
+      const supervisor = await supervise({ cluster, nodeId, nats: { servers }, drainMs, log, start: () => this.#fork() });
+      this.#stop = () => supervisor.stop();
+    } else {
+      const child = this.#fork();
+      this.#stop = () => end(child);
+    }
+    await this.#joined.promise;
   }
 
   /** What the node counted so far; nothing while it does not run. */
-  async metrics(): Promise<readonly MetricFamily[]> {
-    const child = this.#child;
-    if (!child?.connected) return [];
-    const over = new AbortController();
-    child.once('disconnect', () => over.abort());
-    child.send(metricsQuestion);
-    for await (const [message] of on(child, 'message', { signal: over.signal })) {
-      const { metrics } = message as { readonly metrics?: readonly MetricFamily[] };
-      if (metrics !== undefined) return metrics;
-    }
-    return [];
+  metrics(): Promise<readonly MetricFamily[]> {
+    return new Promise((resolve) => {
+      this.#onMetrics = resolve;
+      if (this.#child?.connected) this.#child.send(metricsQuestion);
+      else resolve([]);
+    });
   }
 
   /** At once, for an end that is not graceful. */
@@ -59,29 +68,8 @@ export class NodeProcess implements AsyncDisposable {
     this.#child?.kill('SIGKILL');
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#stop();
-  }
-
-  async #supervise(): Promise<void> {
-    const { nodeId, cluster, natsUrl } = this.#options;
-    const nats = { servers: natsUrl };
-    const supervisor = await supervise({ cluster, nodeId, nats, drainMs, log: this.#log, start: () => this.#fork() });
-    this.#stop = () => supervisor.stop();
-  }
-
-  #runAlone(): void {
-    const { nodeId } = this.#options;
-    const child = this.#fork();
-    const ended = once(child, 'exit');
-    this.#log.info({ nodeId, pid: child.pid }, 'started the process of a node');
-    void ended.then(([code, signal]) => this.#log.info({ nodeId, code, signal }, 'the process of a node has ended'));
-    this.#stop = async () => {
-      child.kill('SIGTERM');
-      const limit = setTimeout(() => child.kill('SIGKILL'), drainMs);
-      if (child.exitCode === null && child.signalCode === null) await ended;
-      clearTimeout(limit);
-    };
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
   }
 
   #fork(): ChildProcess {
@@ -89,7 +77,30 @@ export class NodeProcess implements AsyncDisposable {
     const args = ['--id', nodeId, '--cluster', cluster, '--shards', String(shards), '--log-level', logLevel];
     // PERKEY_SUPERVISED: the child ends with this process, however this one ends. Detached: a terminal's Ctrl-C does not reach it.
     const env = { ...process.env, NATS_URL: natsUrl, PERKEY_SUPERVISED: '1' };
-    this.#child = fork(join(import.meta.dirname, 'node-main.ts'), args, { env, detached: true });
-    return this.#child;
+    const child = fork(join(import.meta.dirname, 'node-main.ts'), args, { env, detached: true });
+    this.#log.info({ nodeId, pid: child.pid }, 'started the process of a node');
+    child.on('message', (message) => {
+      if (message === joined) this.#joined.resolve();
+      else if (isAnswer(message)) this.#onMetrics(message.metrics);
+    });
+    child.once('exit', (code, signal) => {
+      this.#log.info({ nodeId, pid: child.pid, code, signal }, 'the process of a node has ended');
+      this.#joined.reject(new Error(`the process of ${nodeId} ended before it had joined the cluster`));
+      this.#onMetrics([]);
+    });
+    this.#child = child;
+    return child;
   }
+}
+
+function isAnswer(message: unknown): message is MetricsAnswer {
+  return typeof message === 'object' && message !== null && 'metrics' in message;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  const limit = setTimeout(() => child.kill('SIGKILL'), drainMs);
+  await once(child, 'exit');
+  clearTimeout(limit);
 }

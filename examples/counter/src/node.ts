@@ -1,9 +1,8 @@
 import type { ResolvedOptions } from '@perkey/core';
 import { followSupervisor, nats, reportIncarnation } from '@perkey/nats';
-import { prometheusExporter } from '@perkey/prometheus';
 import type { Logger } from 'pino';
 import { EventLoop } from './event-loop.ts';
-import { metricsQuestion } from './node-processes.ts';
+import { joined, type MetricsAnswer, metricsQuestion } from './node-processes.ts';
 import { startCounterNode } from './nodes.ts';
 import { run } from './program.ts';
 import { findRunningDemo } from './running-demo.ts';
@@ -14,7 +13,13 @@ const drainMs = 10_000;
 
 /** `npm run node -- --id node-7`: one more node for a running demo. Also the program of each node under `--processes`. */
 export function runNode(): Promise<never> {
-  return run({ usage: 'npm run node -- --id <name> [flags]', settings: nodeSettings, stopLimitMs: drainMs + 3_000, start });
+  return run({
+    usage: 'npm run node -- --id <name> [flags]',
+    settings: nodeSettings,
+    named: ({ id }) => ({ nodeId: id }),
+    stopLimitMs: drainMs + 3_000,
+    start,
+  });
 }
 
 async function start(
@@ -30,10 +35,12 @@ async function start(
   const node = await startCounterNode({ nodeId, cluster, shards, transport, drainMs, onIncarnation: reportIncarnation }, log);
   running.use(node);
   running.use(new EventLoop()).observe(node.metrics);
+  process.send?.(joined);
   process.on('message', (question) => {
-    if (question === metricsQuestion) process.send?.({ metrics: node.metrics.snapshot() });
+    if (question === metricsQuestion) process.send?.({ metrics: node.metrics.snapshot() } satisfies MetricsAnswer);
   });
   if (metricsPort > 0) {
+    const { prometheusExporter } = await import('@perkey/prometheus');
     const exporter = prometheusExporter();
     exporter.add(() => node.metrics.snapshot(), { node: nodeId });
     running.use(await exporter.listen({ host, port: metricsPort }));

@@ -7,6 +7,8 @@ import { createLog } from './log.ts';
 export interface Program<T extends OptionTable> {
   readonly usage: string;
   readonly settings: T;
+  /** What tells this process from others that write to the same log. */
+  readonly named?: (settings: ResolvedOptions<T>) => Readonly<Record<string, unknown>>;
   /** How long a graceful end may take, before the process ends anyway. */
   readonly stopLimitMs: number;
   /** Puts what must be stopped on `running`. May resolve to what ends the program without a signal. */
@@ -32,7 +34,7 @@ export async function run<T extends OptionTable & { readonly logLevel: unknown }
     console.error((error as Error).message);
     exitCode = 1;
   }
-  log.info('shutting down...');
+  log.info(program.named?.(settings) ?? {}, 'shutting down...');
   setTimeout(() => {
     log.error('not everything stopped in time');
     process.exit(1);
