@@ -66,7 +66,7 @@ test('what waits for the lease expires at its deadline, and nothing is watched a
   const asked = ['a', 'b'].map((key) => fixture.ask('counter', key, 'add', undefined, { deadline: fixture.clock.now() + 100 }));
   await fixture.clock.advance(200);
   expect(asked.map((one) => one.outcome)).toEqual(['request.expired', 'request.expired']);
-  expect(fixture.host.inspect().waiting).toBe(0);
+  expect(fixture.host.inspect()).toMatchObject({ waiting: 0, resident: 0 });
   await fixture.clock.advance(200);
   expect(fixture.clock.pending).toBe(0);
 });
@@ -77,6 +77,17 @@ test('a mailbox is bounded without a lease too', () => {
   const outcomes = Array.from({ length: 1_001 }, () => fixture.ask('counter', 'a', 'add').outcome);
   expect(outcomes[999]).toBe('waiting');
   expect(outcomes[1_000]).toBe('mailbox.full');
+});
+
+test('an actor whose only request expired before it was activated does not stay', async () => {
+  const { fixture } = host();
+  fixture.mayAct = false;
+  const asked = fixture.ask('counter', 'a', 'add', undefined, { deadline: fixture.clock.now() + 10 });
+  await fixture.clock.advance(15);
+  fixture.mayAct = true;
+  fixture.host.resume();
+  expect(asked.outcome).toBe('request.expired');
+  expect(fixture.host.inspect().resident).toBe(0);
 });
 
 test('a reply of a turn that outlived the lease is withheld until the lease is back', async () => {

@@ -19,6 +19,8 @@ export interface SchedulerOptions {
   readonly run: (activation: Activation, message: Message, now: number) => number;
   /** Activates a dormant actor. Afterwards it is idle, or on its way, or gone. */
   readonly activate: (activation: Activation) => void;
+  /** A dormant actor has nothing left to be activated for. */
+  readonly onUnused: (activation: Activation) => void;
   /** There are actors with work that the guard does not let run. */
   readonly onSuspended: () => void;
   readonly onRefused: (type: string, code: ErrorCode) => void;
@@ -61,7 +63,10 @@ export class Scheduler {
         return;
       }
     }
-    if (!this.#enqueue(activation, message)) return;
+    if (!this.#enqueue(activation, message)) {
+      if (activation.status === 'dormant' && activation.queue === undefined) this.#o.onUnused(activation);
+      return;
+    }
     this.ready(activation);
     if (!this.#onStack) this.#kick();
   }
@@ -151,6 +156,7 @@ export class Scheduler {
       this.expireWaiting(activation, now);
       if (activation.queue !== undefined) return false;
       activation.scheduled = false;
+      if (activation.status === 'dormant') this.#o.onUnused(activation);
       return true;
     });
     return this.#ready.length > 0;
@@ -289,6 +295,11 @@ export class Scheduler {
   #visit(activation: Activation, start: number): number {
     let now = start;
     if (activation.status === 'dormant') {
+      this.expireWaiting(activation, now);
+      if (activation.queue === undefined) {
+        this.#o.onUnused(activation);
+        return now;
+      }
       this.#o.activate(activation);
       now = this.#o.clock.now();
     }

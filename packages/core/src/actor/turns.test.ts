@@ -228,7 +228,9 @@ test('a mailbox and a node hold so much and no more', async () => {
   expect(overloaded.error).toMatchObject({ code: 'node.overloaded', executed: 'no' });
   expect(overloaded.error?.retryAfterMs).toBeGreaterThan(0);
   expect(fixture.ask('counter', 'c', 'get').outcome).toBe('ok');
+  expect(fixture.ask('counter', 'new', 'get').outcome).toBe('node.overloaded');
   expect(fixture.host.inspect()).toMatchObject({
+    resident: 3,
     waiting: 3,
     running: 2,
     deepest: [
