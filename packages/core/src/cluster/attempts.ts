@@ -44,6 +44,17 @@ export class Attempts {
     this.#perShard[pending.shard] = this.of(pending.shard) - 1;
   }
 
+  filter(chosen: (pending: Pending) => boolean): Pending[] {
+    const found: Pending[] = [];
+    for (const pending of this.#byId.values()) if (chosen(pending)) found.push(pending);
+    return found;
+  }
+
+  some(chosen: (pending: Pending) => boolean): boolean {
+    for (const pending of this.#byId.values()) if (chosen(pending)) return true;
+    return false;
+  }
+
   /** In the order in which they began. */
   [Symbol.iterator](): IterableIterator<Pending> {
     return this.#byId.values();

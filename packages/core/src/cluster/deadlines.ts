@@ -2,6 +2,8 @@ import type { Clock, Timer } from '../base/clock.ts';
 
 /** What is left of a look must be worth a timer: expired calls end at most this much late. */
 const slackMs = 5;
+/** Timers have a largest delay, beyond which they fire at once. */
+const timerMaxMs = 60_000;
 
 /**
  * One timer for any number of deadlines: it is set for the earliest one that was asked for. Most calls have ended long before, so
@@ -20,15 +22,17 @@ export class Deadlines {
   }
 
   watch(deadline: number): void {
-    if (deadline >= this.#earliest) return;
+    if (!(deadline < this.#earliest)) return;
     this.#earliest = deadline;
     this.#timer?.cancel();
-    this.#timer = this.#clock.setTimer(Math.max(1, Math.ceil(deadline - this.#clock.now())), () => this.#fire());
+    const delay = Math.min(timerMaxMs, Math.max(1, Math.ceil(deadline - this.#clock.now())));
+    this.#timer = this.#clock.setTimer(delay, () => this.#fire());
   }
 
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#earliest = Number.NEGATIVE_INFINITY;
   }
 
   #fire(): void {

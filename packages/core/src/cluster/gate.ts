@@ -8,42 +8,55 @@ const delayMaxMs = 500;
  * sent to the shard until everything sent to the former owner came back, and then all go out in the order in which they were made.
  */
 export class Gate {
-  readonly #held: Pending[] = [];
+  #held = new Set<Pending>();
+  #lastSeq = 0;
+  #isSorted = true;
   /** Owners up to this epoch refused; a later one is tried at once. */
   epoch = 0;
   /** From then on even an owner that refused is tried again. By the monotonic clock. */
   retryAt: number;
+  /** When it was closed, or its shard last changed hands. */
+  since: number;
+  /** Its calls are being given out: calls made meanwhile line up behind them. */
+  isOpening = false;
+  /** Since it began to open, a call came back or the owner changed again. */
+  isInterrupted = false;
 
   constructor(now: number) {
+    this.since = now;
     this.retryAt = now + firstDelayMs;
   }
 
   get size(): number {
-    return this.#held.length;
+    return this.#held.size;
   }
 
-  hold(pending: Pending, refusedEpoch: number, now: number): void {
-    this.#held.push(pending);
+  /** A call that was not sent yet. */
+  hold(pending: Pending): void {
+    if (pending.seq < this.#lastSeq) this.#isSorted = false;
+    else this.#lastSeq = pending.seq;
+    this.#held.add(pending);
+  }
+
+  /** A call whose attempt failed at the owner with `refusedEpoch`. */
+  holdBack(pending: Pending, refusedEpoch: number, now: number): void {
+    this.hold(pending);
     if (refusedEpoch > this.epoch) this.epoch = refusedEpoch;
     const delay = Math.min(delayMaxMs, firstDelayMs * 2 ** Math.min(pending.attempts, 6));
-    if (pending.attempts > 0) this.retryAt = Math.max(this.retryAt, now + delay);
+    this.retryAt = Math.max(this.retryAt, now + delay);
+    this.isInterrupted = true;
   }
 
-  /** Everything held, in the order of the calls; the gate is empty afterwards. */
-  open(): Pending[] {
-    return this.#held.splice(0).sort((a, b) => a.seq - b.seq);
+  drop(pending: Pending): void {
+    this.#held.delete(pending);
   }
 
-  [Symbol.iterator](): IterableIterator<Pending> {
-    return this.#held.values();
-  }
-
-  /** Takes out the calls that are settled already and says how many they were. */
-  prune(): number {
-    const before = this.#held.length;
-    const alive = this.#held.filter((pending) => !pending.settled);
-    this.#held.length = 0;
-    for (const pending of alive) this.#held.push(pending);
-    return before - alive.length;
+  /** Those held, in the order in which they were made. Calls held while somebody steps through come at the end. */
+  inOrder(): Iterable<Pending> {
+    if (!this.#isSorted) {
+      this.#held = new Set([...this.#held].sort((a, b) => a.seq - b.seq));
+      this.#isSorted = true;
+    }
+    return this.#held;
   }
 }

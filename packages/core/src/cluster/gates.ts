@@ -1,13 +1,20 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { Gate } from './gate.ts';
+import type { InFlightKeys } from './in-flight-keys.ts';
 import type { Pending } from './pending.ts';
 
 const lookEveryMs = 20;
+/** From then on a call waits only for calls to its own key, not for all of its shard. */
+const patienceMs = 250;
 
 export interface GatesOptions {
   readonly clock: Clock;
-  /** Whether the calls to the shard may go out now, given the gate; `false` leaves them. */
-  readonly mayOpen: (shard: number, gate: Gate) => boolean;
+  /** Whether nothing of the shard is under way any more. */
+  readonly isQuiet: (shard: number) => boolean;
+  /** Whether there is an owner to be tried now. */
+  readonly mayTry: (shard: number, gate: Gate) => boolean;
+  /** What is under way for the shards that have a gate. */
+  readonly inFlight: () => InFlightKeys;
   /** Takes each call of an opened gate, in order. May hold it back again. */
   readonly dispatch: (pending: Pending) => void;
   /** Called every now and then while calls wait. */
@@ -20,9 +27,15 @@ export class Gates {
   readonly #byShard = new Map<number, Gate>();
   #held = 0;
   #timer: Timer | undefined;
+  #isStopped = false;
 
   constructor(options: GatesOptions) {
     this.#o = options;
+  }
+
+  /** Gates that are closed. */
+  get size(): number {
+    return this.#byShard.size;
   }
 
   /** Calls held back. */
@@ -34,8 +47,75 @@ export class Gates {
     return this.#byShard.has(shard);
   }
 
-  /** Later calls to the shard wait until `tryOpen`. */
-  close(shard: number): Gate {
+  /** The owner changed while calls are under way: later calls wait until `tryOpen`. */
+  close(shard: number): void {
+    const gate = this.#gateOf(shard);
+    gate.since = this.#o.clock.now();
+    gate.isInterrupted = true;
+  }
+
+  /** A new call lines up. */
+  hold(pending: Pending): void {
+    this.#gateOf(pending.shard).hold(pending);
+    this.#held += 1;
+  }
+
+  /** A call that came back, or could not be sent, waits for the next attempt. */
+  holdBack(pending: Pending, refusedEpoch: number): void {
+    this.#gateOf(pending.shard).holdBack(pending, refusedEpoch, this.#o.clock.now());
+    this.#held += 1;
+  }
+
+  /** Forgets a call that is held back here. */
+  drop(pending: Pending): void {
+    const gate = this.#byShard.get(pending.shard);
+    if (!gate) return;
+    this.#held -= gate.size;
+    gate.drop(pending);
+    this.#held += gate.size;
+  }
+
+  tryOpen(shard: number): void {
+    const gate = this.#byShard.get(shard);
+    if (!gate || gate.isOpening) return;
+    while (this.#mayOpen(shard, gate)) {
+      if (!this.#giveOut(gate, () => true)) continue;
+      this.#byShard.delete(shard);
+      return;
+    }
+  }
+
+  tryOpenAll(): void {
+    for (const shard of [...this.#byShard.keys()]) this.tryOpen(shard);
+  }
+
+  /** Calls to the same actor as `pending`, made before it, whose last attempt was refused. */
+  overtakenBy(pending: Pending): Pending[] {
+    const { seq, type, key } = pending;
+    const overtaken: Pending[] = [];
+    for (const held of this.#byShard.get(pending.shard)?.inOrder() ?? []) {
+      if (held.seq >= seq) break;
+      if (held.refusal?.executed === 'no' && held.key === key && held.type === type) overtaken.push(held);
+    }
+    return overtaken;
+  }
+
+  /** Every call held back. */
+  *[Symbol.iterator](): IterableIterator<Pending> {
+    for (const gate of this.#byShard.values()) yield* gate.inOrder();
+  }
+
+  /** Gives out every call held back and closes for good. */
+  stop(): Pending[] {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    const all = [...this];
+    this.#byShard.clear();
+    this.#held = 0;
+    return all;
+  }
+
+  #gateOf(shard: number): Gate {
     let gate = this.#byShard.get(shard);
     if (!gate) {
       gate = new Gate(this.#o.clock.now());
@@ -45,49 +125,43 @@ export class Gates {
     return gate;
   }
 
-  hold(pending: Pending, refusedEpoch: number): void {
-    this.close(pending.shard).hold(pending, refusedEpoch, this.#o.clock.now());
-    this.#held += 1;
+  #mayOpen(shard: number, gate: Gate): boolean {
+    return this.#o.isQuiet(shard) && (gate.size === 0 || this.#o.mayTry(shard, gate));
   }
 
-  tryOpen(shard: number): void {
-    const gate = this.#byShard.get(shard);
-    if (!gate || !this.#o.mayOpen(shard, gate)) return;
-    this.#byShard.delete(shard);
-    for (const pending of gate.open()) {
+  /** Dispatches what `may` allows, in order; false when something came back meanwhile, so that the rest has to wait. */
+  #giveOut(gate: Gate, may: (pending: Pending) => boolean): boolean {
+    gate.isOpening = true;
+    gate.isInterrupted = false;
+    for (const pending of gate.inOrder()) {
+      if (!may(pending)) continue;
+      gate.drop(pending);
       this.#held -= 1;
-      if (!pending.settled) this.#o.dispatch(pending);
+      this.#o.dispatch(pending);
+      if (gate.isInterrupted) break;
+    }
+    gate.isOpening = false;
+    return !gate.isInterrupted;
+  }
+
+  /** One slow call, or one whose answer was lost, holds up only the calls to its own key. */
+  #letPass(now: number): void {
+    let inFlight: InFlightKeys | undefined;
+    for (const [shard, gate] of [...this.#byShard]) {
+      if (now - gate.since < patienceMs || gate.isOpening || !this.#o.mayTry(shard, gate)) continue;
+      const known = (inFlight ??= this.#o.inFlight());
+      if (this.#giveOut(gate, (pending) => known.mayFollow(pending)) && gate.size === 0 && known.isClear(shard))
+        this.#byShard.delete(shard);
     }
   }
 
-  tryOpenAll(): void {
-    for (const shard of this.#byShard.keys()) this.tryOpen(shard);
-  }
-
-  /** Every call held back. */
-  *[Symbol.iterator](): IterableIterator<Pending> {
-    for (const gate of this.#byShard.values()) yield* gate;
-  }
-
-  /** Forgets the calls that are settled by now. */
-  prune(): void {
-    for (const gate of this.#byShard.values()) this.#held -= gate.prune();
-  }
-
-  /** Gives out every call held back and closes for good. */
-  stop(): Pending[] {
-    this.#timer?.cancel();
-    const all = [...this];
-    this.#byShard.clear();
-    this.#held = 0;
-    return all;
-  }
-
   #watch(): void {
+    if (this.#isStopped) return;
     this.#timer ??= this.#o.clock.setTimer(lookEveryMs, () => {
       this.#timer = undefined;
       this.#o.wantNews();
       this.tryOpenAll();
+      this.#letPass(this.#o.clock.now());
       if (this.#byShard.size > 0) this.#watch();
     });
   }

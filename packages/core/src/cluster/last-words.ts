@@ -29,13 +29,21 @@ export class LastWords {
   }
 
   await(target: Target): void {
-    const { clock, link, sent } = this.#o;
+    const { clock, sent } = this.#o;
     const token = sent.note(target.lane, 0);
-    if (!link.send(target.lane.address, headerOnlyFrame(frameKind.request), token)) {
+    if (!this.#send(target, token)) {
       this.#o.onSilence(target);
       return;
     }
     this.#waiting.set(token, { target, timer: clock.setTimer(patienceMs, () => this.came(token)) });
+  }
+
+  #send(target: Target, token: number): boolean {
+    try {
+      return this.#o.link.send(target.lane.address, headerOnlyFrame(frameKind.request), token);
+    } catch {
+      return false;
+    }
   }
 
   /** The frame with this token came back, or never will. */

@@ -9,13 +9,14 @@ export class Pending {
   readonly method: string;
   readonly key: string;
   readonly options: CallOptions;
-  readonly deadline: number;
   readonly startedAt: number;
   readonly series: RequestSeries;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: PerkeyError) => void;
   /** Order of the calls of this caller. */
   readonly seq: number;
+  deadline = 0;
+  /** -1: not known yet. */
   shard = -1;
   /** The call in its wire form, made once; another attempt sends the same bytes. */
   tail: Uint8Array | undefined;
@@ -35,19 +36,22 @@ export class Pending {
   stopListening: (() => void) | undefined;
 
   constructor(
-    call: { readonly type: string; readonly method: string; readonly key: string; readonly options: CallOptions },
-    times: { readonly startedAt: number; readonly deadline: number; readonly seq: number },
+    type: string,
+    method: string,
+    key: string,
+    options: CallOptions,
+    startedAt: number,
+    seq: number,
     series: RequestSeries,
     resolve: (value: unknown) => void,
     reject: (error: PerkeyError) => void,
   ) {
-    this.type = call.type;
-    this.method = call.method;
-    this.key = call.key;
-    this.options = call.options;
-    this.deadline = times.deadline;
-    this.startedAt = times.startedAt;
-    this.seq = times.seq;
+    this.type = type;
+    this.method = method;
+    this.key = key;
+    this.options = options;
+    this.startedAt = startedAt;
+    this.seq = seq;
     this.series = series;
     this.resolve = resolve;
     this.reject = reject;
@@ -58,6 +62,11 @@ export class Pending {
     const { id, type, method, key, input, deadline, options } = this;
     const { headers = noHeaders, chain = noChain, idempotencyKey } = options;
     return { id, type, method, key, input, headers, chain, idempotencyKey, caller, deadline, reply };
+  }
+
+  /** I11: whether any attempt can reach a handler, or could. One that waits in a frame for the end of this turn still can. */
+  get mayHaveRun(): boolean {
+    return this.doubt || this.id !== 0;
   }
 
   /** Whether sending again after an unknown outcome does no harm. */

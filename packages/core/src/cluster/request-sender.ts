@@ -6,19 +6,25 @@ import type { RouterOptions } from './router-options.ts';
 import type { Target } from './routes.ts';
 import { type Lane, SentFrames } from './sent-frames.ts';
 
+export interface SenderEvents {
+  /** The connection did not take the frame: nothing of it was written. */
+  readonly onRefused: (token: number) => void;
+  /** The connection threw: nobody knows what was written. */
+  readonly onThrown: (token: number, thrown: unknown) => void;
+}
+
 /** Puts the calls of one caller into frames, and knows of each whether it was already handed to the connection. */
 export class RequestSender {
   readonly frames: SentFrames = new SentFrames();
   readonly #o: RouterOptions;
-  readonly #onUndeliverable: (token: number) => void;
+  readonly #events: SenderEvents;
   readonly #tails: RequestTailEncoder;
   readonly #batcher: FrameBatcher;
   readonly #lanes = new Map<string, Lane>();
 
-  /** `onUndeliverable` also takes frames that the connection did not take. */
-  constructor(options: RouterOptions, onUndeliverable: (token: number) => void) {
+  constructor(options: RouterOptions, events: SenderEvents) {
     this.#o = options;
-    this.#onUndeliverable = onUndeliverable;
+    this.#events = events;
     const { clock, link, settings } = options;
     this.#tails = new RequestTailEncoder(Math.min(settings.payloadBytesMax, link.frameBytesMax - requestPrefixBytes - frameHeaderBytes));
     this.#batcher = new FrameBatcher({
@@ -38,11 +44,11 @@ export class RequestSender {
   }
 
   /** Adds the attempt under way to the target's frame. Throws as `encode`. */
-  send(pending: Pending, target: Target): void {
+  send(pending: Pending, target: Target, now: number): void {
     const { lane } = target;
     if (!pending.tail) this.encode(pending, pending.input);
     if (lane.appended === 0) this.#lanes.set(lane.address, lane);
-    const remaining = Math.max(1, Math.ceil(pending.deadline - this.#o.clock.now()));
+    const remaining = Math.max(1, Math.ceil(pending.deadline - now));
     lane.appended += 1;
     pending.ordinal = lane.appended;
     this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
@@ -71,14 +77,28 @@ export class RequestSender {
     this.#lanes.delete(target.lane.address);
   }
 
+  /** Takes out everything that was not yet handed to the connection. */
+  close(): void {
+    for (const lane of this.#lanes.values()) this.dropUnsent(lane);
+  }
+
   #sendFrame(to: string, frame: Uint8Array, count: number): void {
     const lane = this.#lanes.get(to);
     if (!lane) return;
     const { metrics, link } = this.#o;
     const token = this.frames.note(lane, count);
-    if (link.send(to, frame, token)) {
-      metrics.framesSent.inc();
-      metrics.envelopesPerFrame.observe(count);
-    } else this.#onUndeliverable(token);
+    let isTaken: boolean;
+    try {
+      isTaken = link.send(to, frame, token);
+    } catch (error) {
+      this.#events.onThrown(token, error);
+      return;
+    }
+    if (!isTaken) {
+      this.#events.onRefused(token);
+      return;
+    }
+    metrics.framesSent.inc();
+    metrics.envelopesPerFrame.observe(count);
   }
 }

@@ -9,6 +9,7 @@ export interface RouterSettings {
   readonly inFlightMax: number;
   readonly payloadBytesMax: number;
   readonly frameCountMax: number;
+  readonly keyBytesMax: number;
 }
 
 export interface RouterOptions {

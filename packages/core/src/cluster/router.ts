@@ -3,10 +3,13 @@ import { shardOf } from '../base/hash.ts';
 import { asRefusal, copyPlain } from '../base/plain.ts';
 import { type Caller, type CallOptions } from '../contract/calls.ts';
 import { Attempts } from './attempts.ts';
+import { checkKey, checkTime, deadlineOf } from './call-checks.ts';
+import { closedEarly, inDoubt, linkDown, overtaken, tooLate, unknownType } from './call-errors.ts';
 import { Deadlines } from './deadlines.ts';
 import { inputOfTail } from './envelope.ts';
 import type { Gate } from './gate.ts';
 import { Gates } from './gates.ts';
+import { InFlightKeys } from './in-flight-keys.ts';
 import { LastWords } from './last-words.ts';
 import { Pending } from './pending.ts';
 import { RequestSender } from './request-sender.ts';
@@ -15,6 +18,7 @@ import type { Target } from './routes.ts';
 import type { Lane } from './sent-frames.ts';
 
 const noOptions: CallOptions = Object.freeze({});
+const ignore = (): void => {};
 
 /**
  * Sends each call to the node that owns its key's shard, and again where that is safe, until its one outcome.
@@ -22,7 +26,8 @@ const noOptions: CallOptions = Object.freeze({});
  * Invariants:
  * - I11: a call is refused as not executed only if none of its attempts can have reached a handler. Each attempt has an id of its own, so
  *   that a late answer to a former attempt is never taken for the answer to a later one.
- * - I6: calls of this caller to one key are executed in the order in which they were made (see `Gate`).
+ * - I6: calls of this caller to one key are executed in the order in which they were made (see `Gate`). One that came back while a later one
+ *   got through is not sent again; it ends as not executed.
  */
 export class Router implements Caller {
   readonly #o: RouterOptions;
@@ -31,96 +36,95 @@ export class Router implements Caller {
   readonly #deadlines: Deadlines;
   readonly #lastWords: LastWords;
   /** Calls made before the number of shards was known. */
-  #unrouted: Pending[] = [];
+  readonly #unrouted = new Set<Pending>();
   readonly #sender: RequestSender;
+  readonly #notifyFailed: (error: PerkeyError) => void;
   #lastSeq = 0;
   #closed = false;
 
   constructor(options: RouterOptions) {
     this.#o = options;
-    const { clock, link, wantNews } = options;
+    const { clock, link, metrics, routes, wantNews } = options;
     this.#gates = new Gates({
-      clock,
-      wantNews,
-      mayOpen: (shard, gate) => this.#mayOpen(shard, gate),
-      dispatch: (pending) => this.#dispatch(pending),
+      ...{ clock, wantNews },
+      isQuiet: (shard) => this.#attempts.of(shard) === 0,
+      mayTry: (shard, gate) => this.#mayTry(shard, gate),
+      inFlight: () =>
+        new InFlightKeys(
+          this.#attempts.filter(({ shard }) => this.#gates.has(shard)),
+          routes,
+        ),
+      dispatch: (pending) => this.#attempt(pending, clock.now()),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
-    this.#sender = new RequestSender(options, (token) => this.onUndeliverable(token));
+    const onThrown = (token: number, thrown: unknown): void => this.#onThrown(token, thrown);
+    this.#sender = new RequestSender(options, { onRefused: (token) => this.#undelivered(token, linkDown()), onThrown });
     this.#lastWords = new LastWords({ clock, link, sent: this.#sender.frames, onSilence: (target) => this.#onSilence(target) });
+    this.#notifyFailed = (error) => {
+      if (error.executed === 'no') metrics.notifiesLost.inc();
+    };
   }
 
   get inFlight(): number {
-    return this.#attempts.size + this.#gates.held + this.#unrouted.length;
+    return this.#attempts.size + this.#gates.held + this.#unrouted.size;
   }
 
   request(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#start({ type, method, key, options }, input, resolve, reject);
+      const pending = this.#pendingFor(type, method, key, options, resolve, reject);
+      try {
+        this.#take(pending, input);
+      } catch (error) {
+        this.#reject(pending, asRefusal(error));
+      }
     });
   }
 
   notify(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): void {
-    const { clock, metrics } = this.#o;
-    const ignore = (): void => {};
-    const failed = (error: PerkeyError): void => {
-      if (error.executed === 'no') metrics.notifiesLost.inc();
-    };
     const oneWay = { ...options, chain: undefined, deadline: undefined, signal: undefined };
-    const pending = this.#pendingFor({ type, method, key, options: oneWay }, clock.now(), ignore, failed);
-    this.#take(pending, input);
-  }
-
-  #start(
-    call: { readonly type: string; readonly method: string; readonly key: string; readonly options: CallOptions },
-    input: unknown,
-    resolve: (value: unknown) => void,
-    reject: (error: PerkeyError) => void,
-  ): void {
-    const pending = this.#pendingFor(call, this.#o.clock.now(), resolve, reject);
-    try {
-      this.#take(pending, input);
-    } catch (error) {
-      this.#reject(pending, asRefusal(error));
-    }
+    this.#take(this.#pendingFor(type, method, key, oneWay, ignore, this.#notifyFailed), input);
   }
 
   #pendingFor(
-    call: { readonly type: string; readonly method: string; readonly key: string; readonly options: CallOptions },
-    now: number,
+    type: string,
+    method: string,
+    key: string,
+    options: CallOptions,
     resolve: (value: unknown) => void,
     reject: (error: PerkeyError) => void,
   ): Pending {
-    const { settings, metrics } = this.#o;
     this.#lastSeq += 1;
-    const deadline = Math.min(
-      now + (call.options.timeoutMs ?? settings.requestTimeoutMs),
-      call.options.deadline ?? Number.POSITIVE_INFINITY,
-    );
-    const times = { startedAt: now, deadline, seq: this.#lastSeq };
-    return new Pending(call, times, metrics.for(call.type, call.method), resolve, reject);
+    const series = this.#o.metrics.for(type, method);
+    return new Pending(type, method, key, options, this.#o.clock.now(), this.#lastSeq, series, resolve, reject);
   }
 
   /** Checks what can be checked here, makes the call's own copy of its input, and sends it or holds it back. Throws what can never be sent. */
   #take(pending: Pending, input: unknown): void {
     const { routes, settings } = this.#o;
+    const { options, startedAt } = pending;
     if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
+    checkKey(pending.key, settings.keyBytesMax);
+    pending.deadline = deadlineOf(options, startedAt, settings.requestTimeoutMs);
+    checkTime(pending.deadline, startedAt);
     if (this.inFlight >= settings.inFlightMax) {
       throw new PerkeyError('client.overloaded', `${this.inFlight} requests are in flight already (inFlightMax)`, { retryAfterMs: 50 });
     }
     if (!routes.mayHost(pending.type)) {
-      throw new PerkeyError('actor.unknown_type', `no node of the cluster hosts the actor type "${pending.type}"`, {
-        details: { type: pending.type },
-      });
+      this.#o.wantNews();
+      throw unknownType(pending.type);
     }
-    if (pending.options.signal) this.#listen(pending, pending.options.signal);
+    if (options.signal) this.#listen(pending, options.signal);
     if (pending.settled) return;
     if (routes.shards > 0) pending.shard = shardOf(pending.key, routes.shards);
     if (pending.shard >= 0 && routes.get(pending.shard)?.target.local) pending.input = copyPlain(input);
     else this.#sender.encode(pending, input);
+    // An accessor of the input may have cancelled the call, or closed this router.
+    if (pending.settled) return;
+    if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
     this.#deadlines.watch(pending.deadline);
-    if (pending.shard < 0) this.#unrouted.push(pending);
-    else this.#dispatch(pending);
+    if (pending.shard < 0) this.#unrouted.add(pending);
+    else if (this.#gates.size > 0 && this.#gates.has(pending.shard)) this.#gates.hold(pending);
+    else this.#attempt(pending, startedAt);
   }
 
   #listen(pending: Pending, signal: AbortSignal): void {
@@ -134,29 +138,27 @@ export class Router implements Caller {
   }
 
   #abort(pending: Pending): void {
-    const code = this.#mayHaveRun(pending) ? 'request.aborted' : 'request.cancelled';
-    this.#attempts.end(pending);
-    this.#reject(pending, new PerkeyError(code, 'the caller cancelled the request'));
-    this.#gates.tryOpen(pending.shard);
+    const code = pending.mayHaveRun ? 'request.aborted' : 'request.cancelled';
+    this.#giveUp([pending], () => new PerkeyError(code, 'the caller cancelled the request'));
   }
 
-  /** Sends the call to the owner, or holds it back behind others or until there is an owner. */
-  #dispatch(pending: Pending): void {
+  /** Sends the call to the owner, or holds it back until there is one. */
+  #attempt(pending: Pending, now: number): void {
     const route = this.#o.routes.get(pending.shard);
-    if (!route || this.#gates.has(pending.shard) || !this.#reachable(route.target)) {
-      this.#gates.hold(pending, 0);
-      return;
+    if (pending.deadline <= now) this.#reject(pending, tooLate(pending));
+    else if (!route || !this.#reachable(route.target)) this.#gates.holdBack(pending, 0);
+    else {
+      pending.target = route.target;
+      pending.epoch = route.epoch;
+      this.#attempts.begin(pending);
+      if (route.target.local) this.#sendLocally(pending);
+      else this.#sendRemotely(pending, route.target, now);
     }
-    pending.target = route.target;
-    pending.epoch = route.epoch;
-    this.#attempts.begin(pending);
-    if (route.target.local) this.#sendLocally(pending);
-    else this.#sendRemotely(pending, route.target);
   }
 
-  #sendRemotely(pending: Pending, target: Target): void {
+  #sendRemotely(pending: Pending, target: Target, now: number): void {
     try {
-      this.#sender.send(pending, target);
+      this.#sender.send(pending, target, now);
     } catch (error) {
       this.#attempts.end(pending);
       this.#reject(pending, asRefusal(error));
@@ -164,32 +166,42 @@ export class Router implements Caller {
   }
 
   #sendLocally(pending: Pending): void {
+    const { local, callerName } = this.#o;
+    const { id } = pending;
     if (pending.tail && pending.input === undefined) pending.input = inputOfTail(pending.tail);
-    this.#o.local?.admit(pending.shard, pending.inbound(this.#o.callerName, this.#localReplies));
+    try {
+      local?.admit(pending.shard, pending.inbound(callerName, this.#localReplies));
+    } catch (error) {
+      this.onError(id, new PerkeyError('turn.abandoned', 'this node failed to run the request', { cause: error }));
+    }
   }
 
   /** Takes the outcomes of this node's own actors. */
   readonly #localReplies = {
     ok: (id: number, value: unknown): void => {
+      let copy: unknown;
       try {
-        this.onOk(id, copyPlain(value));
+        copy = copyPlain(value);
       } catch (error) {
         this.onError(id, new PerkeyError('reply.not_plain', 'the reply cannot travel', { cause: error }));
+        return;
       }
+      this.onOk(id, copy);
     },
     error: (id: number, error: PerkeyError): void => this.onError(id, error),
   };
 
-  onOk(id: number, value: unknown): void {
+  /** `now`: for whoever has many answers at once. */
+  onOk(id: number, value: unknown, now: number = this.#o.clock.now()): void {
     const pending = this.#attempts.get(id);
     if (!pending) return;
     this.#attempts.end(pending);
     pending.settled = true;
     pending.stopListening?.();
     pending.series.ok.inc();
-    pending.series.duration.observe((this.#o.clock.now() - pending.startedAt) / 1000);
+    pending.series.duration.observe((now - pending.startedAt) / 1000);
     pending.resolve(value);
-    this.#gates.tryOpen(pending.shard);
+    if (this.#gates.size > 0) this.#passed([pending]);
   }
 
   onError(id: number, error: PerkeyError): void {
@@ -197,18 +209,17 @@ export class Router implements Caller {
     if (!pending) return;
     this.#attempts.end(pending);
     if (error.executed === 'no' && retryRule(error.code) === 'route') {
-      this.#learnFrom(pending.shard, error);
+      const { owner, incarnation, epoch } = error.details;
+      this.#o.routes.hear(pending.shard, owner, incarnation, epoch);
       this.#again(pending, error);
-    } else if (error.executed === 'unknown' && pending.mayRepeat && error.code !== 'deadline.exceeded') this.#again(pending, error);
-    else this.#reject(pending, error);
-    this.#gates.tryOpen(pending.shard);
-  }
-
-  /** A refusal may name the owner that the refusing node knows of. */
-  #learnFrom(shard: number, error: PerkeyError): void {
-    const { owner, incarnation, epoch } = error.details;
-    if (typeof owner !== 'string' || typeof incarnation !== 'string' || typeof epoch !== 'number') return;
-    this.#o.routes.learn({ shard, nodeId: owner, incarnation, epoch });
+      this.#gates.tryOpen(pending.shard);
+    } else if (error.executed === 'unknown' && error.code !== 'deadline.exceeded') {
+      this.#lose([pending], error);
+    } else {
+      this.#reject(pending, error);
+      if (error.executed === 'no') this.#gates.tryOpen(pending.shard);
+      else this.#passed([pending]);
+    }
   }
 
   /** The call waits for the next attempt. Its attempt has ended; the gate is for the caller to try. */
@@ -216,14 +227,12 @@ export class Router implements Caller {
     this.#o.metrics.retries.inc();
     pending.refusal = error;
     if (error.executed === 'unknown') pending.doubt = true;
-    this.#gates.hold(pending, pending.epoch);
+    this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
   }
 
-  /** Calls go out to an owner that is reachable, once everything sent before came back; to one that refused, only after a while. */
-  #mayOpen(shard: number, gate: Gate): boolean {
+  /** Calls go out to an owner that is reachable; to one that refused, only after a while. */
+  #mayTry(shard: number, gate: Gate): boolean {
     const { routes, clock } = this.#o;
-    if (this.#attempts.of(shard) > 0) return false;
-    if (gate.size === 0) return true;
     const route = routes.get(shard);
     if (!route || !this.#reachable(route.target)) return false;
     return route.epoch > gate.epoch || clock.now() >= gate.retryAt;
@@ -235,66 +244,87 @@ export class Router implements Caller {
 
   #expire(now: number): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const pending of [...this.#attempts, ...this.#gates, ...this.#unrouted]) {
-      if (pending.settled) continue;
-      if (pending.deadline > now) earliest = Math.min(earliest, pending.deadline);
-      else this.#expireOne(pending);
-    }
-    this.#unrouted = this.#unrouted.filter((pending) => !pending.settled);
-    this.#gates.prune();
+    const expired: Pending[] = [];
+    const look = (pending: Pending): void => {
+      if (pending.deadline <= now) expired.push(pending);
+      else if (pending.deadline < earliest) earliest = pending.deadline;
+    };
+    for (const pending of this.#attempts) look(pending);
+    for (const pending of this.#gates) look(pending);
+    for (const pending of this.#unrouted) look(pending);
+    this.#giveUp(expired, tooLate);
     return earliest;
   }
 
-  #expireOne(pending: Pending): void {
-    const error = expired(pending, this.#mayHaveRun(pending));
-    this.#attempts.end(pending);
-    this.#reject(pending, error);
-    this.#gates.tryOpen(pending.shard);
+  /** The caller waits no longer. */
+  #giveUp(calls: readonly Pending[], why: (pending: Pending) => PerkeyError): void {
+    const sent = calls.filter((pending) => pending.mayHaveRun);
+    const errors = calls.map(why);
+    for (const [i, pending] of calls.entries()) this.#reject(pending, errors[i]!);
+    this.#passed(sent);
+    for (const { shard } of calls) this.#gates.tryOpen(shard);
   }
 
   #reject(pending: Pending, error: PerkeyError): void {
     if (pending.settled) return;
     pending.settled = true;
     pending.stopListening?.();
+    if (pending.id !== 0) this.#attempts.end(pending);
+    else if (pending.shard < 0) this.#unrouted.delete(pending);
+    else this.#gates.drop(pending);
     pending.series.outcome(error.code).inc();
     pending.series.duration.observe((this.#o.clock.now() - pending.startedAt) / 1000);
-    pending.reject(error);
+    pending.reject(pending.doubt && error.executed === 'no' ? inDoubt(error) : error);
   }
 
-  /** I11: whether any attempt of the call can have reached a handler. */
-  #mayHaveRun(pending: Pending): boolean {
-    return pending.doubt || (pending.id !== 0 && this.#sender.wasSent(pending));
+  /** These calls were executed, or may have been: what they overtook must not follow them (I6), and what waited for them may go. */
+  #passed(calls: readonly Pending[]): void {
+    if (this.#gates.size === 0) return;
+    for (const pending of calls) {
+      for (const earlier of this.#gates.overtakenBy(pending)) this.#reject(earlier, overtaken(earlier));
+    }
+    for (const { shard } of calls) this.#gates.tryOpen(shard);
   }
 
   /** The frame reached nobody, so none of its calls was executed. */
   onUndeliverable(token: number): void {
     this.#lastWords.came(token);
+    this.#undelivered(token, new PerkeyError('node.unreachable', 'nobody listens at the address of the owner'));
+  }
+
+  #undelivered(token: number, refusal: PerkeyError): void {
     const inFrame = this.#sender.contentOf(token);
     if (!inFrame) return;
-    const refusal = new PerkeyError('node.unreachable', 'nobody listens at the address of the owner');
-    this.#endAll(inFrame, (pending) => this.#again(pending, refusal));
+    const calls = this.#endAll(inFrame);
+    for (const pending of calls) this.#again(pending, refusal);
+    for (const { shard } of calls) this.#gates.tryOpen(shard);
     this.#o.wantNews();
+  }
+
+  /** The connection broke while it took the frame. */
+  #onThrown(token: number, thrown: unknown): void {
+    const inFrame = this.#sender.contentOf(token);
+    if (inFrame) this.#lose(this.#endAll(inFrame), new PerkeyError('link.lost', 'the request could not be written', { cause: thrown }));
   }
 
   /** The owner is gone. What was not sent yet waits for the next owner; the rest, for the last answers that are on their way. */
   onTargetGone(target: Target): void {
     this.#takeBackUnsent((pending) => pending.target === target);
-    for (const pending of this.#attempts) {
-      if (pending.target !== target) continue;
-      this.#lastWords.await(target);
-      return;
-    }
-    this.#sender.forget(target);
+    if (this.#attempts.some((pending) => pending.target === target)) this.#lastWords.await(target);
+    else this.#sender.forget(target);
   }
 
   #onSilence(target: Target): void {
-    this.#fail((pending) => pending.target === target, 'node.lost', `node ${target.nodeId} is gone; the request may have been executed`);
+    const lost = this.#endAll((pending) => pending.target === target);
     this.#sender.forget(target);
+    this.#lose(lost, new PerkeyError('node.lost', `node ${target.nodeId} is gone; the request may have been executed`));
   }
 
   onLinkDown(): void {
-    const remote = (pending: Pending): boolean => pending.target?.local === false;
-    this.#fail(remote, 'link.lost', 'the connection was lost after the request was sent; it may have been executed');
+    const isRemote = (pending: Pending): boolean => pending.target?.local === false;
+    this.#takeBackUnsent(isRemote);
+    const lost = new PerkeyError('link.lost', 'the connection was lost after the request was sent; it may have been executed');
+    this.#lose(this.#endAll(isRemote), lost);
   }
 
   onLinkUp(): void {
@@ -309,69 +339,60 @@ export class Router implements Caller {
 
   /** The number of shards became known. */
   onShards(): void {
-    const { routes } = this.#o;
+    const { routes, clock } = this.#o;
     this.#attempts.setShards(routes.shards);
-    for (const pending of this.#unrouted.splice(0)) {
-      if (pending.settled) continue;
+    const unrouted = [...this.#unrouted];
+    this.#unrouted.clear();
+    for (const pending of unrouted) {
       pending.shard = shardOf(pending.key, routes.shards);
-      this.#dispatch(pending);
+      if (!routes.mayHost(pending.type)) this.#reject(pending, unknownType(pending.type));
+      else if (this.#gates.has(pending.shard)) this.#gates.hold(pending);
+      else this.#attempt(pending, clock.now());
     }
   }
 
   /** Calls that were certainly not executed wait for the next attempt. */
   #takeBackUnsent(chosen: (pending: Pending) => boolean): void {
-    const unsent = (pending: Pending): boolean => chosen(pending) && !this.#sender.wasSent(pending);
-    const refusal = new PerkeyError('link.down', 'the request was not sent');
+    const unsent = this.#endAll((pending) => chosen(pending) && !this.#sender.wasSent(pending));
     const lanes = new Set<Lane>();
-    this.#endAll(
-      unsent,
-      (pending) => {
-        lanes.add(pending.target!.lane);
-        this.#again(pending, refusal);
-      },
-      () => {
-        for (const lane of lanes) this.#sender.dropUnsent(lane);
-      },
-    );
+    for (const pending of unsent) {
+      lanes.add(pending.target!.lane);
+      this.#again(pending, linkDown());
+    }
+    for (const lane of lanes) this.#sender.dropUnsent(lane);
+    for (const { shard } of unsent) this.#gates.tryOpen(shard);
   }
 
-  #fail(chosen: (pending: Pending) => boolean, code: 'node.lost' | 'link.lost', message: string): void {
-    this.#takeBackUnsent(chosen);
-    this.#endAll(chosen, (pending) => {
-      if (pending.mayRepeat) this.#again(pending, new PerkeyError(code, message));
-      else this.#reject(pending, new PerkeyError(code, message));
-    });
+  /** What became of these calls will never be known: they are tried again where that does no harm. */
+  #lose(calls: readonly Pending[], error: PerkeyError): void {
+    const passed: Pending[] = [];
+    for (const pending of calls) {
+      if (pending.options.idempotent !== true) passed.push(pending);
+      if (pending.mayRepeat) this.#again(pending, error);
+      else this.#reject(pending, error);
+    }
+    this.#passed(passed);
+    for (const { shard } of calls) this.#gates.tryOpen(shard);
   }
 
-  /** Ends the chosen attempts, then deals with their calls, and only then lets gates open: none may overtake another (I6). */
-  #endAll(chosen: (pending: Pending) => boolean, deal: (pending: Pending) => void, then?: () => void): void {
-    const ended = [...this.#attempts].filter(chosen);
+  /** All chosen attempts end before the first of their calls is dealt with, and before any gate opens: none may overtake another (I6). */
+  #endAll(chosen: (pending: Pending) => boolean): Pending[] {
+    const ended = this.#attempts.filter(chosen);
     for (const pending of ended) this.#attempts.end(pending);
-    for (const pending of ended) deal(pending);
-    then?.();
-    for (const pending of ended) this.#gates.tryOpen(pending.shard);
+    return ended;
   }
 
   /** Ends every call: not sent ones as not executed, the others as unknown. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#deadlines.stop();
     this.#lastWords.stop();
-    for (const pending of [...this.#attempts, ...this.#gates.stop(), ...this.#unrouted.splice(0)]) {
-      const error = this.#mayHaveRun(pending)
-        ? new PerkeyError('link.lost', 'closed while the request was under way; it may have been executed')
-        : new PerkeyError('client.closed', 'closed before the request was sent');
-      this.#attempts.end(pending);
-      this.#reject(pending, error);
+    this.#sender.close();
+    const sent = this.#endAll((pending) => this.#sender.wasSent(pending));
+    for (const pending of sent) pending.doubt = true;
+    for (const pending of [...sent, ...this.#attempts, ...this.#gates.stop(), ...this.#unrouted]) {
+      this.#reject(pending, closedEarly(pending));
     }
   }
-}
-
-function expired(pending: Pending, mayHaveRun: boolean): PerkeyError {
-  const { refusal, type, method, shard } = pending;
-  if (mayHaveRun)
-    return new PerkeyError('deadline.exceeded', `no answer to ${type}.${method} before its deadline; it may have been executed`);
-  const details = { shard, ...(refusal && { lastRefusal: refusal.code }) };
-  const why = refusal ? `; last refusal: ${refusal.message}` : '';
-  return new PerkeyError('shard.no_owner', `no node took the shard of ${type}.${method} before its deadline${why}`, { details });
 }

@@ -21,6 +21,9 @@ export interface RouteChange extends Incarnated {
   readonly epoch: number;
 }
 
+const nameForm = /^[A-Za-z0-9_-]{1,64}$/;
+const isName = (value: unknown): value is string => typeof value === 'string' && nameForm.test(value);
+
 export interface RoutesOptions {
   readonly addressOf: (who: Incarnated) => Address;
   readonly isLocal: (who: Incarnated) => boolean;
@@ -69,6 +72,12 @@ export class Routes {
   /** The types that some member hosts; `undefined` while no member is known. */
   setTypes(types: ReadonlySet<string> | undefined): void {
     this.#types = types;
+  }
+
+  /** What somebody on the wire said of a shard's owner; passed over where it cannot be true. */
+  hear(shard: number, nodeId: unknown, incarnation: unknown, epoch: unknown): void {
+    if (!isName(nodeId) || !isName(incarnation) || !Number.isSafeInteger(epoch)) return;
+    this.learn({ shard, nodeId, incarnation, epoch: epoch as number });
   }
 
   learn(change: RouteChange): void {

@@ -40,6 +40,7 @@ export const callerOptions = {
     unit: 'bytes',
     help: 'Largest request in its wire form; what the server takes may be less.',
   },
+  keyBytesMax: actorOptions.keyBytesMax,
   frameCountMax: { kind: 'integer', default: 512, min: 1, max: 65_535, unit: 'envelopes', help: 'Requests or replies in one frame.' },
   connectTimeoutMs: {
     kind: 'number',

@@ -1,0 +1,42 @@
+import { PerkeyError } from '../base/errors.ts';
+import { safeText } from '../base/log-text.ts';
+import type { Pending } from './pending.ts';
+
+export function unknownType(type: string): PerkeyError {
+  const name = safeText(type, 80);
+  return new PerkeyError('actor.unknown_type', `no node of the cluster hosts the actor type "${name}"`, { details: { type: name } });
+}
+
+export function linkDown(): PerkeyError {
+  return new PerkeyError('link.down', 'the connection was down, so that the request was not sent');
+}
+
+/** The deadline passed. */
+export function tooLate({ type, method, shard, refusal, mayHaveRun }: Pending): PerkeyError {
+  if (mayHaveRun)
+    return new PerkeyError('deadline.exceeded', `no answer to ${type}.${method} before its deadline; it may have been executed`);
+  const details = { ...(shard >= 0 && { shard }), ...(refusal && { lastRefusal: refusal.code }) };
+  const why = refusal ? `; last refusal: ${refusal.message}` : '';
+  return new PerkeyError('shard.no_owner', `no node took the shard of ${type}.${method} before its deadline${why}`, { details });
+}
+
+/** To send it again would turn the order of the calls round. */
+export function overtaken({ refusal = linkDown() }: Pending): PerkeyError {
+  const { code, message } = refusal;
+  return new PerkeyError(code, `${message}; it is not sent again, as a later call to the same key got through`);
+}
+
+export function closedEarly({ doubt }: Pending): PerkeyError {
+  return doubt
+    ? new PerkeyError('link.lost', 'closed while the request was under way; it may have been executed')
+    : new PerkeyError('client.closed', 'closed before the request was sent');
+}
+
+/** I11: a refusal of the last attempt says nothing of an earlier one whose outcome is not known. */
+export function inDoubt(error: PerkeyError): PerkeyError {
+  const { code, message, details, retryAfterMs } = error;
+  return new PerkeyError(code, `${message}; an earlier attempt may have been executed`, {
+    ...{ executed: 'unknown', details, cause: error },
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
+}

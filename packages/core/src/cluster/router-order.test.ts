@@ -1,0 +1,187 @@
+import { expect, test } from 'vitest';
+import { PerkeyError } from '../base/errors.ts';
+import type { InboundRequest } from '../contract/calls.ts';
+import { RouterFixture } from '../testkit/router-fixture.ts';
+
+const moved = (details: object = {}): PerkeyError => new PerkeyError('shard.moved', 'not mine', { details: { ...details } });
+
+test('a refusal of a later attempt does not hide that an earlier one may have been executed', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const call = world.call('k', 1, { idempotent: true });
+  await world.sentOne();
+  await world.linkDown();
+  await world.linkUp();
+  await world.clock.advance(100);
+  const again = await world.sentOne();
+  world.router.onError(again.id, new PerkeyError('mailbox.full', 'full', { retryAfterMs: 7 }));
+  await world.clock.settle();
+  expect(call.told).toBe('mailbox.full unknown');
+  expect(call.error?.retryAfterMs).toBe(7);
+});
+
+test('a refusal that names the next owner sends the call there at once', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  world.call('k', 1);
+  world.call('k', 2);
+  const [first, second] = await world.sent();
+  world.router.onError(first!.id, moved({ owner: 'b', incarnation: '1-b', epoch: 8 }));
+  expect(await world.sent()).toEqual([]);
+  world.router.onError(second!.id, moved());
+  expect((await world.sent()).map(({ to, input, epoch }) => [to, input, epoch])).toEqual([
+    ['node/b/1-b', 1, 8],
+    ['node/b/1-b', 2, 8],
+  ]);
+});
+
+test('a call that a later one to the same key overtook is not sent again: it ends as not executed', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const first = world.call('k', 1);
+  const other = world.call(world.keysBeside('k', 2)[1]!, 'other');
+  const second = world.call('k', 2);
+  const [one, beside, two] = await world.sent();
+  world.router.onError(one!.id, moved());
+  world.router.onError(beside!.id, moved());
+  world.router.onOk(two!.id, 'done');
+  await world.clock.settle();
+  expect([first.told, other.state, second.state]).toEqual(['shard.moved no', 'waiting', 'ok']);
+  await world.clock.advance(100);
+  expect((await world.sent()).map(({ input }) => input)).toEqual(['other']);
+});
+
+test.each(['no answer', 'executed and failed'])('overtaken is also who was passed by a call with %s', async (what) => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const first = world.call('k', 1);
+  world.call('k', 2);
+  const [one, two] = await world.sent();
+  world.router.onError(one!.id, moved());
+  if (what === 'no answer') await world.linkDown();
+  else world.router.onError(two!.id, new PerkeyError('handler.failed', 'threw'));
+  await world.clock.settle();
+  expect(first.told).toBe('shard.moved no');
+});
+
+test('a frame that reached nobody is sent again, in order, and its neighbours are not', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const lost = [world.call('k', 1), world.call('k', 2)];
+  const token = (await world.sent())[0]!.token;
+  const other = world.call('other', 3);
+  const kept = await world.sentOne();
+  world.router.onUndeliverable(token);
+  expect(world.newsWanted).toBeGreaterThan(0);
+  await world.clock.advance(100);
+  const again = await world.sent();
+  expect(again.map(({ input }) => input)).toEqual([1, 2]);
+  for (const { id, input } of [...again, kept]) world.router.onOk(id, input);
+  await world.clock.settle();
+  expect([...lost, other].map(({ state, value }) => [state, value])).toEqual([
+    ['ok', 1],
+    ['ok', 2],
+    ['ok', 3],
+  ]);
+});
+
+test('what is sent while the gate of a shard opens does not overtake what was held back', async () => {
+  const admitted: unknown[] = [];
+  const world: RouterFixture = new RouterFixture({
+    admit: (_shard, request: InboundRequest) => {
+      admitted.push(request.input);
+      // A turn that runs at once and tells another actor something.
+      if (request.input === 'first') world.router.notify('t', 'm', 'k', 'nested');
+      request.reply.ok(request.id, undefined);
+    },
+  });
+  for (const input of ['first', 'second', 'third']) world.call('k', input);
+  expect(world.router.inFlight).toBe(3);
+  world.own('self', 7);
+  await world.clock.settle();
+  expect(admitted).toEqual(['first', 'second', 'third', 'nested']);
+  expect(world.router.inFlight).toBe(0);
+});
+
+test('a local refusal in the middle of an opening gate keeps the order', async () => {
+  const admitted: unknown[] = [];
+  let isOpen = false;
+  const world = new RouterFixture({
+    admit: (_shard, request) => {
+      if (!isOpen) {
+        request.reply.error(request.id, moved());
+        isOpen = true;
+        return;
+      }
+      admitted.push(request.input);
+      request.reply.ok(request.id, undefined);
+    },
+  });
+  for (const input of [1, 2, 3]) world.call('k', input);
+  world.own('self', 7);
+  world.call('k', 4);
+  await world.clock.advance(100);
+  expect(admitted).toEqual([1, 2, 3, 4]);
+});
+
+test('one slow call does not hold up the other keys of its shard for long', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const [slowKey, otherKey, thirdKey] = world.keysBeside('k', 3) as [string, string, string];
+  const slow = world.call(slowKey, 'slow', { timeoutMs: 60_000 });
+  const slowRequest = await world.sentOne();
+  world.call(otherKey, 'unlucky');
+  world.router.onUndeliverable((await world.sentOne()).token);
+  await world.clock.advance(500);
+  expect((await world.sent()).map(({ input }) => input)).toEqual(['unlucky']);
+  world.own('b', 8);
+  world.call(thirdKey, 'new owner');
+  world.call(slowKey, 'behind');
+  await world.clock.advance(500);
+  expect((await world.sent()).map(({ input }) => input)).toEqual(['new owner']);
+  world.router.onOk(slowRequest.id, 1);
+  await world.clock.advance(25);
+  expect([slow.state, (await world.sent()).map(({ input }) => input)]).toEqual(['ok', ['behind']]);
+});
+
+test('a link that goes down fails what was sent, keeps what was not, and sends it when it is back', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const [first, second, third] = world.keysBeside('k', 3) as [string, string, string];
+  const sent = world.call(first, 1);
+  const repeated = world.call(second, 2, { idempotencyKey: 'once' });
+  await world.sent();
+  const unsent = world.call(third, 3);
+  await world.linkDown();
+  expect([sent.told, repeated.state, unsent.state]).toEqual(['link.lost unknown', 'waiting', 'waiting']);
+  await world.clock.advance(1_000);
+  expect(await world.sent()).toEqual([]);
+  await world.linkUp();
+  expect((await world.sent()).map(({ input }) => input)).toEqual([2, 3]);
+});
+
+test('later calls wait for the answers of the former owner, and no longer', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const first = world.call('k', 1);
+  const request = await world.sentOne();
+  world.own('b', 8);
+  world.call('k', 2);
+  expect(await world.sent()).toEqual([]);
+  world.router.onOk(request.id, 'by the former owner');
+  expect(await world.sentOne()).toMatchObject({ to: 'node/b/1-b', epoch: 8, input: 2 });
+  expect(first.value).toBe('by the former owner');
+});
+
+test('what an owner that is gone may have got ends as unknown or is sent again, and its memory is let go', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const lost = world.call('k', 1);
+  const repeated = world.call('k', 2, { idempotent: true });
+  await world.sent();
+  world.gone('a');
+  await world.clock.advance(1_000);
+  expect([lost.told, repeated.state]).toEqual(['node.lost unknown', 'waiting']);
+  world.own('b', 8);
+  expect(await world.sentOne()).toMatchObject({ to: 'node/b/1-b', input: 2 });
+});
