@@ -11,7 +11,10 @@ import { checkMethodName, checkName } from './names.ts';
 export interface ActorContract<Methods extends MethodSpecs = MethodSpecs, Errors extends ErrorSpecs = ErrorSpecs> extends AnyContract {
   readonly methods: Methods;
   readonly errors: Errors;
-  /** Binds handlers and options to the contract, for a node's `actors`. They are checked when the node starts. */
+  /**
+   * Binds handlers and options to the contract, for a node's `actors`. They are checked when the node starts. The type of the state is taken from
+   * `state`; an object that spreads another one has to say it: `host<State>({ ...more, ... })`.
+   */
   host<State, TimerName extends string = never>(
     implementation: Implementation<{ readonly methods: Methods; readonly errors: Errors }, State, TimerName>,
   ): ActorDefinition;

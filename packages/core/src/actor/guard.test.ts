@@ -105,6 +105,23 @@ test('a reply of a turn that outlived the lease is withheld until the lease is b
   expect([asked.value, sync.value, fixture.host.inspect().withheld]).toEqual([1, 10, 0]);
 });
 
+test('nothing overtakes a withheld reply', () => {
+  const { fixture } = host();
+  const order: string[] = [];
+  const port = (name: string) => ({ reply: { ok: () => order.push(name), error: () => order.push(`${name} failed`) } });
+  fixture.ask('counter', 'a', 'lapse', undefined, port('first'));
+  fixture.mayAct = true;
+  fixture.ask('counter', 'b', 'add', undefined, port('second'));
+  expect(order).toEqual(['first', 'second']);
+});
+
+test('drainTurns is told when the last request that waited expired', async () => {
+  const { fixture } = host();
+  fixture.mayAct = false;
+  fixture.ask('counter', 'a', 'add', undefined, { deadline: fixture.clock.now() + 10 });
+  await fixture.clock.run(fixture.host.drainTurns(), { limitMs: 100 });
+});
+
 test('a withheld reply of a lost shard is never sent', () => {
   const { fixture } = host();
   const asked = fixture.ask('counter', 'a', 'lapse');

@@ -56,7 +56,11 @@ export class HostParts {
     this.watch = new TurnWatch({
       clock,
       expireWaiting: (activation, now) => this.scheduler.expireWaiting(activation, now),
-      expireSuspended: (now) => this.scheduler.expireSuspended(now),
+      expireSuspended: (now) => {
+        const isSuspended = this.scheduler.expireSuspended(now);
+        this.scheduler.onRest?.();
+        return isSuspended;
+      },
     });
     this.scheduler = this.#makeScheduler(options);
     const { nodeId } = options;

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { bareError } from '../base/bare-error.ts';
-import { invalidInput, TurnRefusal } from './refusals.ts';
+import { invalidInput, turnRefusal } from './refusals.ts';
+import type { TurnRefusal } from './refusals.ts';
 import { isThenable } from './thenable.ts';
 
 interface Checked {
@@ -57,11 +58,9 @@ function validate(type: string, method: string, schema: StandardSchemaV1.Props, 
 }
 
 function refuse(type: string, method: string, issues: readonly StandardSchemaV1.Issue[]): never {
-  throw new TurnRefusal(invalidInput(type, method, issues));
+  throw turnRefusal(invalidInput(type, method, issues));
 }
 
 function brokenSchema(type: string, method: string, thrown: unknown): TurnRefusal {
-  return new TurnRefusal(
-    bareError('input.invalid', `the input schema of ${type}.${method} threw`, { cause: thrown, details: { issues: [] } }),
-  );
+  return turnRefusal(bareError('input.invalid', `the input schema of ${type}.${method} threw`, { cause: thrown, details: { issues: [] } }));
 }

@@ -4,7 +4,8 @@ import { PerkeyError } from '../base/errors.ts';
 import type { Headers, InboundRequest } from '../contract/calls.ts';
 import type { Activation } from './activation.ts';
 import type { IncomingCall, TurnMiddleware } from './middleware.ts';
-import { TurnRefusal } from './refusals.ts';
+import { turnRefusal } from './refusals.ts';
+import type { TurnRefusal } from './refusals.ts';
 import { isThenable } from './thenable.ts';
 
 class Incoming implements IncomingCall {
@@ -72,6 +73,6 @@ export class MiddlewareChain {
 
 /** Only what the middleware says with `request.refused` itself is told to the caller. */
 function refusal(thrown: unknown): TurnRefusal {
-  if (thrown instanceof PerkeyError && thrown.code === 'request.refused') return new TurnRefusal(thrown);
-  return new TurnRefusal(bareError('request.refused', 'a middleware of the node refused the request', { cause: thrown }));
+  if (thrown instanceof PerkeyError && thrown.code === 'request.refused') return turnRefusal(thrown);
+  return turnRefusal(bareError('request.refused', 'a middleware of the node refused the request', { cause: thrown }));
 }

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { invalidOutput, TurnRefusal } from './refusals.ts';
+import { invalidOutput, turnRefusal } from './refusals.ts';
 import { isThenable } from './thenable.ts';
 
 /** `value`, or a promise of it, if it fits the schema; otherwise throws, or rejects with, `TurnRefusal` with `output.invalid`. */
@@ -11,6 +11,6 @@ export function checkOutput(type: string, method: string, schema: StandardSchema
 }
 
 function accepted(type: string, method: string, result: StandardSchemaV1.Result<unknown>, value: unknown): unknown {
-  if (result.issues !== undefined) throw new TurnRefusal(invalidOutput(type, method, result.issues));
+  if (result.issues !== undefined) throw turnRefusal(invalidOutput(type, method, result.issues));
   return value;
 }

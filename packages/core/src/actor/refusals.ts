@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { bareError } from '../base/bare-error.ts';
 import type { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
+import { withoutStack } from './without-stack.ts';
 
 const issuesMax = 20;
 const pathBytesMax = 128;
@@ -16,6 +17,10 @@ export class TurnRefusal extends Error {
     super(error.message);
     this.error = error;
   }
+}
+
+export function turnRefusal(error: PerkeyError): TurnRefusal {
+  return withoutStack(() => new TurnRefusal(error));
 }
 
 export function endedTurn(): PerkeyError {

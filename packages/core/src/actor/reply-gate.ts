@@ -24,13 +24,20 @@ export class ReplyGate {
   }
 
   ok(slot: ShardSlot, request: InboundRequest, value: unknown, now: number): void {
-    if (this.#guard.mayAct(now) && this.#withheld.length === 0) request.reply.ok(request.id, value);
+    if (this.#isOpen(now)) request.reply.ok(request.id, value);
     else this.#withheld.push({ slot, request, outcome: { kind: 'ok', value } });
   }
 
   error(slot: ShardSlot, request: InboundRequest, error: PerkeyError, now: number): void {
-    if (this.#guard.mayAct(now) && this.#withheld.length === 0) request.reply.error(request.id, error);
+    if (this.#isOpen(now)) request.reply.error(request.id, error);
     else this.#withheld.push({ slot, request, outcome: { kind: 'error', error } });
+  }
+
+  /** Nothing overtakes what was withheld. */
+  #isOpen(now: number): boolean {
+    if (!this.#guard.mayAct(now)) return false;
+    if (this.#withheld.length > 0) this.flush(now);
+    return true;
   }
 
   /** Sends what was withheld, in order, as far as the guard allows it. */

@@ -12,6 +12,7 @@ import type { AnyContract } from './method-spec.ts';
 import { invalidKey, isKey } from './names.ts';
 import { deadlinePassed, endedTurn } from './refusals.ts';
 import { TurnCaller } from './turn-caller.ts';
+import { withoutStack } from './without-stack.ts';
 
 /** What few turns ask for. */
 class OnDemand {
@@ -129,7 +130,7 @@ export class TurnContext implements ActorContext<AnyContract, unknown> {
   error(code: string, data: unknown, message?: string): DomainError {
     const { contract } = this.#live.type;
     if (!Object.hasOwn(contract.errors, code)) throw new TypeError(`actor ${contract.type} declares no error "${code}"`);
-    return new DomainError(contract.type, code, data, message ?? `${contract.type}: ${code}`);
+    return withoutStack(() => new DomainError(contract.type, code, data, message ?? `${contract.type}: ${code}`));
   }
 
   passivate(): void {

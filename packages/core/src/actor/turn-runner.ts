@@ -14,7 +14,7 @@ import { checkInput } from './input-check.ts';
 import type { MiddlewareChain } from './middleware-chain.ts';
 import { checkOutput } from './output-check.ts';
 import { PendingTurn } from './pending-turn.ts';
-import { abandoned, expired, quarantined, TurnRefusal, unknownMethod } from './refusals.ts';
+import { abandoned, expired, quarantined, TurnRefusal, turnRefusal, unknownMethod } from './refusals.ts';
 import type { ReplyGate } from './reply-gate.ts';
 import { isThenable } from './thenable.ts';
 import { Tick } from './timers.ts';
@@ -97,7 +97,7 @@ export class TurnRunner {
     if (!(result instanceof Promise)) return this.#invoke(activation, method, ctx, request, result.value);
     return result.then(({ value }) => {
       // The turn has begun, but its handler has not: it may have become too late for that meanwhile.
-      if (!TurnContext.isLive(ctx) || request.deadline <= this.#o.clock.now()) throw new TurnRefusal(expired());
+      if (!TurnContext.isLive(ctx) || request.deadline <= this.#o.clock.now()) throw turnRefusal(expired());
       return this.#invoke(activation, method, ctx, request, value);
     });
   }
