@@ -140,6 +140,40 @@ test('a reset reaches both links of a node at once, and they come back', async (
   }
 });
 
+test('after a reset nothing is delivered that was read before it', async () => {
+  await using server = await startNatsServer();
+  await using links = new Links();
+  const node = await links.node({ servers: server.url }, environmentOf());
+  const client = await links.client({ servers: server.url }, environmentOf());
+  const onFrame = node.told.onFrame.bind(node.told);
+  node.told.onFrame = (frame, from, peer) => {
+    onFrame(frame, from, peer);
+    if (node.told.frames.length === 1) node.link.reset();
+  };
+  for (let i = 0; i < 50; i += 1) client.link.send(node.link.address, bytesOf(`${i}`), i);
+  await node.told.until('the return', () => node.told.states.length === 3);
+  client.link.send(node.link.address, bytesOf('after'), 50);
+  await node.told.until('the frame after it', () => node.told.frames.at(-1)?.text === 'after');
+  expect(node.told.frames.map(({ text }) => text)).toEqual(['0', 'after']);
+});
+
+test('a connection that is always closed at once is not dialled in a hurry', async () => {
+  await using server = await startNatsServer();
+  await using links = new Links();
+  const log = new LogKeeper();
+  const { link, told } = await links.client({ servers: server.url }, environmentOf({ log }));
+  const onState = told.onState.bind(told);
+  told.onState = (up) => {
+    onState(up);
+    if (up) setImmediate(() => link.reset());
+  };
+  link.reset();
+  await delay(2_000);
+  told.onState = onState;
+  expect(log.with('connected to NATS').length).toBeGreaterThan(3);
+  expect(log.with('connected to NATS').length).toBeLessThanOrEqual(20);
+});
+
 test('a link closed while it is down stays closed, and its address reaches nobody', async () => {
   await using server = await startNatsServer();
   await using links = new Links();

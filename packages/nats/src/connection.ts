@@ -1,19 +1,20 @@
-import { LogLimiter, PerkeyError } from '@perkey/core';
-import type { Counter, Gauge, LinkEnvironment, Timer } from '@perkey/core';
+import { PerkeyError } from '@perkey/core';
+import type { LinkEnvironment, LogLimiter, Timer } from '@perkey/core';
 import type { NatsConnection, Status, Subscription } from '@nats-io/transport-node';
 import type { Socket } from 'node:net';
-import { dialFault } from './dial-error.ts';
+import { ConnectionReport } from './connection-report.ts';
+import type { ConnectionKind } from './connection-report.ts';
 import { dial, resetSocket, socketOf } from './dial.ts';
 import type { Dial } from './dial.ts';
 import type { ResolvedNats } from './options.ts';
 import { ServerList } from './server-list.ts';
-import { productionFloorNote } from './server-version.ts';
 import { listen } from './subscription.ts';
 import type { Guard, Wanted } from './subscription.ts';
 
 /** Between two attempts: at least `least`, doubling up to `most`, with up to a half taken off by chance. Below 10 attempts a second. */
 const backOffMs = { least: 150, most: 600 };
-const sayEveryMs = 3_000;
+/** A connection that did not live so long counts as a failed attempt, so that one that is always closed at once is not dialled in a hurry. */
+const steadyMs = 1_000;
 
 export interface ConnectionOwner {
   /** Sets up a new connection before it counts as up; what it rejects with is told like a failed attempt. Not called after `close`. */
@@ -44,34 +45,28 @@ type Phase =
  * lost is reset, not closed.
  */
 export class ManagedConnection {
-  readonly kind: 'data' | 'control';
-  readonly limiter: LogLimiter;
+  readonly kind: ConnectionKind;
   readonly #nats: ResolvedNats;
   readonly #environment: LinkEnvironment;
   readonly #owner: ConnectionOwner;
   readonly #servers: ServerList;
   readonly #name: string;
-  readonly #metrics: ConnectionMetrics;
+  readonly #report: ConnectionReport;
   #phase: Phase = { is: 'idle' };
-  #attempts = 0;
-  #lastFault = 'no answer';
-  #lastSaid: number;
 
-  private constructor(kind: 'data' | 'control', name: string, nats: ResolvedNats, environment: LinkEnvironment, owner: ConnectionOwner) {
+  private constructor(kind: ConnectionKind, name: string, nats: ResolvedNats, environment: LinkEnvironment, owner: ConnectionOwner) {
     this.kind = kind;
     this.#name = name;
     this.#nats = nats;
     this.#environment = environment;
     this.#owner = owner;
     this.#servers = new ServerList(nats.servers, environment.random);
-    this.limiter = new LogLimiter(environment.clock);
-    this.#metrics = connectionMetrics(kind, environment);
-    this.#lastSaid = environment.clock.now();
+    this.#report = new ConnectionReport(kind, environment);
   }
 
   /** Resolves when the first connection is up. Rejects with `transport.connect_timeout`, `transport.refused`, or what `prepare` calls final. */
   static async open(
-    kind: 'data' | 'control',
+    kind: ConnectionKind,
     name: string,
     nats: ResolvedNats,
     environment: LinkEnvironment,
@@ -82,8 +77,8 @@ export class ManagedConnection {
     return connection;
   }
 
-  get environment(): LinkEnvironment {
-    return this.#environment;
+  get limiter(): LogLimiter {
+    return this.#report.limiter;
   }
 
   get closed(): boolean {
@@ -104,7 +99,7 @@ export class ManagedConnection {
   close(): void {
     const phase = this.#phase;
     this.#phase = { is: 'closed' };
-    this.#metrics.up.set(0);
+    this.#report.closed();
     if (phase.is === 'waiting') phase.go();
     if (phase.is === 'dialling') phase.attempt.abort();
     if (phase.is === 'live') {
@@ -121,9 +116,7 @@ export class ManagedConnection {
     try {
       run();
     } catch (error) {
-      this.#metrics.callbackErrors.inc();
-      const leftOut = this.limiter.allow(`callback ${place}`);
-      if (leftOut !== undefined) this.#environment.log.error({ err: error, place, leftOut }, 'a callback of the NATS link threw');
+      this.#report.callbackThrew(place, error);
     }
   };
 
@@ -188,15 +181,20 @@ export class ManagedConnection {
 
   #neverConnected(expired: boolean, connectTimeoutMs: number): PerkeyError {
     if (!expired) return new PerkeyError('client.closed', 'the link was closed before it connected');
-    const message = `NATS at ${this.target} could not be reached within ${connectTimeoutMs} ms: ${this.#lastFault}`;
-    return new PerkeyError('transport.connect_timeout', message, { details: { servers: this.#servers.all, reason: this.#lastFault } });
+    const reason = this.#report.lastFault;
+    const message = `NATS at ${this.target} could not be reached within ${connectTimeoutMs} ms: ${reason}`;
+    return new PerkeyError('transport.connect_timeout', message, { details: { servers: this.#servers.all, reason } });
   }
 
   async #keep(first: LiveConnection): Promise<void> {
+    const { clock } = this.#environment;
+    let shortLives = 0;
     let live: LiveConnection | undefined = first;
     while (live !== undefined) {
+      const since = clock.now();
       await this.#untilLost(live);
-      live = await this.#connect(false);
+      shortLives = clock.now() - since < steadyMs ? shortLives + 1 : 0;
+      live = await this.#connect(false, Math.max(0, shortLives - 1));
     }
   }
 
@@ -209,8 +207,8 @@ export class ManagedConnection {
   }
 
   /** Dials until a connection is prepared; `undefined` when closed meanwhile. Throws only with `first`, and only what is final. */
-  async #connect(first: boolean): Promise<LiveConnection | undefined> {
-    for (let failures = 0; ; failures += 1) {
+  async #connect(first: boolean, failuresBefore = 0): Promise<LiveConnection | undefined> {
+    for (let failures = failuresBefore; ; failures += 1) {
       if (failures > 0) await this.#pause(failures);
       if (this.closed) return undefined;
       const server = this.#servers.next();
@@ -219,15 +217,14 @@ export class ManagedConnection {
         if (live !== undefined) return live;
       } catch (error) {
         if (this.closed) return undefined;
-        this.#metrics.dialErrors.inc();
-        const final = this.#noteFault(server, error);
+        const final = this.#report.failed(server, error);
         if (first && final !== undefined) throw final;
       }
     }
   }
 
   async #dialOnce(server: string): Promise<LiveConnection | undefined> {
-    this.#attempts += 1;
+    this.#report.dialling();
     const attempt = dial(server, this.#nats, this.#name);
     this.#phase = { is: 'dialling', attempt };
     const timer = this.#environment.clock.setTimer(this.#nats.limits.dialTimeoutMs, () => attempt.abort());
@@ -261,7 +258,6 @@ export class ManagedConnection {
     socket.prependOnceListener('close', () => this.#lose(live, 'the socket was closed'));
     void nats.closed().then(() => this.#lose(live, 'the connection was closed'));
     void this.#followStatus(live);
-    this.#servers.learn(nats.info?.connect_urls);
     try {
       await this.#owner.prepare(live, this);
     } catch (error) {
@@ -269,7 +265,7 @@ export class ManagedConnection {
       throw error;
     }
     if (!this.#isLive(live)) return undefined;
-    this.#sayConnected(nats, server);
+    this.#report.connected(nats, server);
     this.#owner.onUp(live);
     return live;
   }
@@ -282,14 +278,11 @@ export class ManagedConnection {
     const phase = this.#phase;
     if (phase.is !== 'live' || phase.live !== live) return;
     this.#phase = { is: 'idle' };
-    this.#metrics.up.set(0);
-    this.#metrics.lost.inc();
-    this.#lastFault = reason;
-    this.#lastSaid = this.#environment.clock.now();
+    this.#servers.learn(live.nats.info?.connect_urls);
     resetSocket(live.socket);
     this.guard('onDown', () => this.#owner.onDown());
     void live.nats.close().catch(ignore);
-    this.#environment.log.warn({ link: this.kind, reason }, 'the connection to NATS was lost; redialling');
+    this.#report.lost(reason);
     phase.lost();
   }
 
@@ -304,19 +297,8 @@ export class ManagedConnection {
   #onStatus(live: LiveConnection, status: Status): void {
     if (status.type === 'staleConnection') this.#lose(live, 'the server did not answer the pings');
     else if (status.type === 'disconnect' || status.type === 'close') this.#lose(live, 'the connection was closed');
-    else if (status.type === 'ldm') this.#environment.log.info({ link: this.kind }, 'the NATS server is about to shut down');
-    else if (status.type === 'error') this.#onServerError(status.error);
-  }
-
-  #onServerError(error: Error): void {
-    const refused = error.name === 'PermissionViolationError';
-    (refused ? this.#metrics.refusals : this.#metrics.serverErrors).inc();
-    const leftOut = this.limiter.allow(refused ? 'permission' : 'server error');
-    if (leftOut === undefined) return;
-    this.#environment.log.error(
-      { link: this.kind, reason: error.message, leftOut },
-      refused ? 'NATS refused an operation' : 'NATS reported an error',
-    );
+    else if (status.type === 'ldm') this.#report.serverLeaves();
+    else if (status.type === 'error') this.#report.serverError(status.error);
   }
 
   #pause(failures: number): Promise<void> {
@@ -327,58 +309,6 @@ export class ManagedConnection {
       this.#phase = { is: 'waiting', timer: clock.setTimer(delay, () => resolve()), go: () => resolve() };
     });
   }
-
-  /** Says from time to time what is tried; returns the error to give up with, where trying on is pointless. */
-  #noteFault(server: string, error: unknown): PerkeyError | undefined {
-    const own = error instanceof PerkeyError ? error : undefined;
-    const fault = own === undefined ? dialFault(error) : { reason: own.message, refused: own.code.startsWith('transport.') };
-    this.#lastFault = fault.reason;
-    const now = this.#environment.clock.now();
-    if (now - this.#lastSaid >= sayEveryMs) {
-      this.#lastSaid = now;
-      const fields = { link: this.kind, server, attempts: this.#attempts, reason: fault.reason };
-      this.#environment.log.warn(fields, 'NATS is not reachable yet; still trying');
-    }
-    if (!fault.refused) return undefined;
-    return (
-      own ??
-      new PerkeyError('transport.refused', `NATS at ${server} refused the connection: ${fault.reason}`, {
-        cause: error,
-        details: { server },
-      })
-    );
-  }
-
-  #sayConnected(nats: NatsConnection, server: string): void {
-    const { log } = this.#environment;
-    const version = nats.info?.version ?? 'unknown';
-    this.#metrics.up.set(1);
-    log.info({ link: this.kind, server, version, jetstream: nats.info?.jetstream === true, attempts: this.#attempts }, 'connected to NATS');
-    const note = productionFloorNote(version);
-    if (note !== undefined && this.limiter.allow('version') === 0) log.info({ version }, note);
-    this.#attempts = 0;
-  }
-}
-
-interface ConnectionMetrics {
-  readonly up: Gauge;
-  readonly lost: Counter;
-  readonly dialErrors: Counter;
-  readonly callbackErrors: Counter;
-  readonly refusals: Counter;
-  readonly serverErrors: Counter;
-}
-
-function connectionMetrics(kind: 'data' | 'control', { metrics }: LinkEnvironment): ConnectionMetrics {
-  const labels = { link: kind };
-  return {
-    up: metrics.gauge('perkey_nats_up', 'Whether the connection to NATS is up.', labels),
-    lost: metrics.counter('perkey_nats_connections_lost_total', 'Connections to NATS that were lost.', labels),
-    dialErrors: metrics.counter('perkey_nats_dial_errors_total', 'Attempts to connect to NATS that failed.', labels),
-    callbackErrors: metrics.counter('perkey_nats_callback_errors_total', 'Callbacks of the NATS link that threw.', labels),
-    refusals: metrics.counter('perkey_nats_permission_errors_total', 'Operations that NATS refused for lack of permission.', labels),
-    serverErrors: metrics.counter('perkey_nats_server_errors_total', 'Other errors that NATS reported.', labels),
-  };
 }
 
 function ignore(): void {}

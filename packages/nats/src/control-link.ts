@@ -21,6 +21,8 @@ export class NatsControlLink implements ControlLink {
   readonly #api: StoreApi;
   readonly #buckets: readonly string[];
   readonly #stores: readonly NatsRecordStore[];
+  /** Buckets of which it was told once what differs. */
+  readonly #compared = new Set<string>();
   #connection: ManagedConnection | undefined;
   #up = false;
   #opened = false;
@@ -182,8 +184,8 @@ export class NatsControlLink implements ControlLink {
   #compare(bucket: string, config: Readonly<Record<string, unknown>>): void {
     const { log } = this.#environment;
     const { replicas } = this.#nats.limits;
-    const told = this.#connection?.limiter.allow(`bucket ${bucket}`);
-    if (told !== 0) return;
+    if (this.#compared.has(bucket)) return;
+    this.#compared.add(bucket);
     const actual = {
       replicas: config['num_replicas'],
       storage: config['storage'],

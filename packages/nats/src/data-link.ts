@@ -27,6 +27,8 @@ const knownAddressesMax = 4_096;
 const earlyFramesMax = 1_024;
 /** The first subscriptions of a connection are those for replies. */
 const replySubscriptions = 2;
+/** Then come the other ones of a node; behind them is what it offers to foreign callers. */
+const ownSubscriptions = 5;
 
 interface EarlyFrame {
   readonly frame: Uint8Array;
@@ -51,6 +53,8 @@ export class NatsDataLink implements DataLink {
   readonly #tokenPrefix: string;
   #connection: ManagedConnection | undefined;
   #live: LiveConnection | undefined;
+  /** A connection that is not up yet; what arrives by it waits in `#early`. */
+  #preparing: LiveConnection | undefined;
   #frameBytesMax = 0;
   #early: EarlyFrame[] = [];
   #door: ForeignDoor | undefined;
@@ -137,7 +141,10 @@ export class NatsDataLink implements DataLink {
       limiter: connection.limiter,
     });
     this.#door = door;
-    if (this.#live !== undefined) await connection.listen(this.#live, door.subscriptions(this.#live.nats));
+    const live = this.#live;
+    if (live === undefined) return;
+    for (const subscription of live.subscriptions.splice(ownSubscriptions)) subscription.unsubscribe();
+    await connection.listen(live, door.subscriptions(live.nats));
   }
 
   async retire(): Promise<void> {
@@ -156,6 +163,7 @@ export class NatsDataLink implements DataLink {
     this.#closed = true;
     const live = this.#live;
     this.#live = undefined;
+    this.#preparing = undefined;
     try {
       if (live !== undefined) await this.#connection?.quiesce(live);
     } catch {
@@ -196,15 +204,16 @@ export class NatsDataLink implements DataLink {
       throw new PerkeyError('transport.refused', `the server takes messages of ${payloadMax} bytes only; raise its max_payload`);
     }
     this.#frameBytesMax ||= fits;
-    await connection.listen(live, this.#subscriptions());
+    this.#preparing = live;
+    await connection.listen(live, this.#subscriptions(live));
     if (this.#door !== undefined) await connection.listen(live, this.#door.subscriptions(live.nats));
   }
 
-  #subscriptions(): readonly Wanted[] {
-    const onFrame = (message: Msg): void => this.#onFrame(message, false);
+  #subscriptions(live: LiveConnection): readonly Wanted[] {
+    const onFrame = (message: Msg): void => this.#onFrame(live, message, false);
     const own: Wanted[] = [
       { subject: this.address, onMessage: onFrame },
-      { subject: `${this.address}.*`, onMessage: (message) => this.#onStatus(message) },
+      { subject: `${this.address}.*`, onMessage: (message) => this.#onStatus(live, message) },
     ];
     const role = this.#role;
     if (this.#retired) return own;
@@ -212,15 +221,18 @@ export class NatsDataLink implements DataLink {
     return [
       ...own,
       { subject: this.#subjects.node(role.nodeId, role.incarnation), onMessage: onFrame },
-      { subject: this.#subjects.peer(role.nodeId, role.incarnation), onMessage: (message) => this.#onFrame(message, true) },
+      { subject: this.#subjects.peer(role.nodeId, role.incarnation), onMessage: (message) => this.#onFrame(live, message, true) },
       { subject: this.#subjects.any, queue: queueGroup, onMessage: onFrame },
     ];
   }
 
-  #onFrame(message: Msg, peer: boolean): void {
-    const from = this.#sender(message.reply ?? '');
-    if (this.#live !== undefined) this.#events.onFrame(message.data, from, peer);
-    else if (!this.#closed && this.#early.length < earlyFramesMax) this.#early.push({ frame: message.data.slice(), from, peer });
+  /** The library goes on with what it has read when its connection was lost meanwhile; that is not delivered. */
+  #onFrame(live: LiveConnection, message: Msg, peer: boolean): void {
+    if (this.#live === live) {
+      this.#events.onFrame(message.data, this.#sender(message.reply ?? ''), peer);
+    } else if (this.#preparing === live && this.#early.length < earlyFramesMax) {
+      this.#early.push({ frame: message.data.slice(), from: this.#sender(message.reply ?? ''), peer });
+    }
   }
 
   #sender(replySubject: string): Address {
@@ -231,21 +243,25 @@ export class NatsDataLink implements DataLink {
   }
 
   /** Only the server publishes below the reply address, and only to say that nobody listened. */
-  #onStatus(message: Msg): void {
-    if (message.data.length > 0 || message.headers?.code !== 503) return;
+  #onStatus(live: LiveConnection, message: Msg): void {
+    if (this.#live !== live || message.data.length > 0 || message.headers?.code !== 503) return;
     const token = Number(message.subject.slice(this.#tokenPrefix.length));
-    if (Number.isSafeInteger(token) && token >= 0 && !this.#closed) this.#events.onUndeliverable(token);
+    if (Number.isSafeInteger(token) && token >= 0) this.#events.onUndeliverable(token);
   }
 
   #onUp(live: LiveConnection): void {
     this.#live = live;
+    this.#preparing = undefined;
     this.#tell('onState', () => this.#events.onState(true));
     const early = this.#early;
     this.#early = [];
-    for (const { frame, from, peer } of early) this.#tell('onFrame', () => this.#events.onFrame(frame, from, peer));
+    for (const { frame, from, peer } of early) {
+      if (this.#live === live) this.#tell('onFrame', () => this.#events.onFrame(frame, from, peer));
+    }
   }
 
   #onDown(): void {
+    this.#preparing = undefined;
     this.#early = [];
     if (this.#live === undefined) return;
     this.#live = undefined;

@@ -1,9 +1,9 @@
 import { PerkeyError } from '@perkey/core';
 import type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from '@perkey/core';
 import { RecordWatch } from './record-watch.ts';
-import type { WatchEnvironment } from './record-watch.ts';
 import { faultText, jsErrors, unavailable } from './store-api.ts';
 import type { JsReply, StoreApi } from './store-api.ts';
+import type { WatchEnvironment } from './watch-session.ts';
 
 const keyPattern = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
 const keyBytesMax = 200;
