@@ -15,6 +15,8 @@ export interface TransferPart {
   readonly from: Incarnated;
   /** Each one encoded by itself, so that one is bounded by itself. */
   readonly actors: readonly Uint8Array[];
+  /** The last of `actors` goes on in the next part: it is larger than a part. */
+  readonly more: boolean;
 }
 
 export interface TransferAck {
@@ -23,10 +25,23 @@ export interface TransferAck {
   readonly accepted: boolean;
 }
 
+/** One part on its way. */
 interface Sending {
-  readonly transfer: string;
-  readonly waiting: Map<number, { resolve: () => void; reject: (error: PerkeyError) => void; timer: Timer }>;
+  readonly part: number;
+  /** Of the frames that carried it. */
+  readonly tokens: Set<number>;
+  readonly acked: () => void;
+  readonly failed: (error: PerkeyError) => void;
 }
+
+/** Tokens of transfers start here, far above those of requests. */
+const firstToken = 2 ** 52;
+
+/** A part is sent so many times before it counts as unanswered: a link that redials loses what was under way. */
+const attemptsMax = 5;
+
+/** Transfers of one shard that a receiver holds; all but the last one are what became of earlier attempts. */
+const heldPerShardMax = 4;
 
 export interface TransferSenderOptions {
   readonly clock: Clock;
@@ -40,7 +55,9 @@ export interface TransferSenderOptions {
 /** Sends the state of a shard's actors to the node that will own it, in parts, each acknowledged. */
 export class TransferSender {
   readonly #options: TransferSenderOptions;
+  /** By transfer: parts are sent one after the other. */
   readonly #sending = new Map<string, Sending>();
+  #token = firstToken;
 
   constructor(options: TransferSenderOptions) {
     this.#options = options;
@@ -48,92 +65,133 @@ export class TransferSender {
 
   /** Resolves when the receiver holds everything. A rejection leaves the shard with the sender. */
   async send(to: Address, shard: number, transfer: string, actors: readonly Uint8Array[]): Promise<void> {
-    const sending: Sending = { transfer, waiting: new Map() };
-    this.#sending.set(transfer, sending);
-    try {
-      const parts = split(actors, this.#options.partBytesMax);
-      for (const [part, chunk] of parts.entries()) {
-        await this.#sendPart(to, sending, {
-          transfer,
-          shard,
-          part,
-          last: part === parts.length - 1,
-          from: this.#options.self,
-          actors: chunk,
-        });
-      }
-    } finally {
-      this.#sending.delete(transfer);
+    const parts = split(actors, this.#options.partBytesMax);
+    for (const [part, content] of parts.entries()) {
+      const last = part === parts.length - 1;
+      await this.#sendPart(to, { transfer, shard, part, last, from: this.#options.self, ...content });
     }
   }
 
   onAck(ack: TransferAck): void {
-    const waiting = this.#sending.get(ack.transfer)?.waiting.get(ack.part);
-    if (!waiting) return;
-    if (ack.accepted) waiting.resolve();
-    else waiting.reject(new PerkeyError('node.unreachable', 'the successor refused a part of the transfer'));
+    const sending = this.#sending.get(ack.transfer);
+    if (sending?.part !== ack.part) return;
+    if (ack.accepted) sending.acked();
+    else sending.failed(new PerkeyError('node.unreachable', 'the successor refused a part of the transfer'));
   }
 
-  #sendPart(to: Address, sending: Sending, part: TransferPart): Promise<void> {
+  /** A frame reached nobody. `false` when it was none of a transfer. */
+  onUndeliverable(token: number): boolean {
+    if (token < firstToken) return false;
+    for (const sending of this.#sending.values()) {
+      if (sending.tokens.has(token)) sending.failed(new PerkeyError('node.unreachable', 'nobody listens at the address of the successor'));
+    }
+    return true;
+  }
+
+  async #sendPart(to: Address, part: TransferPart): Promise<void> {
     const { clock, link, partTimeoutMs } = this.#options;
-    return new Promise<void>((resolve, reject) => {
+    const frame = encodeControlFrame(frameKind.handoff, part, link.frameBytesMax, controlLimits);
+    let timer: Timer | undefined;
+    const answered = new Promise<void>((resolve, reject) => {
+      const tokens = new Set<number>();
       const unreachable = (): void => reject(new PerkeyError('node.unreachable', `the successor did not acknowledge shard ${part.shard}`));
-      const timer = clock.setTimer(partTimeoutMs, unreachable);
-      sending.waiting.set(part.part, { resolve, reject, timer });
-      if (!link.send(to, encodeControlFrame(frameKind.handoff, part, link.frameBytesMax, controlLimits), 0)) unreachable();
-    }).finally(() => {
-      sending.waiting.get(part.part)?.timer.cancel();
-      sending.waiting.delete(part.part);
+      const attempt = (): void => {
+        if (tokens.size === attemptsMax) {
+          unreachable();
+          return;
+        }
+        this.#token += 1;
+        tokens.add(this.#token);
+        timer = clock.setTimer(partTimeoutMs / attemptsMax, attempt);
+        if (!link.send(to, frame, this.#token)) unreachable();
+      };
+      this.#sending.set(part.transfer, { part: part.part, tokens, acked: resolve, failed: reject });
+      attempt();
     });
+    try {
+      await answered;
+    } finally {
+      timer?.cancel();
+      this.#sending.delete(part.transfer);
+    }
   }
 }
 
 interface Arriving {
   readonly shard: number;
   readonly from: Incarnated;
-  readonly actors: Uint8Array[];
+  actors: CarriedActor[];
+  /** The beginning of an actor that is larger than a part. */
+  begun: Uint8Array[];
   next: number;
-  complete: boolean;
+  state: 'arriving' | 'complete' | 'taken';
 }
 
 /** Holds what other nodes sent until the shard is claimed or its transfer is void. */
 export class TransferReceiver {
+  /** In the order in which they began. */
   readonly #arriving = new Map<string, Arriving>();
-  /** Takes one part; a repeated part is acknowledged again and not taken twice. */
+
+  /** How many transfers are held. */
+  get size(): number {
+    return this.#arriving.size;
+  }
+
+  /** Takes one part, unless it cannot be read; a repeated part is acknowledged again and not taken twice. */
   receive(part: TransferPart): TransferAck {
     const ack = { transfer: part.transfer, part: part.part, accepted: true };
-    let arriving = this.#arriving.get(part.transfer);
-    if (!arriving) {
-      this.#forgetShard(part.shard);
-      arriving = { shard: part.shard, from: part.from, actors: [], next: 0, complete: false };
-      this.#arriving.set(part.transfer, arriving);
+    const arriving = this.#arriving.get(part.transfer) ?? this.#begin(part);
+    if (!arriving || part.part > arriving.next || part.shard !== arriving.shard) return { ...ack, accepted: false };
+    if (part.part < arriving.next || arriving.state !== 'arriving') return ack;
+    try {
+      this.#takeActors(arriving, part);
+    } catch {
+      this.#arriving.delete(part.transfer);
+      return { ...ack, accepted: false };
     }
-    if (part.part > arriving.next) return { ...ack, accepted: false };
-    if (part.part === arriving.next) {
-      for (const actor of part.actors) arriving.actors.push(actor);
-      arriving.next += 1;
-      arriving.complete ||= part.last;
-    }
+    arriving.next += 1;
+    if (part.last) arriving.state = 'complete';
     return ack;
+  }
+
+  #takeActors(arriving: Arriving, part: TransferPart): void {
+    const whole = part.more ? part.actors.slice(0, -1) : part.actors;
+    for (const bytes of whole) {
+      const isWhole = arriving.begun.length === 0;
+      arriving.actors.push(decodeActor(isWhole ? bytes : Buffer.concat([...arriving.begun.splice(0), bytes])));
+    }
+    const begun = part.more ? part.actors.at(-1) : undefined;
+    if (begun) arriving.begun.push(begun);
   }
 
   /** The actors of a complete transfer, once; `undefined` when this node does not hold it. */
   take(transfer: string): readonly CarriedActor[] | undefined {
     const arriving = this.#arriving.get(transfer);
-    if (!arriving?.complete) return undefined;
-    this.#arriving.delete(transfer);
-    return arriving.actors.map(decodeActor);
+    if (arriving?.state !== 'complete') return undefined;
+    const { actors, shard } = arriving;
+    for (const [name, other] of this.#arriving) if (other.shard === shard && other !== arriving) this.#arriving.delete(name);
+    // The name stays known, so that a part that comes late does not begin it anew.
+    arriving.state = 'taken';
+    arriving.actors = [];
+    return actors;
   }
 
   /** Drops what came from incarnations that are gone, other than transfers that `keep` names. */
   sweep(isGone: (from: Incarnated) => boolean, keep: (transfer: string, shard: number) => boolean): void {
     for (const [transfer, arriving] of this.#arriving) {
-      if (isGone(arriving.from) && !keep(transfer, arriving.shard)) this.#arriving.delete(transfer);
+      if (isGone(arriving.from) && (arriving.state === 'taken' || !keep(transfer, arriving.shard))) this.#arriving.delete(transfer);
     }
   }
 
-  #forgetShard(shard: number): void {
-    for (const [transfer, arriving] of this.#arriving) if (arriving.shard === shard) this.#arriving.delete(transfer);
+  /** Parts may be late: that another transfer of the shard begins does not say that an earlier one is void, only the shard's record does. */
+  #begin(part: TransferPart): Arriving | undefined {
+    if (part.part !== 0) return undefined;
+    const ofShard = [...this.#arriving].filter(([, other]) => other.shard === part.shard);
+    const oldest = ofShard.find(([, other]) => other.state !== 'complete') ?? ofShard[0];
+    if (oldest && ofShard.length >= heldPerShardMax) this.#arriving.delete(oldest[0]);
+    const arriving: Arriving = { shard: part.shard, from: part.from, actors: [], begun: [], next: 0, state: 'arriving' };
+    this.#arriving.set(part.transfer, arriving);
+    return arriving;
   }
 }
 
@@ -142,22 +200,42 @@ export function encodeActor(actor: CarriedActor): Uint8Array {
   return encode([actor.type, actor.key, actor.state, actor.window, actor.timers], controlLimits);
 }
 
+/** Throws for bytes that are not an actor. */
 function decodeActor(bytes: Uint8Array): CarriedActor {
-  const [type, key, state, window, timers] = decode(bytes, 0, bytes.length, controlLimits) as [string, string, unknown, unknown, unknown];
+  const actor = decode(bytes, 0, bytes.length, controlLimits);
+  if (!Array.isArray(actor) || actor.length !== 5)
+    throw new PerkeyError('request.malformed', 'a transfer holds something that is no actor');
+  const [type, key, state, window, timers] = actor as [unknown, unknown, unknown, unknown, unknown];
+  if (typeof type !== 'string' || typeof key !== 'string')
+    throw new PerkeyError('request.malformed', 'an actor of a transfer has no address');
   return { type, key, state, window, timers };
 }
 
-/** Groups actors into parts of at most `bytesMax`; at least one part, so that an empty transfer is acknowledged too. */
-function split(actors: readonly Uint8Array[], bytesMax: number): Uint8Array[][] {
-  const parts: Uint8Array[][] = [[]];
-  let bytes = 0;
+interface PartContent {
+  readonly actors: Uint8Array[];
+  more: boolean;
+}
+
+/** Groups actors into parts of at most `bytesMax` bytes of actors; at least one part, so that an empty transfer is acknowledged too. */
+function split(actors: readonly Uint8Array[], bytesMax: number): readonly PartContent[] {
+  let part: PartContent = { actors: [], more: false };
+  const parts = [part];
+  let left = bytesMax;
+  const begin = (more: boolean): void => {
+    part.more = more;
+    part = { actors: [], more: false };
+    parts.push(part);
+    left = bytesMax;
+  };
   for (const actor of actors) {
-    if (bytes > 0 && bytes + actor.length > bytesMax) {
-      parts.push([]);
-      bytes = 0;
+    if (left < bytesMax && actor.length > left) begin(false);
+    let from = 0;
+    for (; actor.length - from > bytesMax; from += bytesMax) {
+      part.actors.push(actor.subarray(from, from + bytesMax));
+      begin(true);
     }
-    parts.at(-1)?.push(actor);
-    bytes += actor.length + 5;
+    part.actors.push(from === 0 ? actor : actor.subarray(from));
+    left -= actor.length - from + 5;
   }
   return parts;
 }
@@ -167,8 +245,9 @@ const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8A
 /** `undefined` for a value from the wire that is no transfer part. */
 export function parsePart(value: unknown): TransferPart | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { transfer, shard, part, last, from, actors } = value as Record<string, unknown>;
-  const whole = typeof transfer === 'string' && Number.isSafeInteger(shard) && Number.isSafeInteger(part) && typeof last === 'boolean';
+  const { transfer, shard, part, last, from, actors, more } = value as Record<string, unknown>;
+  const hasFlags = typeof last === 'boolean' && typeof more === 'boolean';
+  const whole = typeof transfer === 'string' && Number.isSafeInteger(shard) && Number.isSafeInteger(part) && hasFlags;
   if (!whole || !isIncarnated(from) || !Array.isArray(actors) || !actors.every(isBytes)) return undefined;
   return value as TransferPart;
 }
