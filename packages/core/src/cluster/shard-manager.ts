@@ -1,31 +1,19 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { CarriedActor, Guard } from '../contract/calls.ts';
-import type { RecordStore } from '../contract/record-store.ts';
+import type { RecordStore, StoredRecord } from '../contract/record-store.ts';
 import type { ClusterMetrics } from './cluster-metrics.ts';
+import { giveShard, type ShardGiven } from './give-shard.ts';
 import type { Members } from './members.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
-import type { ShardTable } from './shard-table.ts';
+import type { ShardHost, ShardTransfers } from './shard-host.ts';
+import type { Open, Part, Released, Resting } from './shard-part.ts';
+import type { ShardEntry, ShardTable } from './shard-table.ts';
 import { wish } from './view.ts';
 
-/** What the shard manager needs of the actors of this node. */
-export interface ShardHost {
-  openShard(shard: number, epoch: number, carried: readonly CarriedActor[]): void;
-  closeShard(
-    shard: number,
-    options: { readonly drainMs: number; readonly successor: string | undefined },
-  ): Promise<readonly CarriedActor[]>;
-  dropShard(shard: number): void;
-}
-
-/** Moves the state of a shard's actors. */
-export interface ShardTransfers {
-  /** Resolves when `to` holds the actors, to `false` when there was nothing to hold; rejects when it may not hold them. */
-  send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[]): Promise<boolean>;
-  /** What arrived under this name, once; `undefined` when it is not (wholly) here. */
-  take(transfer: string): readonly CarriedActor[] | undefined;
-}
+/** How long a shard stays as it is after something failed that may fail again at once. */
+const restMs = 100;
 
 export interface ShardManagerOptions {
   readonly self: Incarnated;
@@ -49,12 +37,13 @@ export interface ShardManagerOptions {
   readonly onOpened: (record: ShardRecord, before: ShardRecord | undefined) => void;
 }
 
-/** This node's part in one shard. `released` keeps the state until somebody else holds the shard. */
-type Part =
-  | { readonly phase: 'claiming' }
-  | { readonly phase: 'open'; readonly epoch: number }
-  | { readonly phase: 'closing'; readonly since: number }
-  | { readonly phase: 'released'; readonly since: number; readonly epoch: number; readonly carried: readonly CarriedActor[] };
+/** The way out. Before `turnsEndAt` running turns are waited for; from `endsAt` on nothing is taken any more, not even what was meant for this node. */
+interface Drain {
+  readonly turnsEndAt: number;
+  readonly endsAt: number;
+  readonly done: Promise<void>;
+  readonly resolve: () => void;
+}
 
 /**
  * Reconciles the shards that placement gives to this node with the shard records. Every node runs one; there is no coordinator.
@@ -63,6 +52,7 @@ type Part =
  * - I1: a shard is opened only under a record that names this incarnation and an epoch above every earlier one, put there by an applied compare-and-set.
  * - H11: a record is claimed only when it is free, was released to this node, or its owner's incarnation is gone (a monotone fact).
  * - A shard is released only after its turns ended and the successor acknowledged their state; until the successor's claim is seen the state is kept.
+ * - A node that said it has nothing left takes nothing more: what is released to it then goes back to whoever released it.
  */
 export class ShardManager {
   readonly #o: ShardManagerOptions;
@@ -71,12 +61,11 @@ export class ShardManager {
   #wishView = -1;
   #rebalanceAt = 0;
   #scheduled = false;
-  #draining = false;
+  #drain: Drain | undefined;
   #stopped = false;
   #handoffs = 0;
   #claims = 0;
-  #timer: Timer | undefined;
-  #onEmpty: (() => void) | undefined;
+  #wake: { readonly at: number; readonly timer: Timer } | undefined;
 
   constructor(options: ShardManagerOptions) {
     this.#o = options;
@@ -99,8 +88,6 @@ export class ShardManager {
   membersChanged(): void {
     const { clock, settings } = this.#o;
     this.#rebalanceAt = clock.now() + settings.rebalanceDelayMs;
-    this.#timer?.cancel();
-    this.#timer = clock.setTimer(settings.rebalanceDelayMs, () => this.schedule());
     this.schedule();
   }
 
@@ -114,34 +101,61 @@ export class ShardManager {
     });
   }
 
-  /** Hands every shard over; resolves when this node has none left, or was stopped. */
+  /** Hands every shard over; resolves when this node has none left and takes none any more, or was stopped. */
   drain(): Promise<void> {
-    this.#draining = true;
-    this.#wishView = -1;
-    return new Promise((resolve) => {
-      this.#onEmpty = resolve;
+    if (this.#stopped) return Promise.resolve();
+    if (!this.#drain) {
+      const { clock, settings } = this.#o;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const now = clock.now();
+      this.#drain = { turnsEndAt: now + settings.drainMs / 2, endsAt: now + settings.drainMs, done: promise, resolve };
+      this.#wishView = -1;
       this.schedule();
-    });
+    }
+    return this.#drain.done;
   }
 
   /** Ends everything at once: the incarnation is over. */
   stop(): void {
     this.#stopped = true;
-    this.#timer?.cancel();
-    for (const shard of this.#parts.keys()) this.#o.host.dropShard(shard);
+    this.#wake?.timer.cancel();
+    const parts = [...this.#parts];
     this.#parts.clear();
-    this.#onEmpty?.();
+    for (const [shard, part] of parts) {
+      if (part.phase === 'closing') part.abandon.abort();
+      this.#o.host.dropShard(shard);
+    }
+    this.#drain?.resolve();
   }
 
   #reconcile(): void {
-    const { members, table } = this.#o;
-    if (this.#stopped || !members.synced || !table.synced) return;
-    if (this.#wishView !== members.view) {
-      this.#wishView = members.view;
-      this.#wish = wish(members, table.shards, this.#draining ? this.#o.self.nodeId : undefined);
+    const { members, table, self } = this.#o;
+    if (this.#stopped) return;
+    if (members.synced && table.synced) {
+      if (this.#wishView !== members.view) {
+        this.#wishView = members.view;
+        this.#wish = wish(members, table.shards, this.#drain && self.nodeId);
+      }
+      for (let shard = 0; shard < table.shards; shard += 1) this.#step(shard);
     }
-    for (let shard = 0; shard < table.shards; shard += 1) this.#step(shard);
-    if (this.#parts.size === 0 && this.#draining) this.#onEmpty?.();
+    if (this.#drain && this.#isEmpty()) this.stop();
+  }
+
+  #isEmpty(): boolean {
+    for (const part of this.#parts.values()) if (part.phase !== 'resting' || part.then) return false;
+    return true;
+  }
+
+  /** Looks again at that time, if nothing else makes it look before. */
+  #wakeAt(at: number): void {
+    if (this.#wake && this.#wake.at <= at) return;
+    this.#wake?.timer.cancel();
+    const { clock } = this.#o;
+    const timer = clock.setTimer(at - clock.now(), () => {
+      this.#wake = undefined;
+      this.schedule();
+    });
+    this.#wake = { at, timer };
   }
 
   #step(shard: number): void {
@@ -151,14 +165,33 @@ export class ShardManager {
         this.#maybeClaim(shard);
         return;
       case 'open':
-        this.#maybeHandOff(shard, part.epoch);
+        this.#maybeHandOff(shard, part);
         return;
       case 'released':
         this.#watchRelease(shard, part);
         return;
-      case 'claiming':
+      case 'resting':
+        this.#rest(shard, part);
+        return;
       case 'closing':
+        if (part.successor && this.#o.members.isGone(part.successor)) part.abandon.abort();
+        return;
+      case 'claiming':
     }
+  }
+
+  #rest(shard: number, part: Resting): void {
+    if (this.#o.clock.now() < part.until) {
+      this.#wakeAt(part.until);
+      return;
+    }
+    this.#setPart(shard, part.then);
+    this.#step(shard);
+  }
+
+  #setPart(shard: number, part: Part | undefined): void {
+    if (part) this.#parts.set(shard, part);
+    else this.#parts.delete(shard);
   }
 
   #isMine(record: ShardRecord): boolean {
@@ -166,21 +199,15 @@ export class ShardManager {
   }
 
   #maybeClaim(shard: number): void {
-    const { table, clock, lease, settings } = this.#o;
+    const { table, clock, settings } = this.#o;
     const entry = table.get(shard);
     if (!this.#mayClaim(shard, entry?.record)) return;
     if (entry && entry.record.state === 'owned' && this.#isMine(entry.record)) {
       this.#open(entry.record, undefined, this.#inherited(entry.record, []));
       return;
     }
-    if (this.#claims >= settings.claimsMax || !lease.mayAct(clock.now())) return;
-    this.#claims += 1;
-    this.#parts.set(shard, { phase: 'claiming' });
-    void this.#claim(shard, entry?.record, entry?.revision ?? 0, []).then((opened) => {
-      this.#claims -= 1;
-      if (!opened) this.#parts.delete(shard);
-      this.schedule();
-    });
+    if (this.#claims >= settings.claimsMax || (this.#drain && clock.now() >= this.#drain.endsAt)) return;
+    this.#startClaim(shard, entry, undefined);
   }
 
   /** H11. The successor claims whatever placement says by now: it holds the state, and hands it on if it must. */
@@ -188,138 +215,169 @@ export class ShardManager {
     const { members, self } = this.#o;
     const wished = this.#wish[shard] === self.nodeId;
     if (!record || record.state === 'free') return wished;
-    if (this.#isMine(record)) return record.state === 'owned';
-    if (record.state === 'releasing' && record.successor && sameIncarnation(record.successor, self)) return true;
-    if (record.state === 'releasing' && record.successor && !members.isGone(record.successor)) return false;
+    const { successor } = record;
+    if (this.#isMine(record)) return record.state === 'owned' || (successor !== undefined && members.isGone(successor));
+    if (record.state === 'releasing' && successor && sameIncarnation(successor, self)) return true;
+    if (record.state === 'releasing' && successor && !members.isGone(successor)) return false;
     return wished && members.isGone(record);
   }
 
-  /** `false` when the claim was refused or its outcome is not known; one that is applied late is adopted when its record is seen. */
-  async #claim(shard: number, before: ShardRecord | undefined, revision: number, kept: readonly CarriedActor[]): Promise<boolean> {
+  /** `before` is what this node goes back to when the claim comes to nothing. A claim that is applied late is adopted when its record is seen. */
+  #startClaim(shard: number, entry: ShardEntry | undefined, before: Released | undefined): void {
+    const { clock, lease, log } = this.#o;
+    // Once the lease holds again, everything is looked at anew.
+    if (!lease.mayAct(clock.now())) return;
+    this.#claims += 1;
+    this.#parts.set(shard, { phase: 'claiming' });
+    const failed = (error: unknown): false => {
+      log.error({ shard, err: error }, 'claiming a shard failed');
+      return false;
+    };
+    void this.#claim(shard, entry, before?.carried ?? [])
+      .catch(failed)
+      .then((opened) => {
+        this.#claims -= 1;
+        if (this.#stopped) return;
+        const isNews = this.#o.table.get(shard)?.revision !== entry?.revision;
+        const rest = { phase: 'resting', until: clock.now() + restMs, then: before } as const;
+        if (!opened && this.#parts.get(shard)?.phase === 'claiming') this.#setPart(shard, isNews ? before : rest);
+        this.schedule();
+      });
+  }
+
+  /** `false` when the claim was refused or its outcome is not known. */
+  async #claim(shard: number, entry: ShardEntry | undefined, kept: readonly CarriedActor[]): Promise<boolean> {
     const { store, clock, lease, self, table } = this.#o;
+    const before = entry?.record;
+    const revision = entry?.revision ?? 0;
     const epoch = Math.max((before?.epoch ?? 0) + 1, Math.floor(clock.wall()));
     const handedOver = before?.state === 'releasing' && before.transfer !== undefined && !this.#isMine(before);
     const record: ShardRecord = { ...self, shard, epoch, state: 'owned', ...(handedOver && { transfer: before.transfer }) };
     const wanted = (): boolean => !this.#stopped && lease.mayAct(clock.now());
     const outcome = await settledWrite({ store, clock, key: shardKey(shard), value: JSON.stringify(record), revision, wanted });
     if (this.#stopped) return false;
-    if (outcome.kind === 'refused' && outcome.latest) table.onRecord(outcome.latest);
+    if (outcome.kind === 'refused') this.#takeLatest(shard, revision, outcome.latest);
     if (outcome.kind !== 'applied') return false;
     this.#open(record, before, this.#inherited(record, kept));
     table.onRecord(outcome.stored);
     return true;
   }
 
+  #takeLatest(shard: number, revision: number, latest: StoredRecord | undefined): void {
+    if (latest && latest.revision > revision) this.#o.table.onRecord(latest);
+    else this.#o.table.setBack(shard, latest);
+  }
+
   /** The state that comes with the shard: kept by this node when its successor vanished, or received from the node that released it. */
   #inherited(record: ShardRecord, kept: readonly CarriedActor[]): readonly CarriedActor[] {
     const { transfers, log } = this.#o;
     if (!record.transfer) return kept;
-    const carried = transfers.take(record.transfer);
-    if (!carried) log.error({ shard: record.shard }, 'the state of a released shard did not arrive; its volatile actors start anew');
+    let carried: readonly CarriedActor[] | undefined;
+    let err: unknown;
+    try {
+      carried = transfers.take(record.transfer);
+    } catch (error) {
+      err = error;
+    }
+    if (!carried) log.error({ shard: record.shard, err }, 'the state of a released shard did not arrive; its volatile actors start anew');
     return carried ?? kept;
   }
 
   #open(record: ShardRecord, before: ShardRecord | undefined, carried: readonly CarriedActor[]): void {
     const { host, metrics, onOpened } = this.#o;
-    this.#parts.set(record.shard, { phase: 'open', epoch: record.epoch });
+    this.#parts.set(record.shard, { phase: 'open', epoch: record.epoch, keepUntil: 0 });
     host.openShard(record.shard, record.epoch, carried);
     metrics.epochChanges.inc();
     onOpened(record, before);
     this.schedule();
   }
 
-  #maybeHandOff(shard: number, epoch: number): void {
-    const { table, host, metrics, members, clock, settings } = this.#o;
+  #maybeHandOff(shard: number, part: Open): void {
+    const { table, host, metrics, members, clock, settings, self } = this.#o;
     const entry = table.get(shard);
-    if (!entry || entry.record.epoch < epoch) return;
-    if (entry.record.epoch > epoch || !this.#isMine(entry.record)) {
+    if (!entry || entry.record.epoch < part.epoch) return;
+    if (entry.record.epoch > part.epoch || entry.record.state !== 'owned' || !this.#isMine(entry.record)) {
       metrics.fenceRejections.inc();
       this.#parts.delete(shard);
       host.dropShard(shard);
+      this.schedule();
       return;
     }
     const wanted = this.#wish[shard];
-    if (wanted === this.#o.self.nodeId || (wanted === undefined && !this.#draining)) return;
-    if (!this.#draining && clock.now() < this.#rebalanceAt) return;
-    const successor = wanted === undefined ? undefined : members.get(wanted)?.record;
-    if (this.#handoffs >= settings.handoffsMax) return;
-    this.#handoffs += 1;
-    this.#parts.set(shard, { phase: 'closing', since: clock.now() });
-    void this.#handOff(shard, entry.record, entry.revision, successor).finally(() => {
-      this.#handoffs -= 1;
-      this.schedule();
-    });
-  }
-
-  async #handOff(shard: number, record: ShardRecord, revision: number, successor: Incarnated | undefined): Promise<void> {
-    const { host, transfers, settings, clock, log } = this.#o;
-    const since = clock.now();
-    const carried = await host.closeShard(shard, { drainMs: settings.drainMs, successor: successor?.nodeId });
-    if (this.#stopped) return;
-    const transfer = this.#o.newTransferId();
-    let sent = false;
-    try {
-      if (successor) sent = await transfers.send(successor, shard, transfer, carried);
-    } catch (error) {
-      log.warn({ shard, successor: successor?.nodeId, err: error }, 'handoff failed; this node keeps the shard and tries again');
-      if (!this.#stopped) this.#reopen(shard, record.epoch, carried);
+    if (wanted === self.nodeId || (wanted === undefined && !this.#drain)) return;
+    const notBefore = Math.max(part.keepUntil, this.#drain ? 0 : this.#rebalanceAt);
+    if (clock.now() < notBefore) {
+      this.#wakeAt(notBefore);
       return;
     }
-    await this.#release(record, revision, successor, sent ? transfer : undefined, carried, since);
+    if (this.#handoffs >= settings.handoffsMax) return;
+    this.#startHandOff(shard, entry, wanted === undefined ? undefined : members.get(wanted)?.record);
   }
 
-  #reopen(shard: number, epoch: number, carried: readonly CarriedActor[]): void {
-    const { clock, settings, host } = this.#o;
-    this.#parts.set(shard, { phase: 'open', epoch });
-    host.openShard(shard, epoch, carried);
-    this.#rebalanceAt = clock.now() + settings.rebalanceDelayMs;
-    clock.setTimer(settings.rebalanceDelayMs, () => this.schedule());
+  #startHandOff(shard: number, entry: ShardEntry, successor: Incarnated | undefined): void {
+    const { clock, settings, log } = this.#o;
+    const since = clock.now();
+    const abandon = new AbortController();
+    this.#handoffs += 1;
+    this.#parts.set(shard, { phase: 'closing', successor, abandon });
+    const gift = {
+      ...this.#o,
+      ...{ record: entry.record, revision: entry.revision, successor, signal: abandon.signal, wanted: () => !this.#stopped },
+      drainMs: this.#drain ? Math.max(1, this.#drain.turnsEndAt - since) : settings.drainMs,
+    };
+    const failed = (error: unknown): ShardGiven => {
+      log.error({ shard, err: error }, 'handing a shard over failed');
+      return { kind: 'kept', carried: [] };
+    };
+    void giveShard(gift)
+      .catch(failed)
+      .then((given) => {
+        this.#handoffs -= 1;
+        if (!this.#stopped) this.#handedOff(shard, entry, since, given);
+        this.schedule();
+      });
   }
 
-  async #release(
-    record: ShardRecord,
-    revision: number,
-    successor: Incarnated | undefined,
-    transfer: string | undefined,
-    carried: readonly CarriedActor[],
-    since: number,
-  ): Promise<void> {
-    const { store, clock, table, self, log } = this.#o;
-    const next = successor && { nodeId: successor.nodeId, incarnation: successor.incarnation };
-    const base = { ...self, shard: record.shard, epoch: record.epoch, transfer };
-    const released: ShardRecord = next ? { ...base, state: 'releasing', successor: next } : { ...base, state: 'free' };
-    const wanted = (): boolean => !this.#stopped;
-    const value = JSON.stringify(released);
-    const outcome = await settledWrite({ store, clock, key: shardKey(record.shard), value, revision, wanted });
-    if (this.#stopped) return;
-    if (!next && carried.length > 0)
-      log.warn({ shard: record.shard, actors: carried.length }, 'no node is left to take over; volatile state ends here');
-    if (next && outcome.kind === 'applied') this.#parts.set(record.shard, { phase: 'released', since, epoch: record.epoch, carried });
-    else this.#parts.delete(record.shard);
-    if (outcome.kind === 'applied') table.onRecord(outcome.stored);
-    else if (outcome.kind === 'refused' && outcome.latest) table.onRecord(outcome.latest);
+  #handedOff(shard: number, { record, revision }: ShardEntry, since: number, given: ShardGiven): void {
+    const { clock, settings, host, table } = this.#o;
+    switch (given.kind) {
+      case 'released': {
+        const { carried, stored, successor } = given;
+        this.#setPart(shard, successor ? { phase: 'released', since, epoch: record.epoch, carried } : undefined);
+        table.onRecord(stored);
+        return;
+      }
+      case 'kept': {
+        const keepUntil = clock.now() + Math.max(restMs, settings.rebalanceDelayMs);
+        this.#parts.set(shard, { phase: 'open', epoch: record.epoch, keepUntil });
+        host.openShard(shard, record.epoch, given.carried);
+        return;
+      }
+      case 'refused':
+        this.#parts.delete(shard);
+        this.#takeLatest(shard, revision, given.latest);
+        return;
+      case 'ended':
+        this.#parts.delete(shard);
+    }
   }
 
   /** The state is kept until another epoch is seen; a successor that vanished before it claimed gives the shard back. */
-  #watchRelease(shard: number, part: Part & { readonly phase: 'released' }): void {
+  #watchRelease(shard: number, part: Released): void {
     const { table, members, clock, metrics } = this.#o;
     const entry = table.get(shard);
     if (!entry) return;
-    if (entry.record.epoch > part.epoch && this.#isMine(entry.record)) {
-      this.#open(entry.record, undefined, part.carried);
+    const { record } = entry;
+    if (record.epoch > part.epoch && this.#isMine(record)) {
+      this.#open(record, undefined, part.carried);
       return;
     }
-    if (!this.#isMine(entry.record)) {
+    if (!this.#isMine(record)) {
       metrics.handoffSeconds.observe((clock.now() - part.since) / 1000);
       this.#parts.delete(shard);
+      this.schedule();
       return;
     }
-    const { successor } = entry.record;
-    if (!successor || !members.isGone(successor)) return;
-    this.#parts.set(shard, { phase: 'claiming' });
-    void this.#claim(shard, entry.record, entry.revision, part.carried).then((opened) => {
-      if (!opened) this.#parts.set(shard, part);
-      this.schedule();
-    });
+    if (record.successor && members.isGone(record.successor)) this.#startClaim(shard, entry, part);
   }
 }

@@ -6,7 +6,10 @@ export interface ShardEntry {
   readonly revision: number;
 }
 
-/** The shard records as last heard of. Stale pictures only delay: each change is a compare-and-set on `revision`. */
+/**
+ * The shard records as last heard of, the latest by epoch and within an epoch by revision (a store that is lost and made anew counts
+ * revisions from 1 again, epochs go on). Stale pictures only delay: each change is a compare-and-set on `revision`.
+ */
 export class ShardTable implements RecordListener {
   readonly #entries: (ShardEntry | undefined)[];
   readonly #onChange: (entry: ShardEntry) => void;
@@ -40,13 +43,26 @@ export class ShardTable implements RecordListener {
   }
 
   onRecord(stored: StoredRecord): void {
-    const record = parseShard(stored.value);
-    if (!record || stored.key !== shardKey(record.shard) || record.shard >= this.#entries.length || record.shard < 0) return;
+    const entry = this.#parse(stored);
+    if (!entry) return;
+    const { record, revision } = entry;
     const before = this.#entries[record.shard];
-    if (before && before.revision >= stored.revision) return;
-    const entry = { record, revision: stored.revision };
+    if (before && (before.record.epoch > record.epoch || (before.record.epoch === record.epoch && before.revision >= revision))) return;
     this.#entries[record.shard] = entry;
     this.#onChange(entry);
+  }
+
+  /** The store was set back: it holds an older record of this shard, or none. */
+  setBack(shard: number, to: StoredRecord | undefined): void {
+    const entry = to && this.#parse(to);
+    this.#entries[shard] = entry;
+    if (entry) this.#onChange(entry);
+  }
+
+  #parse(stored: StoredRecord): ShardEntry | undefined {
+    const record = parseShard(stored.value);
+    if (!record || stored.key !== shardKey(record.shard) || record.shard >= this.#entries.length || record.shard < 0) return undefined;
+    return { record, revision: stored.revision };
   }
 
   onSynced(): void {

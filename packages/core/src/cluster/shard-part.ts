@@ -1,0 +1,31 @@
+import type { CarriedActor } from '../contract/calls.ts';
+import type { Incarnated } from './records.ts';
+
+/** This node's part in one shard. `released` keeps the state until somebody else holds the shard. */
+export type Part =
+  | { readonly phase: 'claiming' }
+  | Resting
+  | Open
+  | { readonly phase: 'closing'; readonly successor: Incarnated | undefined; readonly abandon: AbortController }
+  | Released;
+
+export interface Released {
+  readonly phase: 'released';
+  readonly since: number;
+  readonly epoch: number;
+  readonly carried: readonly CarriedActor[];
+}
+
+/** Nothing is done before `until`; then this node goes on with `then`. */
+export interface Resting {
+  readonly phase: 'resting';
+  readonly until: number;
+  readonly then: Released | undefined;
+}
+
+export interface Open {
+  readonly phase: 'open';
+  readonly epoch: number;
+  /** No handoff is tried before. */
+  readonly keepUntil: number;
+}
