@@ -1,3 +1,5 @@
+export { ActorHost } from './actor/actor-host.ts';
+export { actorOptions } from './actor/settings.ts';
 export { decode, encode } from './base/codec.ts';
 export { Decoder } from './base/decoder.ts';
 export { Encoder } from './base/encoder.ts';

@@ -1,6 +1,6 @@
+import { bindHandle, bindNotifyHandle } from './handle-classes.ts';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { actorHandle, notifyHandle } from '../client/handle.ts';
 import type { CallOptions, Caller } from '../contract/calls.ts';
 import { ActorFixture } from '../testkit/actor-fixture.ts';
 import { defineActor } from './definition.ts';
@@ -94,7 +94,6 @@ class Recorder implements Caller {
   }
 }
 
-const limits = { keyBytesMax: 16 };
 const Counter = defineActor('counter', {
   increment: { input: z.object({ amount: z.number().default(1) }), output: z.string() },
   get: { output: z.string(), readonly: true },
@@ -103,13 +102,13 @@ const Counter = defineActor('counter', {
 
 test('a handle sends what its methods say', async () => {
   const caller = new Recorder();
-  const counter = actorHandle(Counter, 'k', caller, limits);
+  const counter = bindHandle(Counter, 'k', caller);
   expect(await counter.increment({ amount: 2 })).toBe('reply');
   await counter.increment(undefined, { timeoutMs: 3 });
   await counter.get();
   await counter.get({ timeoutMs: 3 });
   await counter.touch();
-  notifyHandle(Counter, 'k', caller, limits).increment({ amount: 4 }, { idempotencyKey: 'x' });
+  bindNotifyHandle(Counter, 'k', caller).increment({ amount: 4 }, { idempotencyKey: 'x' });
   expect(caller.sent).toEqual([
     ['counter', 'increment', 'k', { amount: 2 }, undefined],
     ['counter', 'increment', 'k', undefined, { timeoutMs: 3 }],
@@ -122,18 +121,10 @@ test('a handle sends what its methods say', async () => {
 
 test('a handle may be awaited and printed without sending anything', async () => {
   const caller = new Recorder();
-  const counter = actorHandle(Counter, 'k', caller, limits);
+  const counter = bindHandle(Counter, 'k', caller);
   expect(await Promise.resolve(counter)).toBe(counter);
   expect(JSON.stringify(counter)).toBe('{}');
   expect(caller.sent).toEqual([]);
-});
-
-test('keys are checked where the handle is made', () => {
-  for (const key of ['', 'x'.repeat(17), 'é'.repeat(9), '\ud800', 7 as never, undefined as never]) {
-    expect(() => actorHandle(Counter, key, new Recorder(), limits)).toThrow(expect.objectContaining({ code: 'key.invalid' }));
-    expect(() => notifyHandle(Counter, key, new Recorder(), limits)).toThrow(expect.objectContaining({ code: 'key.invalid' }));
-  }
-  for (const key of ['a.b *>', 'é'.repeat(8), '😀', '\n', '__proto__']) actorHandle(Counter, key, new Recorder(), limits);
 });
 
 test('only declared errors of the contract are told to be its errors', () => {

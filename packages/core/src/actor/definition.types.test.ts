@@ -1,8 +1,8 @@
+import { bindHandle, bindNotifyHandle } from './handle-classes.ts';
 import { expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import * as v from 'valibot';
 import type { Caller } from '../contract/calls.ts';
-import { actorHandle, notifyHandle } from '../client/handle.ts';
 import { defineActor } from './definition.ts';
 import { isActorError } from './domain-error.ts';
 
@@ -99,7 +99,7 @@ test('wrong definitions do not compile', () => {
 
 test('handles are typed by the contract', () => {
   const check = async (caller: Caller): Promise<void> => {
-    const counter = actorHandle(Counter, 'a', caller, { keyBytesMax: 512 });
+    const counter = bindHandle(Counter, 'a', caller);
     expectTypeOf(await counter.increment({ amount: 5 })).toEqualTypeOf<{ counter_id: string; value: number }>();
     await counter.increment({}, { timeoutMs: 5 });
     await counter.increment();
@@ -114,7 +114,7 @@ test('handles are typed by the contract', () => {
     void counter.increment({ amount: '5' });
     // @ts-expect-error no such method
     void counter.decrement();
-    const one = notifyHandle(Counter, 'a', caller, { keyBytesMax: 512 });
+    const one = bindNotifyHandle(Counter, 'a', caller);
     expectTypeOf(one.set({ value: 1 })).toEqualTypeOf<void>();
   };
   void check;

@@ -4,21 +4,25 @@ import { Decoder } from '../base/decoder.ts';
 import { PerkeyError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { LogLimiter } from '../base/log-text.ts';
+import { shardOf } from '../base/hash.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import type { InboundRequest, ReplyPort } from '../contract/calls.ts';
 import type { Address } from '../contract/transport.ts';
+import { EarlyRequests } from './early-requests.ts';
 import { RequestReader } from './envelope.ts';
 import { controlLimits, decodeControlFrame, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
 import type { FrameBatcher } from './frame-batcher.ts';
 import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
+import { type Incarnated, sameIncarnation, type ShardRecord } from './records.ts';
 import type { ShardTable } from './shard-table.ts';
 
 export interface InboundOptions {
   readonly clock: Clock;
-  readonly host: { admit(shard: number, request: InboundRequest): void };
+  readonly host: { admit(shard: number, request: InboundRequest): void; admitTogether(admitAll: () => void): void };
   readonly router: Router;
   readonly replies: FrameBatcher;
+  readonly self: Incarnated;
   readonly table: ShardTable;
   /** The epoch under which this node serves a shard now; `undefined` where it does not. */
   readonly epochOf: (shard: number) => number | undefined;
@@ -30,7 +34,7 @@ export interface InboundOptions {
 }
 
 /** Reads replies into a caller; shared by nodes and clients. */
-export function takeReplies(frame: Uint8Array, decoder: Decoder, router: Router): boolean {
+export function takeReplies(frame: Uint8Array, decoder: Decoder, router: Router, now: number): boolean {
   const reader = new ReplyReader(frame, decoder);
   while (reader.next()) {
     if (!reader.ok) {
@@ -41,10 +45,10 @@ export function takeReplies(frame: Uint8Array, decoder: Decoder, router: Router)
     try {
       value = reader.value();
     } catch (error) {
-      router.onError(reader.id, error as PerkeyError);
+      router.onError(reader.id, error instanceof PerkeyError ? error : bareError('reply.malformed', 'the reply could not be read'));
       continue;
     }
-    router.onOk(reader.id, value);
+    router.onOk(reader.id, value, now);
   }
   return !reader.truncated;
 }
@@ -79,10 +83,18 @@ export class Inbound {
   readonly #o: InboundOptions;
   readonly #decoder = new Decoder();
   readonly #problems: FrameProblems;
+  readonly #early: EarlyRequests;
+  /** By shard: the latest epoch under which it was opened here. */
+  readonly #openedAt: number[] = [];
 
   constructor(options: InboundOptions) {
     this.#o = options;
     this.#problems = new FrameProblems(options.clock, options.log, options.metrics);
+    this.#early = new EarlyRequests({
+      clock: options.clock,
+      isEarly: (shard, epoch) => this.#isEarly(shard, epoch),
+      refuse: (shard, request) => request.reply.error(request.id, this.#moved(shard, options.epochOf(shard))),
+    });
   }
 
   take(frame: Uint8Array, from: Address, peer: boolean): void {
@@ -93,10 +105,10 @@ export class Inbound {
     }
     switch (kind) {
       case frameKind.request:
-        this.#requests(frame, from);
+        this.#o.host.admitTogether(() => this.#requests(frame, from));
         return;
       case frameKind.reply:
-        if (!takeReplies(frame, this.#decoder, this.#o.router)) this.#problems.note('truncated');
+        if (!takeReplies(frame, this.#decoder, this.#o.router, this.#o.clock.now())) this.#problems.note('truncated');
         return;
       case frameKind.topologyAsk:
         this.#o.answerAsk(from);
@@ -106,6 +118,25 @@ export class Inbound {
       case frameKind.topology:
         this.#control(frame, from, peer);
     }
+  }
+
+  /** The shard was opened here. Takes what came too early, before anything else comes. */
+  opened(shard: number, epoch: number): void {
+    const { clock, host } = this.#o;
+    this.#openedAt[shard] = epoch;
+    if (this.#early.size === 0) return;
+    const now = clock.now();
+    for (const early of this.#early.take(shard)) {
+      const { request } = early;
+      if (early.epoch !== epoch) request.reply.error(request.id, this.#moved(shard, epoch));
+      else if (request.deadline <= now) request.reply.error(request.id, expired());
+      else this.#admit(host, shard, request);
+    }
+  }
+
+  /** Answers what still waits here. */
+  stop(): void {
+    this.#early.stop();
   }
 
   #control(frame: Uint8Array, from: Address, peer: boolean): void {
@@ -124,32 +155,79 @@ export class Inbound {
     while (reader.next()) {
       const { id, shard, remainingMs } = reader;
       const epoch = epochOf(shard);
-      if (epoch === undefined || epoch !== reader.epoch) replies.error(id, this.#moved(shard, epoch));
-      else if (remainingMs === 0) replies.error(id, bareError('request.expired', 'the deadline passed before the request arrived'));
-      else this.#admit(host, reader, shard, now + remainingMs, replies);
+      if (remainingMs === 0) {
+        replies.error(id, expired());
+      } else if (epoch === reader.epoch) {
+        const request = this.#read(reader, shard, now + remainingMs, replies);
+        if (request) this.#admit(host, shard, request);
+      } else this.#notOpen(reader, shard, epoch, now + remainingMs, replies);
     }
     if (reader.truncated) this.#problems.note('truncated');
   }
 
-  #admit(host: InboundOptions['host'], reader: RequestReader, shard: number, deadline: number, replies: FrameReplies): void {
+  /** `undefined` for a request that cannot be read, which was then refused. */
+  #read(reader: RequestReader, shard: number, deadline: number, replies: FrameReplies): InboundRequest | undefined {
     let request: InboundRequest;
     try {
       request = reader.request(deadline, replies);
     } catch (error) {
       this.#problems.note('envelope');
-      if (error instanceof PerkeyError) replies.error(reader.id, error);
-      return;
+      replies.error(reader.id, error instanceof PerkeyError ? error : bareError('request.malformed', 'the request could not be read'));
+      return undefined;
     }
-    host.admit(shard, request);
+    // I1: a key that is served under the number of another shard could be active on two nodes.
+    if (shardOf(request.key, this.#o.table.shards) === shard) return request;
+    this.#problems.note('envelope');
+    replies.error(request.id, bareError('request.malformed', 'the key of the request does not belong to the shard that it names'));
+    return undefined;
+  }
+
+  #admit(host: InboundOptions['host'], shard: number, request: InboundRequest): void {
+    try {
+      host.admit(shard, request);
+    } catch (error) {
+      this.#o.log.error({ err: error, shard }, 'a request was not taken');
+      request.reply.error(request.id, bareError('turn.abandoned', 'the node failed to run the request'));
+    }
+  }
+
+  #notOpen(reader: RequestReader, shard: number, epoch: number | undefined, deadline: number, replies: FrameReplies): void {
+    if (this.#isEarly(shard, reader.epoch)) {
+      const request = this.#read(reader, shard, deadline, replies);
+      if (!request || this.#early.hold(shard, reader.epoch, request)) return;
+    }
+    replies.error(reader.id, this.#moved(shard, epoch));
+  }
+
+  /** Whether a claim of this node may have been granted with that epoch, and not be known here yet. */
+  #isEarly(shard: number, epoch: number): boolean {
+    const { table, self } = this.#o;
+    if (!Number.isSafeInteger(epoch) || shard >= table.shards || epoch <= (this.#openedAt[shard] ?? 0)) return false;
+    const record = table.get(shard)?.record;
+    if (!record || record.epoch < epoch) return true;
+    return record.epoch === epoch && record.state === 'owned' && sameIncarnation(record, self);
   }
 
   /** The refusal names the owner that this node knows of, so that the caller need not ask. */
   #moved(shard: number, ownEpoch: number | undefined): PerkeyError {
     const record = this.#o.table.get(shard)?.record;
-    const known = record && record.state === 'owned' && (ownEpoch === undefined || record.epoch >= ownEpoch);
-    const details = known ? { owner: record.nodeId, incarnation: record.incarnation, epoch: record.epoch } : {};
+    const details = record && this.#isOwner(record, ownEpoch) ? ownerOf(record) : {};
     return bareError('shard.moved', 'this node does not own the shard of the key under that epoch', { details });
   }
+
+  /** A record of this very node counts only while it serves the shard: to be sent here again would be of no use. */
+  #isOwner(record: ShardRecord, ownEpoch: number | undefined): boolean {
+    if (record.state !== 'owned') return false;
+    return sameIncarnation(record, this.#o.self) ? record.epoch === ownEpoch : ownEpoch === undefined || record.epoch >= ownEpoch;
+  }
+}
+
+function ownerOf({ nodeId, incarnation, epoch }: ShardRecord): { owner: string; incarnation: string; epoch: number } {
+  return { owner: nodeId, incarnation, epoch };
+}
+
+function expired(): PerkeyError {
+  return bareError('request.expired', 'the deadline passed before the request arrived');
 }
 
 /** Sends the outcomes of one frame's requests to where it came from. */
