@@ -5,6 +5,7 @@ import { startNatsServer } from '@perkey/nats/dev';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeAuthority, makeOperator, makeUserKey, type Authority, type Certificate } from './nats-credentials.ts';
 import { bytesOf, environmentOf, Links, LogKeeper } from './nats-fixture.ts';
+import { testServers } from './support/newest-server.ts';
 
 let authority: Authority;
 let serverCertificate: Certificate;
@@ -129,6 +130,21 @@ test('TLS on both sides: a certificate of the client is needed', async () => {
   await links.control({ servers: server.url, tls: { caFile, certFile: mine.certFile, keyFile: mine.keyFile } }, environmentOf());
   const opening = links.client({ servers: server.url, tls: { ca } }, environmentOf({ connectTimeoutMs: 1_500 }));
   await expect(opening).rejects.toMatchObject({ code: expect.stringMatching(/^transport\.(refused|connect_timeout)$/) });
+});
+
+const modern = (await testServers()).find(({ name }) => !name.includes(' 2.9.'));
+test.skipIf(modern === undefined)('TLS before the server says anything (needs nats-server 2.10)', async () => {
+  await using server = await startNatsServer({ binary: modern?.binary, config: tlsConfig(', handshake_first: auto') });
+  await using links = new Links();
+  const options = { servers: `127.0.0.1:${server.port}`, tls: { ca: authority.ca, handshakeFirst: true } };
+  const node = await links.node(options, environmentOf());
+  const client = await links.client(options, environmentOf());
+  node.link.reset();
+  await node.told.until('the return', () => node.told.states.length === 3);
+  client.link.send(node.link.address, bytesOf('hello'), 1);
+  await node.told.until('a frame', () => node.told.frames.length === 1);
+  const opening = links.client({ servers: server.url, tls: { handshakeFirst: true } }, environmentOf());
+  await expect(opening).rejects.toMatchObject({ code: 'transport.refused' });
 });
 
 test('a link over TLS is reset and comes back', async () => {
