@@ -6,6 +6,9 @@ import type { RecordStore } from '../contract/record-store.ts';
 /** Wall and monotonic clocks that drift apart by more than this since the renewal was sent void the lease: the machine was suspended. */
 const clockDriftMaxMs = 1_000;
 
+/** For so long a leader that was deposed was seen to answer reads with what it had. */
+const staleReadsMs = 20_000;
+
 export interface LeaseTimes {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -63,6 +66,8 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   /** Somebody was told "no" since the lease was last reported as held. */
   #denied = false;
   #inDoubt = false;
+  /** Since when reads have known less than the last proven write. */
+  #staleSince: number | undefined;
   /** The attempts that are not yet proven, by their n. */
   readonly #attempts = new Map<number, Attempt>();
   /** Counts the changes of the body. */
@@ -195,9 +200,10 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     const found = await store.read(key);
     if (this.#phase !== 'running') return;
     if (!found || found.revision < this.#revision) {
-      this.#doubtRead();
+      this.#noteStale();
       return;
     }
+    this.#staleSince = undefined;
     const record = parse(found.value);
     if (!record || record.incarnation !== this.#body.incarnation || record.state === 'gone') {
       this.#lose();
@@ -209,9 +215,11 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     else this.#forgetOldAttempts();
   }
 
-  /** The read knows less than the last proven write: it is stale (H3), or the store was set back. Believed once there is nothing to lose. */
-  #doubtRead(): void {
-    if (!this.mayAct(this.#options.clock.now())) this.#lose();
+  /** The read knows less than the last proven write: it is stale (H3). If that does not end, the store was set back. */
+  #noteStale(): void {
+    const now = this.#options.clock.now();
+    this.#staleSince ??= now;
+    if (now - this.#staleSince > staleReadsMs) this.#lose();
   }
 
   /** Where reads are answered and writes are not. What is older than a lease proves nothing that would be of use. */
@@ -225,6 +233,7 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     if (this.#phase !== 'running') return;
     this.#revision = revision;
     this.#inDoubt = false;
+    this.#staleSince = undefined;
     this.#attempts.clear();
     if (attempt.version < this.#version) this.#again = true;
     while (this.#waiting[0] && this.#waiting[0].version <= attempt.version) this.#waiting.shift()?.resolve();

@@ -142,7 +142,7 @@ export class ShardManager {
   }
 
   #isEmpty(): boolean {
-    for (const part of this.#parts.values()) if (part.phase !== 'resting' || part.then) return false;
+    for (const part of this.#parts.values()) if (part.phase !== 'resting' || part.next) return false;
     return true;
   }
 
@@ -185,7 +185,7 @@ export class ShardManager {
       this.#wakeAt(part.until);
       return;
     }
-    this.#setPart(shard, part.then);
+    this.#setPart(shard, part.next);
     this.#step(shard);
   }
 
@@ -239,7 +239,7 @@ export class ShardManager {
         this.#claims -= 1;
         if (this.#stopped) return;
         const isNews = this.#o.table.get(shard)?.revision !== entry?.revision;
-        const rest = { phase: 'resting', until: clock.now() + restMs, then: before } as const;
+        const rest = { phase: 'resting', until: clock.now() + restMs, next: before } as const;
         if (!opened && this.#parts.get(shard)?.phase === 'claiming') this.#setPart(shard, isNews ? before : rest);
         this.schedule();
       });
@@ -335,7 +335,8 @@ export class ShardManager {
         this.#handoffs -= 1;
         if (!this.#stopped) this.#handedOff(shard, entry, since, given);
         this.schedule();
-      });
+      })
+      .catch((error: unknown) => log.error({ shard, err: error }, 'a shard that was not handed over could not go on'));
   }
 
   #handedOff(shard: number, { record, revision }: ShardEntry, since: number, given: ShardGiven): void {

@@ -16,11 +16,11 @@ export interface Released {
   readonly carried: readonly CarriedActor[];
 }
 
-/** Nothing is done before `until`; then this node goes on with `then`. */
+/** Nothing is done before `until`; then this node goes on with `next`. */
 export interface Resting {
   readonly phase: 'resting';
   readonly until: number;
-  readonly then: Released | undefined;
+  readonly next: Released | undefined;
 }
 
 export interface Open {

@@ -52,25 +52,31 @@ export class ChaosStore implements RecordStore {
   readonly #weather: Weather;
   readonly #cable: Cable;
   readonly #history: TableHistory;
-  readonly #by: () => string;
+  readonly #by: string;
   readonly #onApplied: (record: StoredRecord, by: string) => void;
+  readonly #onSent: (key: string, value: string) => void;
 
   constructor(
     weather: Weather,
     cable: Cable,
     history: TableHistory,
-    by: () => string,
-    onApplied: (record: StoredRecord, by: string) => void,
+    seen: {
+      readonly by: string;
+      readonly onApplied: (record: StoredRecord, by: string) => void;
+      readonly onSent?: (key: string, value: string) => void;
+    },
   ) {
     this.#weather = weather;
     this.#cable = cable;
     this.#history = history;
-    this.#by = by;
-    this.#onApplied = onApplied;
+    this.#by = seen.by;
+    this.#onApplied = seen.onApplied;
+    this.#onSent = seen.onSent ?? (() => {});
   }
 
   write(key: string, value: string, expectedRevision: number): Promise<WriteOutcome> {
-    const by = this.#by();
+    const by = this.#by;
+    this.#onSent(key, value);
     const effect = (): WriteOutcome => {
       const outcome = this.#history.table.write(key, value, expectedRevision);
       if (outcome.applied) this.#onApplied({ key, value, revision: outcome.revision }, by);
@@ -150,7 +156,7 @@ export class ChaosStore implements RecordStore {
 function delay(random: Random, faults: number): number {
   const roll = random.next();
   if (roll < 0.6) return 0;
-  if (faults > 0 && roll > 0.97) return random.next() * 400;
+  if (faults > 0 && roll > 0.97) return random.next() * (roll > 0.98 ? 400 : 900);
   return random.next() * 5;
 }
 

@@ -40,7 +40,8 @@ export class CountingHost implements ShardHost {
 
   openShard(shard: number, epoch: number, carried: readonly CarriedActor[]): void {
     if (this.#isStopped) return;
-    const count = carried.length === 0 ? 0 : (carried[0]?.state as { count: number }).count;
+    const state = carried[0]?.state as { count: number } | undefined;
+    const count = state?.count ?? 0;
     this.#slots.set(shard, { epoch, count, isClosing: false, dropped: () => {} });
     this.#onOpened(shard, epoch, count);
   }

@@ -1,5 +1,5 @@
 import type { StoredRecord } from '../../contract/record-store.ts';
-import { parseMember, parseShard } from '../../cluster/records.ts';
+import { type MemberRecord, parseMember, parseShard } from '../../cluster/records.ts';
 
 /** What may be said of one incarnation while it is judged. */
 export interface Judged {
@@ -50,6 +50,11 @@ export class OwnershipChecks {
     this.#sessions.delete(session);
   }
 
+  /** Only a record that says so ends an incarnation. */
+  lost(incarnation: string, record: MemberRecord | undefined): void {
+    if (record?.incarnation === incarnation && record.state !== 'gone') this.fail(`${incarnation} gave up though its record stands`);
+  }
+
   fell(incarnation: string): void {
     this.#fallen.add(incarnation);
   }
@@ -59,7 +64,7 @@ export class OwnershipChecks {
     let found: Judged | undefined;
     for (const session of this.#sessions) {
       if (!session.serves(shard)) continue;
-      if (found) this.#fail(`I1: shard ${shard} is served by ${found.incarnation} of ${found.nodeId} and ${session.incarnation}`);
+      if (found) this.fail(`I1: shard ${shard} is served by ${found.incarnation} of ${found.nodeId} and ${session.incarnation}`);
       found = session;
     }
     return found;
@@ -76,14 +81,14 @@ export class OwnershipChecks {
     if (!isGone) return;
     for (const session of this.#sessions)
       if (session.incarnation === record.incarnation && session.mayAct())
-        this.#fail(`${by} wrote ${record.incarnation} gone, which may act`);
+        this.fail(`${by} wrote ${record.incarnation} gone, which may act`);
   }
 
   #evicted(incarnation: string): void {
     this.evictions += 1;
     this.#fallen.add(incarnation);
     for (const session of this.#sessions)
-      if (session.incarnation === incarnation && session.mayAct()) this.#fail(`I19: ${incarnation} was evicted while it may act`);
+      if (session.incarnation === incarnation && session.mayAct()) this.fail(`I19: ${incarnation} was evicted while it may act`);
   }
 
   shardWritten(stored: StoredRecord): void {
@@ -91,7 +96,7 @@ export class OwnershipChecks {
     const truth = record && this.#shards[record.shard];
     if (!record || !truth) return;
     const rises = record.state === 'owned' ? record.epoch > truth.epoch : record.epoch === truth.epoch;
-    if (!rises) this.#fail(`I2: shard ${record.shard} went from epoch ${truth.epoch} to ${record.epoch} ${record.state}`);
+    if (!rises) this.fail(`I2: shard ${record.shard} went from epoch ${truth.epoch} to ${record.epoch} ${record.state}`);
     truth.epoch = record.epoch;
     if (record.state === 'owned') truth.owners.push(record.incarnation);
     if (record.state === 'free') truth.isFreed = true;
@@ -99,10 +104,10 @@ export class OwnershipChecks {
 
   opened(by: Judged, shard: number, epoch: number, count: number): void {
     const truth = this.#shards[shard];
-    if (!truth) this.#fail(`shard ${shard} was opened`);
+    if (!truth) this.fail(`shard ${shard} was opened`);
     if (epoch < truth.openedEpoch) {
       // Who learns late that it owned the shard for a moment does no harm, as long as it may not act.
-      if (by.mayAct()) this.#fail(`shard ${shard} was opened with epoch ${epoch} after ${truth.openedEpoch}`);
+      if (by.mayAct()) this.fail(`shard ${shard} was opened with epoch ${epoch} after ${truth.openedEpoch}`);
       return;
     }
     const isMove = epoch > truth.openedEpoch;
@@ -111,7 +116,7 @@ export class OwnershipChecks {
     if (count !== truth.count) {
       const isExcused = count === 0 && (truth.isFreed || truth.owners.some((owner) => this.#fallen.has(owner)));
       if (!isExcused)
-        this.#fail(
+        this.fail(
           `shard ${shard} was opened by ${by.incarnation} with ${count} instead of ${truth.count}; owners: ${truth.owners.join(' ')}`,
         );
       this.losses += 1;
@@ -123,11 +128,12 @@ export class OwnershipChecks {
 
   counted(shard: number, count: number): void {
     const truth = this.#shards[shard];
-    if (!truth || count !== truth.count + 1) this.#fail(`shard ${shard} counted ${count} after ${truth?.count}`);
+    if (!truth || count !== truth.count + 1) this.fail(`shard ${shard} counted ${count} after ${truth?.count}`);
     truth.count = count;
   }
 
-  #fail(message: string): never {
+  /** Keeps the first one, since errors may be caught on their way. */
+  fail(message: string): never {
     this.#failure ??= new Error(message);
     throw this.#failure;
   }

@@ -7,7 +7,7 @@ import { TransferReceiver } from '../../cluster/handoff.ts';
 import { join } from '../../cluster/join.ts';
 import type { Lease } from '../../cluster/lease.ts';
 import { Members } from '../../cluster/members.ts';
-import type { MemberRecord } from '../../cluster/records.ts';
+import { type MemberRecord, parseMember } from '../../cluster/records.ts';
 import { ShardManager } from '../../cluster/shard-manager.ts';
 import { ShardTable } from '../../cluster/shard-table.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
@@ -110,9 +110,12 @@ export class OwnershipSession implements Judged {
     this.#around = around;
     this.#onLost = onLost;
     const { weather, members, shards, checks } = around;
-    const by = (): string => nodeId;
-    this.#memberStore = new ChaosStore(weather, cable, members, by, (record, writer) => checks.memberWritten(record, writer));
-    this.#shardStore = new ChaosStore(weather, cable, shards, by, (record) => checks.shardWritten(record));
+    this.#memberStore = new ChaosStore(weather, cable, members, {
+      by: nodeId,
+      onApplied: (record, by) => checks.memberWritten(record, by),
+      onSent: (key, value) => this.#checkEviction(key, value),
+    });
+    this.#shardStore = new ChaosStore(weather, cable, shards, { by: nodeId, onApplied: (record) => checks.shardWritten(record) });
     this.host = new CountingHost(cable.clock, weather.random, (shard, epoch, count) => checks.opened(this, shard, epoch, count));
   }
 
@@ -205,6 +208,15 @@ export class OwnershipSession implements Judged {
     this.#end();
   }
 
+  /** I19: who says that another one is gone could itself renew its lease for all the time that it waited. */
+  #checkEviction(key: string, value: string): void {
+    const record = parseMember(value);
+    if (!key.startsWith('member.') || record?.state !== 'gone' || record.nodeId === this.nodeId) return;
+    const now = this.#cable.clock.now();
+    const heldSince = this.#lease?.heldSince(now) ?? now;
+    if (now - heldSince <= leaseMs + marginMs) this.#around.checks.fail(`I19: ${this.nodeId} evicts after ${now - heldSince} ms`);
+  }
+
   #membersChanged(): void {
     if (this.#hasEnded || !this.#manager) return;
     this.#receiver.sweep(
@@ -216,6 +228,8 @@ export class OwnershipSession implements Judged {
 
   #lost(): void {
     if (this.#hasEnded) return;
+    const stored = this.#around.members.table.read(`member.${this.nodeId}`);
+    this.#around.checks.lost(this.incarnation, stored && parseMember(stored.value));
     this.#end();
     this.#onLost();
   }
