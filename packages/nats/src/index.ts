@@ -1,11 +1,20 @@
 export { nats } from './nats.ts';
-export { type NatsCredentials, type NatsLimits, type NatsOptions, natsOptionTable, type NatsTlsOptions } from './options.ts';
+export {
+  type NatsCredentials,
+  type NatsLimits,
+  type NatsOptions,
+  natsOptionTable,
+  type NatsOptionTable,
+  type NatsTlsOptions,
+} from './options.ts';
 export { followSupervisor, reportIncarnation } from './supervised-child.ts';
+export { supervise } from './supervisor.ts';
 export {
   type ChildExit,
-  supervise,
   type SupervisedCommand,
   type Supervisor,
+  type SupervisorLimits,
   type SupervisorOptions,
   supervisorOptionTable,
-} from './supervisor.ts';
+  type SupervisorOptionTable,
+} from './supervisor-options.ts';

@@ -1,8 +1,14 @@
 import { PerkeyError, resolveOptions, safeText } from '@perkey/core';
 import type { OptionTable, ResolvedOptions } from '@perkey/core';
 
-/** The numbers and flags of the transport, for the configuration page. */
-export const natsOptionTable = {
+const inboxForm: RegExp = /[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*/;
+
+type NumberOption = Extract<OptionTable[string], { readonly kind: 'integer' | 'number' }>;
+type TextOption = Extract<OptionTable[string], { readonly kind: 'text' }>;
+export type NatsOptionTable = Readonly<Record<Exclude<keyof NatsLimits, 'inboxPrefix'>, NumberOption> & Record<'inboxPrefix', TextOption>>;
+
+/** The numbers and texts of the transport, for the configuration page. */
+export const natsOptionTable: NatsOptionTable = {
   replicas: {
     kind: 'integer',
     default: 1,
@@ -49,10 +55,10 @@ export const natsOptionTable = {
     default: '_INBOX',
     min: 1,
     max: 64,
-    form: { pattern: /[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*/, meaning: 'tokens of A-Z a-z 0-9 _ - with dots between' },
+    form: { pattern: inboxForm, meaning: 'tokens of A-Z a-z 0-9 _ - with dots between' },
     help: 'Where the control connection takes the answers of the server; private where permissions are set per process.',
   },
-} as const satisfies OptionTable;
+};
 
 /** What each is, and its bounds: `natsOptionTable`. */
 export interface NatsLimits {
@@ -114,7 +120,7 @@ export interface ResolvedNats {
   readonly controlCredentials: Credentials;
   readonly tls: NatsTlsOptions | undefined;
   readonly name: string;
-  readonly limits: ResolvedOptions<typeof natsOptionTable>;
+  readonly limits: ResolvedOptions<NatsOptionTable>;
 }
 
 const credentialNames = ['user', 'pass', 'token', 'nkey', 'creds'] as const;
