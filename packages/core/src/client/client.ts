@@ -187,7 +187,7 @@ export class Client implements Caller, AsyncDisposable {
   #onFrame(frame: Uint8Array): void {
     const kind = readFrameKind(frame);
     if (kind === frameKind.reply) {
-      if (!takeReplies(frame, this.#decoder, this.#router)) this.#problems.note('truncated');
+      if (!takeReplies(frame, this.#decoder, this.#router, this.#environment.clock.now())) this.#problems.note('truncated');
     } else if (kind === frameKind.topology) this.#onTopology(frame);
     else if (typeof kind === 'number') this.#problems.note('unexpected', { kind });
     else this.#problems.note(kind.problem, kind);

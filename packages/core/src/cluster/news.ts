@@ -1,3 +1,4 @@
+import { controlLimits, encodeControlFrame, frameKind } from './frame.ts';
 import type { Members } from './members.ts';
 import { generationOf, type Incarnated } from './records.ts';
 import type { Routes } from './routes.ts';
@@ -65,6 +66,32 @@ export function changeNews(members: Members, shards: number, changes: readonly R
   return { shards, nodes: list.nodes, routes, types: [...hostedTypes(members)] };
 }
 
+/** The news as frames: several, where one would be too large. Throws `payload.too_large` where a single fact is. */
+export function newsFrames(news: News, frameBytesMax: number): readonly Uint8Array[] {
+  try {
+    return [encodeControlFrame(frameKind.topology, news, frameBytesMax, controlLimits)];
+  } catch (error) {
+    if (news.routes.length + news.nodes.length < 3) throw error;
+    return halves(news).flatMap((half) => newsFrames(half, frameBytesMax));
+  }
+}
+
+function halves({ shards, nodes, routes, types }: News): readonly News[] {
+  const owners = new Set(routes.map(([, place]) => place));
+  const others = nodes.filter((_, place) => !owners.has(place));
+  const part = (someRoutes: News['routes'], someOthers: News['nodes']): News => {
+    const places = [...new Set(someRoutes.map(([, place]) => place))];
+    const newPlace = new Map(places.map((place, i) => [place, i]));
+    const named = places.flatMap((place) => nodes.slice(place, place + 1));
+    return {
+      ...{ shards, types, nodes: [...named, ...someOthers] },
+      routes: someRoutes.map(([shard, place, epoch]) => [shard, newPlace.get(place) ?? 0, epoch] as const),
+    };
+  };
+  const [r, o] = [routes.length >> 1, others.length >> 1];
+  return [part(routes.slice(0, r), others.slice(0, o)), part(routes.slice(r), others.slice(o))];
+}
+
 /** What a client knows of members: enough to tell for ever that an incarnation is gone. */
 export class KnownNodes {
   readonly #latest = new Map<string, { incarnation: string; gone: boolean }>();
@@ -86,13 +113,13 @@ export class KnownNodes {
 /** Takes news into a client's routes. */
 export function applyNews(news: News, nodes: KnownNodes, routes: Routes): void {
   routes.setShards(news.shards);
+  if (news.types.length > 0) routes.addTypes(news.types);
   for (const [nodeId, incarnation, gone] of news.nodes) nodes.note(nodeId, incarnation, gone);
   for (const [shard, place, epoch] of news.routes) {
     const node = news.nodes[place];
-    if (node) routes.learn({ shard, nodeId: node[0], incarnation: node[1], epoch });
+    if (node) routes.hear(shard, node[0], node[1], epoch);
   }
   routes.sweepGone((who) => nodes.isGone(who));
-  routes.setTypes(news.types.length > 0 ? new Set(news.types) : undefined);
 }
 
 const nodeIdForm = /^[A-Za-z0-9_-]{1,64}$/;

@@ -80,6 +80,11 @@ export class Routes {
     this.learn({ shard, nodeId, incarnation, epoch: epoch as number });
   }
 
+  /** For who hears of members late and in any order: a type that was hosted once is asked for, and refused by its owner if it must be. */
+  addTypes(types: Iterable<string>): void {
+    this.#types = new Set([...(this.#types ?? []), ...types]);
+  }
+
   learn(change: RouteChange): void {
     const before = this.#routes[change.shard];
     if (change.shard >= this.#routes.length || (before && before.epoch >= change.epoch)) return;

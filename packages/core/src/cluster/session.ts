@@ -1,26 +1,28 @@
 import { ActorHost } from '../actor/actor-host.ts';
 import type { ActorDefinition } from '../actor/definition.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
+import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
-import type { CarriedActor } from '../contract/calls.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import { Announcer } from './announcer.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { Evictor } from './evictor.ts';
-import { controlLimits, encodeControlFrame, frameKind } from './frame.ts';
+import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
-import { encodeActor, parseAck, parsePart, TransferReceiver, TransferSender } from './handoff.ts';
 import { Inbound } from './inbound.ts';
 import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
-import { changeNews, hostedTypes, wholeNews } from './news.ts';
-import { type Incarnated, type MemberRecord, protocolVersion, type ShardRecord } from './records.ts';
+import { hostedTypes } from './news.ts';
+import { doneWithin } from './pause.ts';
+import { type Incarnated, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import type { NodeSettings } from './settings.ts';
 import { ShardManager } from './shard-manager.ts';
 import { ShardTable } from './shard-table.ts';
+import { Transfers } from './transfers.ts';
 
 export interface SessionOptions {
   readonly nodeId: string;
@@ -37,6 +39,9 @@ export interface SessionOptions {
   readonly onLost: () => void;
 }
 
+/** How long a node that leaves waits for the store to take that it is gone. */
+const goodbyeMs = 1_000;
+
 /** One incarnation of a node, from its lease to its end. */
 export class Session {
   readonly #o: SessionOptions;
@@ -45,9 +50,6 @@ export class Session {
   readonly #members: Members;
   readonly #table: ShardTable;
   readonly #watches: { stop(): void }[] = [];
-  readonly #receiver = new TransferReceiver();
-  readonly #newOwners: ShardRecord[] = [];
-  readonly #formerOwners: Incarnated[] = [];
   #lease!: Lease<MemberRecord>;
   #self!: Incarnated;
   #link!: DataLink;
@@ -56,9 +58,11 @@ export class Session {
   #host!: ActorHost;
   #inbound!: Inbound;
   #replies!: FrameBatcher;
-  #sender!: TransferSender;
+  #transfers!: Transfers;
   #manager!: ShardManager;
   #evictor!: Evictor;
+  #announcer!: Announcer;
+  #isOpen = false;
   #ended = false;
   #retired = false;
 
@@ -75,7 +79,10 @@ export class Session {
     );
   }
 
-  /** Joins the cluster: takes the lease, connects, learns who is there, then serves. */
+  /**
+   * Joins the cluster: takes the lease, connects, learns who is there, then serves. Rejects with `node.suspended` when it was evicted meanwhile,
+   * with `node.stopped` when the signal aborted.
+   */
   static async open(options: SessionOptions): Promise<Session> {
     const session = new Session(options);
     try {
@@ -84,9 +91,10 @@ export class Session {
       session.#assemble();
       await session.#serve();
     } catch (error) {
-      await session.#end();
+      await session.#abandon();
       throw error;
     }
+    session.#isOpen = true;
     return session;
   }
 
@@ -121,19 +129,13 @@ export class Session {
   /** Hands every shard over, says goodbye, and closes. Bounded by `drainMs`. */
   async drain(): Promise<void> {
     const { clock, log } = this.#o.environment;
-    const { drainMs } = this.#o.settings;
-    const limit = new Promise<'late'>((resolve) => {
-      clock.setTimer(drainMs, () => resolve('late'));
-    });
     void this.#lease.update({ state: 'draining' });
-    const drained = await Promise.race([this.#manager.drain(), limit]);
-    if (drained === 'late') log.warn({ shards: this.#manager.owned }, 'not every shard could be handed over within drainMs');
+    if (!(await doneWithin(clock, this.#o.settings.drainMs, this.#manager.drain()))) {
+      log.warn({ shards: this.#manager.owned }, 'not every shard could be handed over within drainMs');
+    }
     await this.#host.stop();
     await this.#retire();
-    const goodbye = new Promise<void>((resolve) => {
-      clock.setTimer(1_000, resolve);
-    });
-    await Promise.race([this.#lease.update({ state: 'gone' }), goodbye]);
+    await this.#sayGoodbye();
     await this.#end();
   }
 
@@ -143,10 +145,15 @@ export class Session {
    */
   async #retire(): Promise<void> {
     await this.#link.retire();
+    this.#inbound.stop();
     this.#retired = this.#manager.owned === 0;
     this.#replies.flush();
     this.#router.close();
     await this.#link.close();
+  }
+
+  async #sayGoodbye(): Promise<void> {
+    await doneWithin(this.#o.environment.clock, goodbyeMs, this.#lease.update({ state: 'gone' }));
   }
 
   async #join(): Promise<void> {
@@ -175,10 +182,17 @@ export class Session {
     const { transport, environment } = this.#o;
     const events = {
       onFrame: (frame: Uint8Array, from: string, peer: boolean): void => this.#inbound?.take(frame, from, peer),
-      onUndeliverable: (token: number): void => this.#router?.onUndeliverable(token),
+      onUndeliverable: (token: number): void => this.#undeliverable(token),
       onState: (up: boolean): void => this.#linkChanged(up),
     };
     this.#link = await transport.openData({ kind: 'node', ...this.#self }, events, environment);
+    this.#mustGoOn();
+  }
+
+  /** To be asked after each wait while this session opens. */
+  #mustGoOn(): void {
+    if (this.#ended) throw new PerkeyError('node.suspended', 'the node was evicted while it joined');
+    if (this.#o.signal.aborted) throw new PerkeyError('node.stopped', 'the node was stopped while it joined');
   }
 
   #assemble(): void {
@@ -209,9 +223,7 @@ export class Session {
     for (const { contract } of definitions) this.#requestMetrics.declare(contract.type, Object.keys(contract.methods));
     this.#replies = new FrameBatcher({
       ...{ kind: frameKind.reply, clock, frameBytesMax: link.frameBytesMax, frameCountMax: settings.frameCountMax },
-      send: (to, frame) => {
-        link.send(to, frame, -1);
-      },
+      send: (to, frame) => this.#sendReplies(to, frame),
       mayFlush: () => link.up && (this.#retired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(control, guard);
@@ -221,20 +233,16 @@ export class Session {
     const { environment, settings } = this.#o;
     const { clock, random, log, metrics } = environment;
     const link = this.#link;
-    this.#sender = new TransferSender({
-      ...{ clock, link, self: this.#self, partTimeoutMs: settings.transferTimeoutMs },
-      partBytesMax: Math.floor(link.frameBytesMax / 2),
+    this.#transfers = new Transfers({
+      ...{ clock, log, link, self: this.#self, partTimeoutMs: settings.transferTimeoutMs, statesLost: this.#metrics.statesLost },
     });
     this.#manager = new ShardManager({
       ...{ self: this.#self, store: control.shards, table: this.#table, members: this.#members, lease: guard, host: this.#host },
-      ...{ settings, clock, log, metrics: this.#metrics },
-      transfers: {
-        send: (to, shard, transfer, actors) => this.#transfer(to, shard, transfer, actors),
-        take: (name) => this.#receiver.take(name),
-      },
+      ...{ settings, clock, log, metrics: this.#metrics, transfers: this.#transfers },
       newTransferId: () => random.hex(8),
       onOpened: (record, before) => this.#opened(record, before),
     });
+    this.#announcer = new Announcer({ clock, log, link, members: this.#members, table: this.#table });
     this.#evictor = new Evictor({
       ...{ store: control.members, members: this.#members, clock, log, evictions: this.#metrics.evictions, self: this.#self.nodeId },
       patienceMs: settings.leaseMs + settings.marginMs,
@@ -243,21 +251,20 @@ export class Session {
       orphans: () => (this.#members.synced ? this.#table.owners().filter((owner) => !this.#members.get(owner.nodeId)) : []),
     });
     this.#inbound = new Inbound({
-      ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log },
+      ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log, self: this.#self },
       epochOf: (shard) => this.#manager.epochOf(shard),
-      answerAsk: (from) => this.#answerAsk(from),
-      onTransfer: (value, from) => this.#onTransfer(value, from),
-      onTransferAck: (value) => {
-        const ack = parseAck(value);
-        if (ack) this.#sender.onAck(ack);
-      },
+      answerAsk: (from) => this.#announcer.answerAsk(from),
+      onTransfer: (value, from) => this.#transfers.onPart(value, from),
+      onTransferAck: (value) => this.#transfers.onAck(value),
     });
   }
 
   async #serve(): Promise<void> {
     const { control, definitions, settings, nodeId } = this.#o;
     this.#watches.push(await control.members.watch(this.#members));
+    this.#mustGoOn();
     this.#watches.push(await control.shards.watch(this.#table));
+    this.#mustGoOn();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
     await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
       const { timeoutMs, headers, idempotencyKey } = call;
@@ -266,17 +273,20 @@ export class Session {
         timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
       });
     });
+    this.#mustGoOn();
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
+    this.#mustGoOn();
     this.#manager.membersChanged();
   }
 
   /** Called from the watch, and before the shard manager exists where records come early. */
   #membersChanged(): void {
     if (this.#ended || !this.#manager) return;
+    this.#announcer.changed();
     const types = hostedTypes(this.#members);
     this.#routes.setTypes(types.size > 0 ? types : undefined);
     this.#routes.sweepGone((who) => this.#members.isGone(who));
-    this.#receiver.sweep(
+    this.#transfers.sweep(
       (who) => this.#members.isGone(who),
       (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
     );
@@ -285,51 +295,32 @@ export class Session {
 
   #shardChanged(record: ShardRecord): void {
     if (this.#ended) return;
-    if (record.state !== 'free') this.#routes.learn(record);
+    this.#announcer.changed();
+    // Of its own shards this node hears here before the claim is answered, and opens them only then.
+    if (record.state !== 'free' && !sameIncarnation(record, this.#self)) {
+      this.#routes.learn(record);
+      if (this.#members.isGone(record)) this.#routes.markGone(record);
+    }
     this.#manager.schedule();
   }
 
   #opened(record: ShardRecord, before: ShardRecord | undefined): void {
-    if (this.#newOwners.length === 0) this.#o.environment.clock.defer(() => this.#announce());
-    this.#newOwners.push(record);
-    if (before) this.#formerOwners.push(before);
+    this.#inbound.opened(record.shard, record.epoch);
+    this.#routes.learn(record);
+    this.#announcer.opened(record, before);
   }
 
-  /** Tells the clients, once for all the shards that were opened in this turn of the event loop. */
-  #announce(): void {
-    const news = changeNews(this.#members, this.#table.shards, this.#newOwners.splice(0), this.#formerOwners.splice(0));
-    if (!this.#ended)
-      this.#link.send(this.#link.everyClient, encodeControlFrame(frameKind.topology, news, this.#link.frameBytesMax, controlLimits), -1);
+  #undeliverable(token: number): void {
+    if (!this.#transfers?.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
-  #answerAsk(from: string): void {
-    if (!this.#members.synced || !this.#table.synced || from === '') return;
-    this.#link.send(
-      from,
-      encodeControlFrame(frameKind.topology, wholeNews(this.#members, this.#table), this.#link.frameBytesMax, controlLimits),
-      -1,
-    );
-  }
-
-  async #transfer(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[]): Promise<boolean> {
-    const encoded: Uint8Array[] = [];
-    for (const actor of actors) {
-      try {
-        encoded.push(encodeActor(actor));
-      } catch (error) {
-        this.#metrics.statesLost.inc();
-        this.#o.environment.log.error({ type: actor.type, err: error }, 'the state of an actor cannot travel and is lost with this move');
-      }
+  /** The connection may break while it takes a frame: the callers then learn that from their own connections. */
+  #sendReplies(to: string, frame: Uint8Array): void {
+    try {
+      this.#link.send(to, frame, -1);
+    } catch (error) {
+      this.#o.environment.log.debug({ err: error }, 'a frame of replies could not be written');
     }
-    if (encoded.length === 0) return false;
-    await this.#sender.send(this.#link.peerAddress(to.nodeId, to.incarnation), shard, transfer, encoded);
-    return true;
-  }
-
-  #onTransfer(value: unknown, from: string): void {
-    const part = parsePart(value);
-    if (!part || from === '') return;
-    this.#link.send(from, encodeControlFrame(frameKind.handoffAck, this.#receiver.receive(part)), -1);
   }
 
   #linkChanged(up: boolean): void {
@@ -363,18 +354,29 @@ export class Session {
     );
     this.#link?.reset();
     void this.#end();
-    this.#o.onLost();
+    if (this.#isOpen) this.#o.onLost();
   }
 
+  /** It did not come to serve: others need not wait for its lease to end. */
+  async #abandon(): Promise<void> {
+    if (this.#lease && !this.#ended) await this.#sayGoodbye();
+    await this.#end();
+  }
+
+  /** Never rejects. Closes also what came to be after an earlier end. */
   async #end(): Promise<void> {
-    if (this.#ended) return;
     this.#ended = true;
     this.#lease?.stop();
     this.#evictor?.stop();
     this.#manager?.stop();
     this.#router?.close();
-    for (const watch of this.#watches) watch.stop();
-    await this.#host?.stop();
-    await this.#link?.close();
+    this.#announcer?.stop();
+    for (const watch of this.#watches.splice(0)) watch.stop();
+    try {
+      await this.#host?.stop();
+      await this.#link?.close();
+    } catch (error) {
+      this.#o.environment.log.error({ err: error }, 'a part of the node could not be closed');
+    }
   }
 }
