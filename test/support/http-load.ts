@@ -33,34 +33,48 @@ export function send(url: string, { method = 'GET', path, headers = {}, body }: 
 
 export interface LoadOptions {
   readonly url: string;
-  readonly connections: number;
+  /** Default: one for each id, which then only calls that one, so that no id waits for another. */
+  readonly connections?: number;
   readonly ids: readonly string[];
   /** Ends by itself after so many; otherwise `stop` ends it. */
   readonly requests?: number;
 }
 
-interface Seen {
+export interface Failure {
+  readonly id: string;
+  /** 0: no answer. */
+  readonly status: number;
+  readonly body: string;
+}
+
+/** What was answered for one id. */
+interface Account {
   ok: number;
   unknown: number;
-  firstOkAfter: number;
+  lastOkAt: number;
+  /** Sent, and answered, since the mark. */
+  okSentSinceMark: number;
+  okAnsweredSinceMark: number;
+  /** When the first one that was sent since the mark was answered. */
+  firstOkSinceMark: number;
+  /** The longest time without an answer since the mark. */
+  longestGapMs: number;
 }
 
 /** Increments counters over a fixed number of connections, each as fast as it is answered, and keeps account of every answer. */
 export class HttpLoad {
-  readonly failures: { readonly id: string; readonly status: number; readonly body: string; readonly at: number }[] = [];
+  readonly failures: Failure[] = [];
   readonly done: Promise<void>;
-  /** The longest time between two answers of success to one id. */
-  longestGapMs = 0;
   readonly #options: LoadOptions;
   readonly #agent: Agent;
-  readonly #seen = new Map<string, Seen>();
-  readonly #lastOk = new Map<string, number>();
+  readonly #accounts = new Map<string, Account>();
   #sent = 0;
+  #markedAt = Number.POSITIVE_INFINITY;
   #stopped = false;
 
   constructor(options: LoadOptions) {
     this.#options = options;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: options.connections });
+    this.#agent = new Agent({ keepAlive: true, maxSockets: options.connections ?? options.ids.length });
     this.done = this.#run();
   }
 
@@ -68,56 +82,74 @@ export class HttpLoad {
     return this.#sent;
   }
 
-  oks(id: string): number {
-    return this.#seen.get(id)?.ok ?? 0;
+  of(id: string): Readonly<Account> {
+    return this.#account(id);
   }
 
-  unknowns(id: string): number {
-    return this.#seen.get(id)?.unknown ?? 0;
-  }
-
-  /** When this id was last, or first after `at`, incremented; on the clock of `performance`. */
-  firstOkAfter(id: string, at: number): number {
-    const seen = this.#seen.get(id);
-    return seen !== undefined && seen.firstOkAfter >= at ? seen.firstOkAfter : Number.POSITIVE_INFINITY;
-  }
-
-  /** From now on `firstOkAfter` notes the first success of each id among requests that were sent later. */
+  /** From now on the accounts note what is sent from now on. Gives the time, by `performance`. */
   mark(): number {
     this.#markedAt = performance.now();
     return this.#markedAt;
   }
 
-  #markedAt = Number.POSITIVE_INFINITY;
+  /** Resolves when so many more requests were sent. */
+  async more(requests: number): Promise<void> {
+    for (const until = this.#sent + requests; this.#sent < until;) await new Promise((resolve) => void setTimeout(resolve, 5));
+  }
 
+  /** Ends the load; resolves when the last answer is there. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.done;
   }
 
-  /** The ids whose counters do not hold exactly what was answered; `unknown` outcomes may count or not. */
-  async inexact(ids: readonly string[] = this.#options.ids): Promise<readonly string[]> {
-    const wrong: string[] = [];
-    const each = async (id: string): Promise<void> => {
-      const { body } = await send(this.#options.url, { path: `/counter/${encodeURIComponent(id)}` }, this.#agent);
-      const { value } = JSON.parse(body) as { readonly value: number };
-      const least = this.oks(id);
-      if (value < least || value > least + this.unknowns(id)) wrong.push(`${id}: ${value}, answered ${least}`);
+  /** What each counter holds. */
+  async values(): Promise<ReadonlyMap<string, number>> {
+    const { ids, url } = this.#options;
+    const read = async (id: string): Promise<[string, number]> => {
+      const { body } = await send(url, { path: `/counter/${encodeURIComponent(id)}` }, this.#agent);
+      return [id, (JSON.parse(body) as { readonly value: number }).value];
     };
-    for (let at = 0; at < ids.length; at += 200) await Promise.all(ids.slice(at, at + 200).map(each));
-    return wrong;
+    const values = new Map<string, number>();
+    for (let at = 0; at < ids.length; at += 200) {
+      for (const [id, value] of await Promise.all(ids.slice(at, at + 200).map(read))) values.set(id, value);
+    }
+    return values;
+  }
+
+  /** The ids whose counters do not hold exactly what was answered; requests with an unknown outcome may count or not. */
+  async inexact(): Promise<readonly string[]> {
+    const values = await this.values();
+    return [...values].filter(([id, value]) => !this.isExact(id, value)).map(([id, value]) => `${id}: ${value} of ${this.of(id).ok}`);
+  }
+
+  isExact(id: string, value: number): boolean {
+    const { ok, unknown } = this.of(id);
+    return value >= ok && value <= ok + unknown;
   }
 
   close(): void {
     this.#agent.destroy();
   }
 
-  async #run(): Promise<void> {
-    await Promise.all(Array.from({ length: this.#options.connections }, () => this.#connection()));
+  #account(id: string): Account {
+    let account = this.#accounts.get(id);
+    if (account === undefined) {
+      const none = { ok: 0, unknown: 0, lastOkAt: 0, okSentSinceMark: 0, okAnsweredSinceMark: 0, longestGapMs: 0 };
+      account = { ...none, firstOkSinceMark: Number.POSITIVE_INFINITY };
+      this.#accounts.set(id, account);
+    }
+    return account;
   }
 
-  async #connection(): Promise<void> {
-    const { ids, requests = Number.POSITIVE_INFINITY } = this.#options;
+  async #run(): Promise<void> {
+    const { ids, connections } = this.#options;
+    const own = connections === undefined ? ids.map((id) => [id]) : Array.from({ length: connections }, () => ids);
+    await Promise.all(own.map((these) => this.#connection(these)));
+  }
+
+  async #connection(ids: readonly string[]): Promise<void> {
+    const { requests = Number.POSITIVE_INFINITY } = this.#options;
     while (!this.#stopped && this.#sent < requests) {
       const id = ids[this.#sent % ids.length]!;
       this.#sent += 1;
@@ -128,23 +160,24 @@ export class HttpLoad {
   async #one(id: string): Promise<void> {
     const sentAt = performance.now();
     const path = `/counter/${encodeURIComponent(id)}/increment`;
-    let answer: HttpAnswer;
-    try {
-      answer = await send(this.#options.url, { method: 'POST', path }, this.#agent);
-    } catch (error) {
-      answer = { status: 0, headers: {}, body: String(error) };
-    }
+    const call = send(this.#options.url, { method: 'POST', path }, this.#agent);
+    const { status, body } = await call.catch((error: unknown) => ({ status: 0, body: String(error) }));
     const now = performance.now();
-    const seen = this.#seen.get(id) ?? { ok: 0, unknown: 0, firstOkAfter: -1 };
-    this.#seen.set(id, seen);
-    if (answer.status === 200) {
-      seen.ok += 1;
-      this.longestGapMs = Math.max(this.longestGapMs, now - (this.#lastOk.get(id) ?? now));
-      this.#lastOk.set(id, now);
-      if (sentAt >= this.#markedAt && seen.firstOkAfter < this.#markedAt) seen.firstOkAfter = now;
-    } else {
-      if (answer.status === 0 || answer.body.includes('"executed":"unknown"')) seen.unknown += 1;
-      this.failures.push({ id, status: answer.status, body: answer.body, at: now });
+    const account = this.#account(id);
+    if (status !== 200) {
+      if (status === 0 || body.includes('"executed":"unknown"')) account.unknown += 1;
+      this.failures.push({ id, status, body });
+      return;
     }
+    account.ok += 1;
+    if (now >= this.#markedAt) {
+      account.okAnsweredSinceMark += 1;
+      account.longestGapMs = Math.max(account.longestGapMs, now - Math.max(account.lastOkAt, this.#markedAt));
+    }
+    if (sentAt >= this.#markedAt) {
+      account.okSentSinceMark += 1;
+      account.firstOkSinceMark = Math.min(account.firstOkSinceMark, now);
+    }
+    account.lastOkAt = now;
   }
 }

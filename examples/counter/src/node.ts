@@ -10,6 +10,7 @@ import { nodeSettings } from './settings.ts';
 
 const shardsDefault = 64;
 const drainMs = 10_000;
+const orphanLimitMs = 2_000;
 
 /** `npm run node -- --id node-7`: one more node for a running demo. Also the program of each node under `--processes`. */
 export function runNode(): Promise<never> {
@@ -28,6 +29,8 @@ async function start(
   running: AsyncDisposableStack,
 ): Promise<{ readonly ended: Promise<void> }> {
   followSupervisor();
+  // A demo that was killed took its NATS server along: then there is nobody to take the counters.
+  process.once('disconnect', () => setTimeout(() => process.exit(1), orphanLimitMs).unref());
   const { id: nodeId, cluster, host, metricsPort } = settings;
   const demo = settings.natsUrl === '' ? await findRunningDemo(cluster) : { natsUrl: settings.natsUrl, shards: shardsDefault };
   const shards = settings.shards || demo.shards;
