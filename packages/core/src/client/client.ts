@@ -2,14 +2,17 @@ import { type ActorHandle, bindHandle, bindNotifyHandle, type NotifyHandle } fro
 import type { AnyContract } from '../actor/method-spec.ts';
 import { type Clock, systemClock, type Timer } from '../base/clock.ts';
 import { Decoder } from '../base/decoder.ts';
+import { PerkeyError } from '../base/errors.ts';
+import { safeText } from '../base/log-text.ts';
 import { childLogger, type Logger, silentLogger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { MetricsRegistry } from '../base/metrics-registry.ts';
 import type { GivenOptions } from '../base/options.ts';
 import { type Random, systemRandom } from '../base/random.ts';
-import { controlLimits, decodeControlFrame, encodeControlFrame, frameKind, readFrameKind } from '../cluster/frame.ts';
+import { controlLimits, decodeControlFrame, frameKind, headerOnlyFrame, readFrameKind } from '../cluster/frame.ts';
 import { FrameProblems, takeReplies } from '../cluster/inbound.ts';
 import { applyNews, KnownNodes, parseNews } from '../cluster/news.ts';
+import { doneWithin } from '../cluster/pause.ts';
 import { RequestMetrics } from '../cluster/request-metrics.ts';
 import { Router } from '../cluster/router.ts';
 import { Routes } from '../cluster/routes.ts';
@@ -17,8 +20,12 @@ import { type callerOptions, type CallerSettings, callerSettings } from '../clus
 import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { DataLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 
-/** While calls wait for news, nodes are asked this often at most. */
+/** While calls wait for news, nodes are asked this often at most, and ever less often as long as the answers bring nothing new. */
 const askEveryMs = 100;
+const askSlowlyMs = 1_000;
+const callerNameMax = 256;
+/** How long `connect` waits for a first answer. */
+const newsPatienceMs = 1_000;
 /** So often a client asks in any case, since what is pushed may be lost. */
 const askAnywayMs = 5_000;
 
@@ -65,6 +72,7 @@ export class Client implements Caller, AsyncDisposable {
   #routes!: Routes;
   #router!: Router;
   #askedAt = Number.NEGATIVE_INFINITY;
+  #askGapMs = askEveryMs;
   #askTimer: Timer | undefined;
   #onFirstNews: (() => void) | undefined;
   #closed: Promise<void> | undefined;
@@ -99,11 +107,8 @@ export class Client implements Caller, AsyncDisposable {
     this.#link = await transport.openData({ kind: 'client', clientId: random.hex(12) }, events, this.#environment);
     this.#assemble();
     this.#ask();
-    const patience = new Promise<void>((resolve) => {
-      clock.setTimer(Math.min(1_000, this.#settings.connectTimeoutMs), resolve);
-    });
-    await Promise.race([informed, patience]);
     this.#askRegularly();
+    await doneWithin(clock, Math.min(newsPatienceMs, this.#settings.connectTimeoutMs), informed);
   }
 
   actor<C extends AnyContract>(contract: C, key: string): ActorHandle<C> {
@@ -118,7 +123,12 @@ export class Client implements Caller, AsyncDisposable {
 
   request(type: string, method: string, key: string, input: unknown, options: CallOptions = {}): Promise<unknown> {
     if (this.#direct) return this.#router.request(type, method, key, input, options);
-    return this.#call({ type, method, key, input, options });
+    try {
+      return this.#call({ type, method, key, input, options });
+    } catch (error) {
+      // A middleware that throws before it gives a promise.
+      return Promise.reject(error);
+    }
   }
 
   notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {
@@ -158,7 +168,10 @@ export class Client implements Caller, AsyncDisposable {
     this.#routes = new Routes({
       addressOf: (who) => link.nodeAddress(who.nodeId, who.incarnation),
       isLocal: () => false,
-      onRoute: (shard) => this.#router.onRoute(shard),
+      onRoute: (shard) => {
+        this.#askGapMs = askEveryMs;
+        this.#router.onRoute(shard);
+      },
       onGone: (target) => this.#router.onTargetGone(target),
     });
     this.#router = new Router({
@@ -172,9 +185,16 @@ export class Client implements Caller, AsyncDisposable {
 
   #ask(): void {
     const now = this.#environment.clock.now();
-    if (now - this.#askedAt < askEveryMs || !this.#link.up) return;
+    const sinceLast = now - this.#askedAt;
+    if (sinceLast > 2 * askSlowlyMs) this.#askGapMs = askEveryMs;
+    if (sinceLast < this.#askGapMs || !this.#link.up) return;
     this.#askedAt = now;
-    this.#link.send(this.#link.anyNode, encodeControlFrame(frameKind.topologyAsk, null), 0);
+    this.#askGapMs = Math.min(askSlowlyMs, this.#askGapMs * 2);
+    try {
+      this.#link.send(this.#link.anyNode, headerOnlyFrame(frameKind.topologyAsk), 0);
+    } catch (error) {
+      this.#environment.log.debug({ err: error }, 'nodes could not be asked for news');
+    }
   }
 
   #askRegularly(): void {
@@ -185,6 +205,8 @@ export class Client implements Caller, AsyncDisposable {
   }
 
   #onFrame(frame: Uint8Array): void {
+    // What comes before the link is open is asked for as soon as it is.
+    if (!this.#router) return;
     const kind = readFrameKind(frame);
     if (kind === frameKind.reply) {
       if (!takeReplies(frame, this.#decoder, this.#router, this.#environment.clock.now())) this.#problems.note('truncated');
@@ -214,6 +236,7 @@ export class Client implements Caller, AsyncDisposable {
     if (!this.#router) return;
     if (up) {
       this.#askedAt = Number.NEGATIVE_INFINITY;
+      this.#askGapMs = askEveryMs;
       this.#ask();
       this.#router.onLinkUp();
     } else this.#router.onLinkDown();
@@ -226,6 +249,12 @@ export async function connect(options: ClientOptions): Promise<Client> {
   const { clock = systemClock, random = systemRandom, env = process.env, ...given } = rest;
   const settings = callerSettings(given, env);
   const { cluster, connectTimeoutMs } = settings;
+  if (typeof callerName !== 'string' || !callerName.isWellFormed() || callerName.length > callerNameMax) {
+    const bounds = `a well-formed text of at most ${callerNameMax} characters`;
+    throw new PerkeyError('options.invalid', `option callerName is ${safeText(callerName, 80)}, but must be ${bounds}`, {
+      details: { option: 'callerName' },
+    });
+  }
   const logger = childLogger(log, { cluster });
   const client = new Client(settings, { cluster, clock, random, log: logger, metrics, connectTimeoutMs }, callerName, middleware);
   await client.open(transport);

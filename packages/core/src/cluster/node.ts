@@ -13,6 +13,7 @@ import { type Random, systemRandom } from '../base/random.ts';
 import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import { checkCluster } from './cluster-record.ts';
+import { doneWithin, pause } from './pause.ts';
 import { Session } from './session.ts';
 import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
 
@@ -65,6 +66,8 @@ export class Node implements Caller, AsyncDisposable {
   readonly #stopping = new AbortController();
   readonly #stopped: Promise<void>;
   #resolveStopped: () => void = () => {};
+  /** Settles when the attempt to join has ended, in whatever way. */
+  #entering: Promise<void> = Promise.resolve();
   #phase: Phase = { state: 'joining' };
 
   /** Use `startNode`. */
@@ -150,45 +153,74 @@ export class Node implements Caller, AsyncDisposable {
     return this.stop();
   }
 
-  /** Joins; called by `startNode`, and by the node itself after an eviction. */
-  async join(): Promise<void> {
-    const session = await Session.open({
+  /** Joins for the first time; called once, by `startNode`. Rejects as `Session.open` does; an eviction in the midst of it begins it anew. */
+  join(): Promise<void> {
+    return this.#enter((code) => code === 'node.suspended');
+  }
+
+  async #rejoin(): Promise<void> {
+    this.#phase = { state: 'joining' };
+    try {
+      await this.#enter((code) => code !== 'node.duplicate_id');
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      this.#environment.log.error({ err: error }, 'the node cannot join again; it stops');
+      await this.stop();
+    }
+  }
+
+  #enter(mayRetry: (code: string) => boolean): Promise<void> {
+    const entering = this.#tryToEnter(mayRetry);
+    this.#entering = entering.catch(() => {});
+    return entering;
+  }
+
+  async #tryToEnter(mayRetry: (code: string) => boolean): Promise<void> {
+    const { clock, log } = this.#environment;
+    const { signal } = this.#stopping;
+    for (let delayMs = 50; ; delayMs = Math.min(5_000, delayMs * 2)) {
+      try {
+        await this.#open();
+        return;
+      } catch (error) {
+        if (signal.aborted || !mayRetry(error instanceof PerkeyError ? error.code : '')) throw error;
+        log.warn({ err: error }, 'joining failed; it will be tried again');
+      }
+      await pause(clock, delayMs, signal);
+    }
+  }
+
+  async #open(): Promise<void> {
+    const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
-      onLost: () => void this.#rejoin(),
+      onLost: (lost) => {
+        if (this.#phase.state === 'active' && this.#phase.session === lost) void this.#rejoin();
+      },
     });
+    if (this.#stopping.signal.aborted) {
+      await session.drain();
+      throw new PerkeyError('node.stopped', 'the node was stopped while it joined');
+    }
+    if (session.ended) throw new PerkeyError('node.suspended', 'the node was evicted as soon as it had joined');
     this.#phase = { state: 'active', session };
     this.#environment.log.info({ incarnation: session.incarnation }, 'node joined the cluster');
   }
 
-  async #rejoin(): Promise<void> {
-    if (this.#stopping.signal.aborted) return;
-    this.#phase = { state: 'joining' };
-    for (let delayMs = 50; !this.#stopping.signal.aborted; delayMs = Math.min(5_000, delayMs * 2)) {
-      try {
-        await this.join();
-        return;
-      } catch (error) {
-        if (error instanceof PerkeyError && error.code === 'node.duplicate_id') break;
-        this.#environment.log.warn({ err: error }, 'joining again failed; it will be tried again');
-      }
-      await new Promise<void>((resolve) => {
-        this.#environment.clock.setTimer(delayMs, resolve);
-      });
-    }
-    if (!this.#stopping.signal.aborted) await this.stop();
-  }
-
+  /** Never rejects. */
   async #leave(session: Session | undefined): Promise<void> {
+    const { clock, log } = this.#environment;
     try {
-      await session?.drain();
-    } finally {
+      if (session) await session.drain();
+      else await doneWithin(clock, this.#settings.drainMs, this.#entering);
       await this.#control.close();
-      this.#phase = { state: 'stopped' };
-      this.#resolveStopped();
+    } catch (error) {
+      log.error({ err: error }, 'a part of the node could not be closed');
     }
+    this.#phase = { state: 'stopped' };
+    this.#resolveStopped();
   }
 
   #unavailable(): PerkeyError {

@@ -35,8 +35,8 @@ export interface SessionOptions {
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
   readonly onJoined: (incarnation: string) => void;
-  /** The incarnation was evicted: it can never act again. Called once, not after `stop`. */
-  readonly onLost: () => void;
+  /** The incarnation was evicted after it had opened: it can never act again. Called once, not while it leaves. */
+  readonly onLost: (session: Session) => void;
 }
 
 /** How long a node that leaves waits for the store to take that it is gone. */
@@ -100,6 +100,11 @@ export class Session {
 
   get incarnation(): string {
     return this.#self.incarnation;
+  }
+
+  /** Evicted, or left. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   get router(): Router {
@@ -354,7 +359,7 @@ export class Session {
     );
     this.#link?.reset();
     void this.#end();
-    if (this.#isOpen) this.#o.onLost();
+    if (this.#isOpen) this.#o.onLost(this);
   }
 
   /** It did not come to serve: others need not wait for its lease to end. */
