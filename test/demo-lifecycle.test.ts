@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { startNatsServer } from '@perkey/nats/dev';
 import { describe, expect, test } from 'vitest';
 import { DemoProcess, freshCluster } from './support/demo-process.ts';
-import { send } from './support/http-load.ts';
+import { HttpLoad, send } from './support/http-load.ts';
 
 const run = promisify(execFile);
 const freePorts = ['--http-port', '0', '--metrics-port', '0'];
@@ -82,18 +82,12 @@ describe('start and stop', () => {
 
   test('keep-alive connections under load do not delay the end', async () => {
     await using demo = await DemoProcess.ready();
-    const { Agent } = await import('node:http');
-    const agent = new Agent({ keepAlive: true, maxSockets: 20 });
-    const url = demo.url;
-    let over = false;
-    const busy = Array.from({ length: 20 }, async () => {
-      while (!over) await send(url, { method: 'POST', path: '/counter/a/increment' }, agent).catch(() => (over = true));
-    });
+    const load = new HttpLoad({ url: demo.url, ids: ['a'], connections: 20 });
+    await load.more(200);
     const { code, tookMs } = await demo.stop();
     expect([code, tookMs < 5_000]).toEqual([0, true]);
-    over = true;
-    await Promise.all(busy);
-    agent.destroy();
+    await load.stop();
+    load.close();
   });
 
   test('a second signal ends it at once, with all that it started', async () => {
@@ -155,7 +149,7 @@ describe('settings', () => {
     [[], { COUNTER_METRICS_PORT: 'a' }, /metricsPort.*COUNTER_METRICS_PORT/],
     [[], { COUNTER_PROCESSES: 'maybe' }, /processes.*COUNTER_PROCESSES/],
   ])('%j %j is refused with its name', async (args, env, message) => {
-    const { code, stdout, stderr } = await outcome(new DemoProcess('main', args, { env: env as Record<string, string> }));
+    const { code, stdout, stderr } = await outcome(new DemoProcess('main', args, { env }));
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(message);
     expect(stderr.trim().split('\n')).toHaveLength(1);
