@@ -1,53 +1,34 @@
 import { type ActorDefinition, MetricsRegistry, nodeOptions, resolveOptions, seededRandom, silentLogger, systemClock } from '@perkey/core';
-import * as internal from '@perkey/core/internal';
-
-/** A request as a host takes it. */
-interface HostRequest {
-  readonly id: number;
-  readonly type: string;
-  readonly method: string;
-  readonly key: string;
-  readonly input: unknown;
-  readonly headers: {};
-  readonly chain: readonly string[];
-  readonly idempotencyKey: undefined;
-  readonly caller: string;
-  readonly deadline: number;
-  readonly reply: { ok(id: number, value: unknown): void; error(id: number, error: Error): void };
-}
-
-interface Host {
-  openShard(shard: number, epoch: number, carried: readonly never[]): void;
-  admit(shard: number, request: HostRequest): void;
-  drainTurns(): Promise<void>;
-  stop(): Promise<void>;
-}
-
-type HostClass = new (options: object) => Host;
+import { ActorHost } from '@perkey/core/internal';
 
 const keys = Array.from({ length: 100 }, (_, i) => `counter-${i}`);
 const atOnce = 1_000;
 
-/** The actors of a node without the node: no router, no envelopes, no promise for a request. `undefined` where core does not give it out. */
-export async function bareTurnsPerSecond(
-  definition: ActorDefinition,
-  { method, input }: { readonly method: string; readonly input: unknown },
-  count: number,
-): Promise<number | undefined> {
-  const { ActorHost } = internal as { readonly ActorHost?: HostClass };
-  if (ActorHost === undefined) return undefined;
+function bareHost(definition: ActorDefinition): ActorHost {
   const host = new ActorHost({
     nodeId: 'node-0',
     definitions: [definition],
     settings: resolveOptions(nodeOptions, { cluster: 'bench', mailboxMax: atOnce, nodeQueueMax: atOnce }),
     guard: { mayAct: (now: number) => now < Infinity },
-    caller: () => undefined,
+    caller: () => {
+      throw new Error('this actor calls nobody');
+    },
     clock: systemClock,
     random: seededRandom(1),
     log: silentLogger,
     metrics: new MetricsRegistry(),
   });
   host.openShard(0, 1, []);
+  return host;
+}
+
+/** The actors of a node without the node: no router, no envelopes, no promise for a request. */
+export async function bareTurnsPerSecond(
+  definition: ActorDefinition,
+  { method, input }: { readonly method: string; readonly input: unknown },
+  count: number,
+): Promise<number> {
+  const host = bareHost(definition);
   let answered = 0;
   const reply = {
     ok: (): void => {
