@@ -51,6 +51,10 @@ export class OwnershipNode {
     return this.#isDead;
   }
 
+  get isLeaving(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
   get session(): OwnershipSession | undefined {
     return this.#session;
   }

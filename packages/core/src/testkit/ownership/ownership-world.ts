@@ -20,7 +20,7 @@ export interface OwnershipWorldOptions {
   readonly trace?: (line: string) => void;
 }
 
-const tickMs = 25;
+const tickMs = 90;
 
 /** A few nodes that own the shards of one cluster between them, and everything that may happen to them, from a seed. */
 export class OwnershipWorld {
@@ -35,7 +35,7 @@ export class OwnershipWorld {
   #isStormy = true;
 
   constructor(options: OwnershipWorldOptions) {
-    const { seed, nodes = 3, shards = 5, stormMs = 8_000, faults = 0.08, trace = () => {} } = options;
+    const { seed, nodes = 3, shards = 5, stormMs = 6_000, faults = 0.08, trace = () => {} } = options;
     const random = seededRandom(seed);
     this.#random = random;
     this.#stormMs = stormMs;
@@ -63,7 +63,8 @@ export class OwnershipWorld {
     }
     const { lastRevision } = this.#around.shards.table;
     await this.wires.advance(1_000);
-    if (this.#around.shards.table.lastRevision !== lastRevision) throw new Error('shards still move after all is settled');
+    if (this.#around.shards.table.lastRevision !== lastRevision)
+      throw new Error(`shards still move after all is settled: ${this.#describe()}`);
     for (const node of this.#nodes.values()) node.kill();
   }
 
@@ -73,7 +74,7 @@ export class OwnershipWorld {
     for (const node of this.#nodes.values()) {
       const stored = this.#around.members.table.read(`member.${node.nodeId}`);
       const record = stored && parseMember(stored.value);
-      if (node.isDead || !node.session?.isOpen || record?.state !== 'active') return false;
+      if (node.isDead || node.isLeaving || !node.session?.isOpen || record?.state !== 'active') return false;
       placed.push({ id: node.nodeId, weight: 1 });
     }
     const wish = placeShards(placed, this.#around.shardCount);
