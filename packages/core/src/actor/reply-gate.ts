@@ -24,7 +24,7 @@ export class ReplyGate {
   }
 
   ok(slot: ShardSlot, request: InboundRequest, value: unknown, now: number): void {
-    if (this.#isOpen(now)) request.reply.ok(request.id, value);
+    if (this.#isOpen(now)) request.reply.ok(request.id, value, now);
     else this.#withheld.push({ slot, request, outcome: { kind: 'ok', value } });
   }
 
@@ -46,7 +46,7 @@ export class ReplyGate {
     const ready = this.#withheld;
     this.#withheld = [];
     for (const { request, outcome } of ready) {
-      if (outcome.kind === 'ok') request.reply.ok(request.id, outcome.value);
+      if (outcome.kind === 'ok') request.reply.ok(request.id, outcome.value, now);
       else request.reply.error(request.id, outcome.error);
     }
   }

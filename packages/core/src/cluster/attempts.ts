@@ -2,15 +2,20 @@ import type { Pending } from './pending.ts';
 
 /** Ids on the wire are taken again only after this many attempts; a call outlives far fewer. */
 const idCount = 2 ** 30;
+const placesLeast = 1_024;
 
-/** The attempts under way: each has an id of its own, so that a late answer is never taken for the answer to a later attempt (I11). */
+/**
+ * The attempts under way: each has an id of its own, so that a late answer is never taken for the answer to a later attempt (I11). Ids rise;
+ * an attempt stands at the place that the low bits of its id name, and an id whose place is taken is passed over.
+ */
 export class Attempts {
-  readonly #byId = new Map<number, Pending>();
+  #places: (Pending | undefined)[] = Array.from({ length: placesLeast });
   #perShard: Uint32Array = new Uint32Array(0);
   #lastId = 0;
+  #size = 0;
 
   get size(): number {
-    return this.#byId.size;
+    return this.#size;
   }
 
   /** To be called once, when the number of shards is known, before the first attempt. */
@@ -24,39 +29,50 @@ export class Attempts {
   }
 
   begin(pending: Pending): void {
+    if (this.#size * 2 >= this.#places.length) this.#grow();
+    const last = this.#places.length - 1;
     do this.#lastId = (this.#lastId + 1) % idCount;
-    while (this.#lastId === 0 || this.#byId.has(this.#lastId));
+    while (this.#lastId === 0 || this.#places[this.#lastId & last] !== undefined);
     pending.id = this.#lastId;
     pending.attempts += 1;
-    this.#byId.set(pending.id, pending);
+    this.#places[pending.id & last] = pending;
+    this.#size += 1;
     this.#perShard[pending.shard] = this.of(pending.shard) + 1;
   }
 
   /** The call whose attempt has this id; `undefined` for an attempt that is no longer waited for. */
   get(id: number): Pending | undefined {
-    return this.#byId.get(id);
+    const pending = this.#places[id & (this.#places.length - 1)];
+    return pending?.id === id ? pending : undefined;
   }
 
   end(pending: Pending): void {
     if (pending.id === 0) return;
-    this.#byId.delete(pending.id);
+    this.#places[pending.id & (this.#places.length - 1)] = undefined;
+    this.#size -= 1;
     pending.id = 0;
     this.#perShard[pending.shard] = this.of(pending.shard) - 1;
   }
 
   filter(chosen: (pending: Pending) => boolean): Pending[] {
-    const found: Pending[] = [];
-    for (const pending of this.#byId.values()) if (chosen(pending)) found.push(pending);
-    return found;
+    return [...this].filter(chosen);
   }
 
   some(chosen: (pending: Pending) => boolean): boolean {
-    for (const pending of this.#byId.values()) if (chosen(pending)) return true;
-    return false;
+    return this.#places.some((pending) => pending !== undefined && chosen(pending));
   }
 
-  /** In the order in which they began. */
+  /** Those of now, in the order of the calls. */
   [Symbol.iterator](): IterableIterator<Pending> {
-    return this.#byId.values();
+    const all: Pending[] = [];
+    for (const pending of this.#places) if (pending !== undefined) all.push(pending);
+    return all.sort((a, b) => a.seq - b.seq).values();
+  }
+
+  /** Ids that differ in their low bits differ in one bit more, so each attempt finds a place of its own. */
+  #grow(): void {
+    const places: (Pending | undefined)[] = Array.from({ length: this.#places.length * 2 });
+    for (const pending of this.#places) if (pending !== undefined) places[pending.id & (places.length - 1)] = pending;
+    this.#places = places;
   }
 }

@@ -44,7 +44,7 @@ test('a call that a later one to the same key overtook is not sent again: it end
   const [one, beside, two] = await world.sent();
   world.router.onError(one!.id, moved());
   world.router.onError(beside!.id, moved());
-  world.router.onOk(two!.id, 'done');
+  world.router.onOk(two!.id, 'done', 0);
   await world.clock.settle();
   expect([first.told, other.state, second.state]).toEqual(['shard.moved no', 'waiting', 'ok']);
   await world.clock.advance(100);
@@ -76,7 +76,7 @@ test('a frame that reached nobody is sent again, in order, and its neighbours ar
   await world.clock.advance(100);
   const again = await world.sent();
   expect(again.map(({ input }) => input)).toEqual([1, 2]);
-  for (const { id, input } of [...again, kept]) world.router.onOk(id, input);
+  for (const { id, input } of [...again, kept]) world.router.onOk(id, input, 0);
   await world.clock.settle();
   expect([...lost, other].map(({ state, value }) => [state, value])).toEqual([
     ['ok', 1],
@@ -92,7 +92,7 @@ test('what is sent while the gate of a shard opens does not overtake what was he
       admitted.push(request.input);
       // A turn that runs at once and tells another actor something.
       if (request.input === 'first') world.router.notify('t', 'm', 'k', 'nested');
-      request.reply.ok(request.id, undefined);
+      request.reply.ok(request.id, undefined, 0);
     },
   });
   for (const input of ['first', 'second', 'third']) world.call('k', input);
@@ -114,7 +114,7 @@ test('a local refusal in the middle of an opening gate keeps the order', async (
         return;
       }
       admitted.push(request.input);
-      request.reply.ok(request.id, undefined);
+      request.reply.ok(request.id, undefined, 0);
     },
   });
   for (const input of [1, 2, 3]) world.call('k', input);
@@ -139,7 +139,7 @@ test('one slow call does not hold up the other keys of its shard for long', asyn
   world.call(slowKey, 'behind');
   await world.clock.advance(500);
   expect((await world.sent()).map(({ input }) => input)).toEqual(['new owner']);
-  world.router.onOk(slowRequest.id, 1);
+  world.router.onOk(slowRequest.id, 1, 0);
   await world.clock.advance(25);
   expect([slow.state, (await world.sent()).map(({ input }) => input)]).toEqual(['ok', ['behind']]);
 });
@@ -168,7 +168,7 @@ test('later calls wait for the answers of the former owner, and no longer', asyn
   world.own('b', 8);
   world.call('k', 2);
   expect(await world.sent()).toEqual([]);
-  world.router.onOk(request.id, 'by the former owner');
+  world.router.onOk(request.id, 'by the former owner', 0);
   expect(await world.sentOne()).toMatchObject({ to: 'node/b/1-b', epoch: 8, input: 2 });
   expect(first.value).toBe('by the former owner');
 });

@@ -11,7 +11,7 @@ test('a call goes to the owner of its shard with its epoch and what is left of i
   const request = await world.sentOne();
   expect(request).toMatchObject({ to: 'node/a/1-a', epoch: 7, remainingMs: 3_000, method: 'm', key: 'k', input: { n: 1 } });
   expect(request.headers).toEqual({ traceparent: '00-1-2-01', other: 'x' });
-  world.router.onOk(request.id, 5);
+  world.router.onOk(request.id, 5, 0);
   await world.clock.settle();
   expect([call.state, call.value, world.router.inFlight]).toEqual(['ok', 5, 0]);
 });
@@ -81,11 +81,11 @@ test('an answer to an attempt that is given up answers nothing', async () => {
   const first = await world.sentOne();
   world.router.onError(first.id, moved({ owner: 'b', incarnation: '1-b', epoch: 8 }));
   const second = await world.sentOne();
-  world.router.onOk(first.id, 'late');
-  world.router.onOk(999_999, 'never asked');
+  world.router.onOk(first.id, 'late', 0);
+  world.router.onOk(999_999, 'never asked', 0);
   world.router.onError(0, new PerkeyError('handler.failed', 'never asked'));
   expect(second.id).not.toBe(first.id);
-  world.router.onOk(second.id, 'right');
+  world.router.onOk(second.id, 'right', 0);
   await world.clock.settle();
   expect(call.value).toBe('right');
 });
@@ -94,7 +94,7 @@ test('a host that throws ends only its own call, and the shard goes on', async (
   const world = new RouterFixture({
     admit: (_shard, request) => {
       if (request.input === 1) throw new Error('a defect');
-      request.reply.ok(request.id, request.input);
+      request.reply.ok(request.id, request.input, 0);
     },
   });
   world.own('self', 7);
@@ -236,7 +236,7 @@ test('the timers of a router with nothing to do run out', async () => {
   const world = new RouterFixture({ settings: { requestTimeoutMs: 100 } });
   world.own('a', 7);
   for (let i = 0; i < 100; i += 1) world.call(`k${i}`);
-  for (const { id } of await world.sent()) world.router.onOk(id, 1);
+  for (const { id } of await world.sent()) world.router.onOk(id, 1, 0);
   await world.clock.advance(200);
   expect([world.router.inFlight, world.clock.pending]).toEqual([0, 0]);
 });

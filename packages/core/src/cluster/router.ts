@@ -178,7 +178,7 @@ export class Router implements Caller {
 
   /** Takes the outcomes of this node's own actors. */
   readonly #localReplies = {
-    ok: (id: number, value: unknown): void => {
+    ok: (id: number, value: unknown, now: number): void => {
       let copy: unknown;
       try {
         copy = copyPlain(value);
@@ -186,13 +186,12 @@ export class Router implements Caller {
         this.onError(id, new PerkeyError('reply.not_plain', 'the reply cannot travel', { cause: error }));
         return;
       }
-      this.onOk(id, copy);
+      this.onOk(id, copy, now);
     },
     error: (id: number, error: PerkeyError): void => this.onError(id, error),
   };
 
-  /** `now`: for whoever has many answers at once. */
-  onOk(id: number, value: unknown, now: number = this.#o.clock.now()): void {
+  onOk(id: number, value: unknown, now: number): void {
     const pending = this.#attempts.get(id);
     if (!pending) return;
     this.#attempts.end(pending);

@@ -27,7 +27,8 @@ export interface InboundRequest {
 
 /** Where outcomes go. Never throws. */
 export interface ReplyPort {
-  ok(id: number, value: unknown): void;
+  /** `now`: the end of the turn by the monotonic clock, for whoever would read it again. */
+  ok(id: number, value: unknown, now: number): void;
   error(id: number, error: PerkeyError): void;
 }
 
