@@ -162,7 +162,8 @@ describe('the architecture page', () => {
 describe('the page on calls in JSON', () => {
   test('shows what its requests are answered with', async () => {
     await using server = await startNatsServer();
-    await using _node = await startNode({ cluster: 'demo', transport: nats({ servers: server.url }), actors: [counter], env: {} });
+    await using node = await startNode({ cluster: 'demo', transport: nats({ servers: server.url }), actors: [counter], env: {} });
+    expect(node.state).toBe('active');
     const caller = await connectRaw({ servers: server.url, reconnect: false });
     try {
       const blocks = codeBlocks(page('docs/foreign-calls.md'));

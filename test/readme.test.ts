@@ -73,6 +73,26 @@ describe('the programs of the pages', () => {
     expect(await ended).toEqual([0, null]);
   });
 
+  test('of the configuration page run: a node that is killed is back at once, and its actors start anew', async () => {
+    await using server = await startNatsServer();
+    const env = { NATS_URL: server.url, NODE_OPTIONS: withSource.join(' ') };
+    const call = (): Promise<Ended> => run(process.execPath, ['caller.ts'], folder, { ...process.env, ...env });
+    const supervisor = start('supervisor.ts', env);
+    const ended = once(supervisor, 'exit');
+    try {
+      const lines = createInterface({ input: supervisor.stdout! })[Symbol.asyncIterator]();
+      const nextPid = async (): Promise<number> => Number(/^node-1 runs as process (\d+)$/.exec(String((await lines.next()).value))?.[1]);
+      const pid = await nextPid();
+      expect(await call()).toEqual({ code: 0, output: '5\n' });
+      process.kill(pid, 'SIGKILL');
+      expect(await call()).toEqual({ code: 0, output: '5\n' });
+      expect(await nextPid()).not.toBe(pid);
+    } finally {
+      supervisor.kill('SIGTERM');
+    }
+    expect(await ended).toEqual([0, null]);
+  });
+
   test('of the second example run without a server and without real time', async () => {
     expect(await run(process.execPath, [...withSource, 'seat.check.ts'], folder)).toEqual({ code: 0, output: 'the seat is free again\n' });
   });

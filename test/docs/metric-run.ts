@@ -108,6 +108,8 @@ async function clusterMetrics(server: NatsServer, gathered: Gathered): Promise<v
     gathered.take('client', after, client.metrics.snapshot());
   };
   try {
+    // A request that meets a shard on the move would count as a refusal.
+    await until(() => nodes.every((node) => node.inspect()?.shardsOwned === options.shards / nodes.length));
     look('');
     await client.actor(Subject, 'calm').work();
     look('a turn');
@@ -169,7 +171,7 @@ async function exporterMetrics(gathered: Gathered): Promise<void> {
     const kind = new RegExp(`^# TYPE ${name} (\\w+)$`, 'm').exec(text)?.[1] as MetricFamily['kind'];
     const samples = [...text.matchAll(new RegExp(`^${name}\\{(.*)\\} (\\S+)$`, 'gm'))];
     const series = samples.map(([, labels = '', value]) => ({
-      labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, label = '', text = '']) => [label, text])),
+      labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, label = '', content = '']) => [label, content])),
       value: Number(value),
     }));
     gathered.take('exporter', '', [{ name, help, kind, series }]);
