@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter } from '../base/metrics.ts';
 import type { RecordStore } from '../contract/record-store.ts';
-import type { Member, Members } from './members.ts';
+import type { Members } from './members.ts';
 import { type Incarnated, type MemberRecord, memberKey, protocolVersion } from './records.ts';
 
 export interface EvictorOptions {
@@ -19,10 +19,15 @@ export interface EvictorOptions {
   readonly leaseHeldSince: () => number | undefined;
   /** Incarnations that own shards though no member record is known for them. */
   readonly orphans: () => readonly Incarnated[];
+  /** Incarnations that shards name, whose end has to stay known. Without it nothing is forgotten. */
+  readonly owners?: () => readonly Incarnated[];
 }
 
+/** For so long a record that nobody needs is kept, by each observer's own clock. */
+const keptMs = 600_000;
+
 /**
- * Marks members gone that stopped renewing.
+ * Marks members gone that stopped renewing, and much later forgets them.
  *
  * Invariant (I19): a member is marked gone only by compare-and-set on a revision that stayed unchanged, in this observer's sight, for
  * `patienceMs`, all of it while the observer's own lease held without a gap. Where nobody can renew (broker down, no leader) the
@@ -32,7 +37,7 @@ export class Evictor {
   readonly #options: EvictorOptions;
   readonly #orphanSince = new Map<string, number>();
   #timer: Timer | undefined;
-  #busy = false;
+  #stopped = false;
 
   constructor(options: EvictorOptions) {
     this.#options = options;
@@ -40,36 +45,45 @@ export class Evictor {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#busy = true;
   }
 
   #schedule(): void {
-    this.#timer = this.#options.clock.setTimer(this.#options.checkMs, () => {
-      void this.#check().finally(() => {
-        if (this.#timer) this.#schedule();
-      });
-    });
+    if (this.#stopped) return;
+    this.#timer = this.#options.clock.setTimer(this.#options.checkMs, () => void this.#look());
   }
 
-  async #check(): Promise<void> {
-    if (this.#busy) return;
-    for (const member of this.#options.members.all()) {
-      if (member.record.state !== 'gone' && member.record.nodeId !== this.#options.self && this.#silent(member.seenAt)) {
-        await this.#evict(member);
-      }
+  /** Never rejects. */
+  async #look(): Promise<void> {
+    try {
+      await this.#evictSilent();
+      await this.#buryOrphans();
+      await this.#forgetOld();
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
     }
-    await this.#buryOrphans();
+    this.#schedule();
   }
 
-  #silent(since: number): boolean {
-    const heldSince = this.#options.leaseHeldSince();
-    return heldSince !== undefined && this.#options.clock.now() - Math.max(since, heldSince) > this.#options.patienceMs;
+  async #evictSilent(): Promise<void> {
+    const { members, self } = this.#options;
+    for (const { record, revision, seenAt } of members.all()) {
+      if (record.state === 'gone' || record.nodeId === self) continue;
+      if (this.#silent(seenAt, this.#patienceMs(record))) await this.#markGone({ ...record, state: 'gone' }, revision);
+    }
   }
 
-  async #evict(member: Member): Promise<void> {
-    await this.#markGone({ ...member.record, state: 'gone' }, member.revision);
+  /** A member with a longer lease than this observer's may act for longer. */
+  #patienceMs(record: MemberRecord): number {
+    const { members, self, patienceMs } = this.#options;
+    const ownLeaseMs = members.get(self)?.record.leaseMs ?? 0;
+    return patienceMs + Math.max(0, (record.leaseMs ?? 0) - ownLeaseMs);
+  }
+
+  #silent(since: number, patienceMs: number): boolean {
+    const heldSince = this.#stopped ? undefined : this.#options.leaseHeldSince();
+    return heldSince !== undefined && this.#options.clock.now() - Math.max(since, heldSince) > patienceMs;
   }
 
   /** An owner without a member record is proven gone by creating its record as gone: it could renew only if that record were its own. */
@@ -81,7 +95,31 @@ export class Evictor {
     for (const orphan of orphans) {
       const since = this.#orphanSince.get(orphan.incarnation);
       if (since === undefined) this.#orphanSince.set(orphan.incarnation, now);
-      else if (this.#silent(since)) await this.#markGone(tombstone(orphan), 0);
+      else if (this.#silent(since, this.#options.patienceMs)) await this.#markGone(tombstone(orphan), 0);
+    }
+  }
+
+  /** The last thing that is known of an incarnation is needed for as long as a shard names it. */
+  async #forgetOld(): Promise<void> {
+    const { members, clock, owners } = this.#options;
+    if (!owners) return;
+    const needed = new Set(owners().map((owner) => owner.nodeId));
+    const isOld = (seenAt: number): boolean => clock.now() - seenAt > keptMs;
+    for (const { record, revision, seenAt } of members.all()) {
+      if (record.state === 'gone' && isOld(seenAt) && !needed.has(record.nodeId)) await this.#forget(memberKey(record.nodeId), revision);
+    }
+    for (const [key, { revision, seenAt }] of members.candidates()) if (isOld(seenAt)) await this.#forget(key, revision);
+  }
+
+  async #forget(key: string, revision: number): Promise<void> {
+    const { store, members, log } = this.#options;
+    try {
+      await store.forget(key, revision);
+      const latest = await store.read(key);
+      if (latest) members.onRecord(latest);
+      else members.drop(key);
+    } catch (error) {
+      log.debug({ err: error, key }, 'a record that nobody needs could not be removed; it will be tried again');
     }
   }
 
@@ -90,15 +128,18 @@ export class Evictor {
     const key = memberKey(record.nodeId);
     const value = JSON.stringify(record);
     try {
-      const outcome = await store.write(key, value, revision);
-      if (outcome.applied) {
-        evictions.inc();
-        log.warn({ member: record.nodeId, incarnation: record.incarnation }, 'member stopped renewing its lease and was evicted');
-        members.onRecord({ key, value, revision: outcome.revision });
-        return;
+      let outcome = await store.write(key, value, revision);
+      if (!outcome.applied) {
+        const latest = await store.read(key);
+        if (latest) members.onRecord(latest);
+        // Missing: it could renew only if a record were there.
+        if (latest || revision === 0 || this.#stopped) return;
+        outcome = await store.write(key, value, 0);
+        if (!outcome.applied) return;
       }
-      const latest = await store.read(key);
-      if (latest) members.onRecord(latest);
+      evictions.inc();
+      log.warn({ member: record.nodeId, incarnation: record.incarnation }, 'member stopped renewing its lease and was evicted');
+      members.onRecord({ key, value, revision: outcome.revision });
     } catch (error) {
       log.debug({ err: error, member: record.nodeId }, 'eviction got no answer; it will be tried again');
     }

@@ -2,14 +2,18 @@ import type { Clock } from '../base/clock.ts';
 import type { RecordListener, StoredRecord } from '../contract/record-store.ts';
 import { generationOf, type Incarnated, type MemberRecord, parseMember, sameIncarnation } from './records.ts';
 
-export interface Member {
-  readonly record: MemberRecord;
+export interface Sighting {
   readonly revision: number;
   /** When this revision was first seen here, by the monotonic clock. */
   readonly seenAt: number;
 }
 
+export interface Member extends Sighting {
+  readonly record: MemberRecord;
+}
+
 const prefix = 'member.';
+const candidatePrefix = 'candidate.';
 
 /**
  * The members as last heard of. A stale picture may delay a decision and never makes one: what is derived from it is either a
@@ -17,6 +21,8 @@ const prefix = 'member.';
  */
 export class Members implements RecordListener {
   readonly #byId = new Map<string, Member>();
+  /** Records of processes that wait for an id. */
+  readonly #candidates = new Map<string, Sighting>();
   readonly #clock: Clock;
   readonly #onChange: () => void;
   #synced = false;
@@ -45,6 +51,16 @@ export class Members implements RecordListener {
     return this.#byId.get(nodeId);
   }
 
+  candidates(): IterableIterator<[key: string, Sighting]> {
+    return this.#candidates.entries();
+  }
+
+  /** The record was removed from the store, and nobody needs to know any more what it said. */
+  drop(key: string): void {
+    this.#candidates.delete(key);
+    if (key.startsWith(prefix)) this.#byId.delete(key.slice(prefix.length));
+  }
+
   /** The member whose incarnation this is, unless it is known to be gone. */
   living(who: Incarnated): Member | undefined {
     const member = this.#byId.get(who.nodeId);
@@ -63,11 +79,15 @@ export class Members implements RecordListener {
   }
 
   onRecord(stored: StoredRecord): void {
+    if (stored.key.startsWith(candidatePrefix)) {
+      this.#candidates.set(stored.key, { revision: stored.revision, seenAt: this.#clock.now() });
+      return;
+    }
     if (!stored.key.startsWith(prefix)) return;
     const record = parseMember(stored.value);
     if (!record || stored.key !== prefix + record.nodeId) return;
     const before = this.#byId.get(record.nodeId);
-    if (before && before.revision >= stored.revision) return;
+    if (before && before.revision >= stored.revision && !isLater(before.record, record)) return;
     this.#byId.set(record.nodeId, { record, revision: stored.revision, seenAt: this.#clock.now() });
     if (before && !matters(before.record, record)) return;
     this.#changes += 1;
@@ -78,6 +98,12 @@ export class Members implements RecordListener {
     this.#synced = true;
     this.#onChange();
   }
+}
+
+/** What is true for ever is taken from any revision: a store that is lost and made anew counts from 1 again. */
+function isLater(before: MemberRecord, after: MemberRecord): boolean {
+  if (before.incarnation === after.incarnation) return after.state === 'gone' && before.state !== 'gone';
+  return generationOf(after.incarnation) > generationOf(before.incarnation);
 }
 
 function matters(before: MemberRecord, after: MemberRecord): boolean {

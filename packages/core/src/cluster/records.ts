@@ -16,6 +16,8 @@ export interface MemberRecord {
   readonly types: Readonly<Record<string, string>>;
   readonly state: MemberState;
   readonly protocol: number;
+  /** For so long after it was renewed its holder may act: what observers wait for. */
+  readonly leaseMs?: number;
 }
 
 export interface Incarnated {
@@ -44,6 +46,7 @@ export interface ClusterRecord {
 
 export const clusterKey = 'cluster';
 export const memberKey = (nodeId: string): string => `member.${nodeId}`;
+export const candidateKey = (nodeId: string, incarnation: string): string => `candidate.${nodeId}.${incarnation}`;
 export const shardKey = (shard: number): string => `shard.${shard}`;
 
 export const sameIncarnation = (a: Incarnated, b: Incarnated): boolean => a.incarnation === b.incarnation && a.nodeId === b.nodeId;
@@ -54,6 +57,11 @@ export const sameIncarnation = (a: Incarnated, b: Incarnated): boolean => a.inca
  */
 export function incarnationId(generation: number, suffix: string): string {
   return `${generation.toString(36)}-${suffix}`;
+}
+
+/** How long the holder of a record may act after a renewal: what it says, and at least what its observer has for itself. */
+export function leaseMsOf(record: MemberRecord | undefined, ownLeaseMs: number): number {
+  return Math.max(ownLeaseMs, record?.leaseMs ?? 0);
 }
 
 export function generationOf(incarnation: string): number {
@@ -83,9 +91,9 @@ export function isIncarnated(value: unknown): value is Incarnated {
 export function parseMember(text: string): MemberRecord | undefined {
   const value = parseObject(text);
   if (!value || !isIncarnated(value) || !memberStates.has(value['state'])) return undefined;
-  const { n, inbox, weight, types, protocol } = value as Record<string, unknown>;
-  const whole =
-    typeof n === 'number' && typeof inbox === 'string' && typeof weight === 'number' && weight > 0 && typeof protocol === 'number';
+  const { n, inbox, weight, types, protocol, leaseMs = 0 } = value as Record<string, unknown>;
+  const hasNumbers = typeof n === 'number' && typeof protocol === 'number' && Number.isFinite(leaseMs);
+  const whole = hasNumbers && typeof inbox === 'string' && typeof weight === 'number' && weight > 0 && Number.isFinite(weight);
   if (!whole || typeof types !== 'object' || types === null) return undefined;
   return value as unknown as MemberRecord;
 }

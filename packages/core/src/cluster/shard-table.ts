@@ -42,6 +42,13 @@ export class ShardTable implements RecordListener {
     return [...owners.values()];
   }
 
+  /** Every incarnation that a record names, as owner or as successor. */
+  named(): Incarnated[] {
+    const named = this.owners();
+    for (const entry of this.#entries) if (entry?.record.successor) named.push(entry.record.successor);
+    return named;
+  }
+
   onRecord(stored: StoredRecord): void {
     const entry = this.#parse(stored);
     if (!entry) return;

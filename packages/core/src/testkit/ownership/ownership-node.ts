@@ -194,6 +194,7 @@ export class OwnershipSession implements Judged {
       ...{ store: this.#memberStore, members, clock, log: silentLogger, evictions: metrics.evictions, self: self.nodeId },
       ...{ patienceMs: leaseMs + marginMs, checkMs: heartbeatMs / 2 },
       leaseHeldSince: () => lease.heldSince(clock.now()),
+      owners: () => table.named(),
       orphans: () => (members.synced ? table.owners().filter((owner) => !members.get(owner.nodeId)) : []),
     });
   }
