@@ -32,12 +32,12 @@ export type {
   ServiceDescription,
   Transport,
 } from './contract/transport.ts';
-export type { ActorContext, BackgroundContext, TimerSchedule } from './actor/actor-context.ts';
+export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, TimerSchedule } from './actor/actor-context.ts';
 export { type ActorError, isActorError } from './actor/domain-error.ts';
 export { type ActorContract, type ActorDefinition, defineActor } from './actor/definition.ts';
 export { type DeactivationReason, type UnknownCall } from './actor/implementation.ts';
 export type { ActorHandle, CallSettings, NotifyHandle, NotifySettings } from './actor/handle-classes.ts';
-export type { ActorControl } from './actor/inspection.ts';
+export type { ActorControl, HostInspection } from './actor/inspection.ts';
 export type { IncomingCall, TurnMiddleware } from './actor/middleware.ts';
 export { type CallMiddleware, type Client, type ClientOptions, connect, type OutgoingCall } from './client/client.ts';
 export { type Node, type NodeInspection, type NodeOptions, type NodeState, startNode } from './cluster/node.ts';

@@ -75,7 +75,14 @@ export class ActorHost {
     }
     const type = this.#parts.typeByName.get(request.type);
     if (type === undefined) {
-      this.#refuse(request, '', bareError('actor.unknown_type', 'no actor of that type is hosted here'));
+      this.#refuse(
+        request,
+        '',
+        bareError(
+          'actor.not_hosted',
+          'the node that owns the shard of this key does not host the actor type; let every node host the same types',
+        ),
+      );
       return;
     }
     if (request.chain.length > 0 && this.#closesCycle(request)) return;

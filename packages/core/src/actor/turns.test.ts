@@ -183,7 +183,7 @@ test('a default handler takes what the contract does not name', () => {
 
 test('unknown types, closed shards and bad keys are refused', () => {
   const fixture = new ActorFixture([hosted()], { settings: { keyBytesMax: 8 } });
-  expect(fixture.ask('nope', 'a', 'get').outcome).toBe('actor.unknown_type');
+  expect(fixture.ask('nope', 'a', 'get').outcome).toBe('actor.not_hosted');
   expect(fixture.askShard(3, 'counter', 'a', 'get').error).toMatchObject({ code: 'shard.moved', details: { shard: 3 } });
   for (const key of ['', 'x'.repeat(9), '\udc00']) expect(fixture.ask('counter', key, 'get').outcome).toBe('key.invalid');
   expect(fixture.host.inspect().resident).toBe(0);

@@ -76,7 +76,8 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
   'node.suspended': {
     executed: 'no',
     retry: 'route',
-    meaning: 'The node could not renew its lease and answers nothing until it has; the caller waits and sends again by itself.',
+    meaning:
+      'The node is joining the cluster, or was evicted and joins again; its own calls are refused until it has joined, so try again in a moment.',
   },
   'link.down': {
     executed: 'no',
