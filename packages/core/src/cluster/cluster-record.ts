@@ -10,19 +10,23 @@ const retryMs = 200;
  * `protocol.unsupported` with both numbers, and `store.unavailable` when the store did not answer in time.
  */
 export async function checkCluster(store: RecordStore, shards: number, environment: LinkEnvironment): Promise<void> {
-  const { clock, connectTimeoutMs } = environment;
+  const { clock, connectTimeoutMs, cluster } = environment;
   const until = clock.now() + connectTimeoutMs;
   for (;;) {
+    let failure: unknown;
     try {
       const found = await store.read(clusterKey);
-      if (found) return compare(found.value, shards, environment.cluster);
-      await store.write(clusterKey, JSON.stringify({ shards, protocol: protocolVersion }), 0);
+      if (found) return compare(found.value, shards, cluster);
+      const outcome = await store.write(clusterKey, JSON.stringify({ shards, protocol: protocolVersion }), 0);
+      if (outcome.applied) return undefined;
     } catch (error) {
-      if (!(error instanceof PerkeyError) || error.code !== 'store.unavailable' || clock.now() > until) throw error;
-      await new Promise<void>((resolve) => {
-        clock.setTimer(retryMs, resolve);
-      });
+      if (!(error instanceof PerkeyError) || error.code !== 'store.unavailable') throw error;
+      failure = error;
     }
+    if (clock.now() > until) throw failure ?? new PerkeyError('store.unavailable', 'the record of the cluster is neither found nor taken');
+    await new Promise<void>((resolve) => {
+      clock.setTimer(retryMs, resolve);
+    });
   }
 }
 

@@ -92,14 +92,23 @@ function halves({ shards, nodes, routes, types }: News): readonly News[] {
   return [part(routes.slice(0, r), others.slice(0, o)), part(routes.slice(r), others.slice(o))];
 }
 
-/** What a client knows of members: enough to tell for ever that an incarnation is gone. */
+/** How many node ids a client remembers; the longest known of those that are gone are forgotten first. */
+const knownMax = 4_096;
+
+/** What a client knows of members: enough to tell that an incarnation is gone. */
 export class KnownNodes {
+  /** In the order in which they were first heard of. */
   readonly #latest = new Map<string, { incarnation: string; gone: boolean }>();
+
+  get size(): number {
+    return this.#latest.size;
+  }
 
   note(nodeId: string, incarnation: string, gone: boolean): void {
     const before = this.#latest.get(nodeId);
     if (before?.incarnation === incarnation) before.gone ||= gone;
     else if (!before || generationOf(before.incarnation) < generationOf(incarnation)) this.#latest.set(nodeId, { incarnation, gone });
+    if (this.#latest.size > knownMax) this.#forgetOne();
   }
 
   isGone(who: Incarnated): boolean {
@@ -107,6 +116,14 @@ export class KnownNodes {
     if (!latest) return false;
     if (latest.incarnation === who.incarnation) return latest.gone;
     return generationOf(latest.incarnation) > generationOf(who.incarnation);
+  }
+
+  #forgetOne(): void {
+    for (const [nodeId, { gone }] of this.#latest) {
+      if (!gone) continue;
+      this.#latest.delete(nodeId);
+      return;
+    }
   }
 }
 
