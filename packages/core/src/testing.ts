@@ -6,4 +6,5 @@ export { FaultyTransport, type FaultyTransportOptions } from './testkit/faulty-t
 export type { CutOptions, Direction, LinkKind, ProcessFaults } from './testkit/faults/process-faults.ts';
 export type { HistoryEntry, RecordHistory, StoreName } from './testkit/faults/record-history.ts';
 export type { StoreFaults, WriteFault } from './testkit/faults/store-faults.ts';
+export { TestCluster, type TestClusterOptions } from './testkit/test-cluster.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';
