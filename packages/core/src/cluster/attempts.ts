@@ -54,8 +54,11 @@ export class Attempts {
     this.#perShard[pending.shard] = this.of(pending.shard) - 1;
   }
 
+  /** In the order of the calls. */
   filter(chosen: (pending: Pending) => boolean): Pending[] {
-    return [...this].filter(chosen);
+    const found: Pending[] = [];
+    for (const pending of this.#places) if (pending !== undefined && chosen(pending)) found.push(pending);
+    return found.sort((a, b) => a.seq - b.seq);
   }
 
   some(chosen: (pending: Pending) => boolean): boolean {
@@ -64,9 +67,7 @@ export class Attempts {
 
   /** Those of now, in the order of the calls. */
   [Symbol.iterator](): IterableIterator<Pending> {
-    const all: Pending[] = [];
-    for (const pending of this.#places) if (pending !== undefined) all.push(pending);
-    return all.sort((a, b) => a.seq - b.seq).values();
+    return this.filter(() => true).values();
   }
 
   /** Ids that differ in their low bits differ in one bit more, so each attempt finds a place of its own. */

@@ -35,6 +35,30 @@ test('a refusal that names the next owner sends the call there at once', async (
   ]);
 });
 
+test('the refusal that names the next owner may be the last one of many', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  for (const input of [1, 2, 3]) world.call('k', input);
+  const [first, second, third] = await world.sent();
+  world.router.onError(second!.id, moved());
+  world.router.onError(third!.id, moved());
+  world.router.onError(first!.id, moved({ owner: 'b', incarnation: '1-b', epoch: 8 }));
+  expect((await world.sent()).map(({ input }) => input)).toEqual([1, 2, 3]);
+});
+
+test('a call that is refused after a later one to the same key was given up is not sent behind it', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const abort = new AbortController();
+  const first = world.call('k', 1);
+  world.call('k', 2, { signal: abort.signal });
+  const [one] = await world.sent();
+  abort.abort();
+  world.router.onError(one!.id, moved());
+  await world.clock.advance(100);
+  expect([first.told, await world.sent()]).toEqual(['shard.moved no', []]);
+});
+
 test('a call that a later one to the same key overtook is not sent again: it ends as not executed', async () => {
   const world = new RouterFixture();
   world.own('a', 7);

@@ -9,8 +9,10 @@ import { Deadlines } from './deadlines.ts';
 import { inputOfTail } from './envelope.ts';
 import type { Gate } from './gate.ts';
 import { Gates } from './gates.ts';
+import { GivenUp } from './given-up.ts';
 import { InFlightKeys } from './in-flight-keys.ts';
 import { LastWords } from './last-words.ts';
+import { LocalReplies } from './local-replies.ts';
 import { Pending } from './pending.ts';
 import { RequestSender } from './request-sender.ts';
 import type { RouterOptions } from './router-options.ts';
@@ -38,6 +40,8 @@ export class Router implements Caller {
   /** Calls made before the number of shards was known. */
   readonly #unrouted = new Set<Pending>();
   readonly #sender: RequestSender;
+  readonly #givenUp = new GivenUp();
+  readonly #localReplies = new LocalReplies(this);
   readonly #notifyFailed: (error: PerkeyError) => void;
   #lastSeq = 0;
   #closed = false;
@@ -176,21 +180,6 @@ export class Router implements Caller {
     }
   }
 
-  /** Takes the outcomes of this node's own actors. */
-  readonly #localReplies = {
-    ok: (id: number, value: unknown, now: number): void => {
-      let copy: unknown;
-      try {
-        copy = copyPlain(value);
-      } catch (error) {
-        this.onError(id, new PerkeyError('reply.not_plain', 'the reply cannot travel', { cause: error }));
-        return;
-      }
-      this.onOk(id, copy, now);
-    },
-    error: (id: number, error: PerkeyError): void => this.onError(id, error),
-  };
-
   onOk(id: number, value: unknown, now: number): void {
     const pending = this.#attempts.get(id);
     if (!pending) return;
@@ -208,9 +197,10 @@ export class Router implements Caller {
     if (!pending) return;
     this.#attempts.end(pending);
     if (error.executed === 'no' && retryRule(error.code) === 'route') {
+      // Held back first: what it tells may open the gate.
+      this.#again(pending, error);
       const { owner, incarnation, epoch } = error.details;
       this.#o.routes.hear(pending.shard, owner, incarnation, epoch);
-      this.#again(pending, error);
       this.#gates.tryOpen(pending.shard);
     } else if (error.executed === 'unknown' && error.code !== 'deadline.exceeded') {
       this.#lose([pending], error);
@@ -223,9 +213,13 @@ export class Router implements Caller {
 
   /** The call waits for the next attempt. Its attempt has ended; the gate is for the caller to try. */
   #again(pending: Pending, error: PerkeyError): void {
-    this.#o.metrics.retries.inc();
     pending.refusal = error;
     if (error.executed === 'unknown') pending.doubt = true;
+    else if (this.#givenUp.overtook(pending)) {
+      this.#reject(pending, overtaken(pending));
+      return;
+    }
+    this.#o.metrics.retries.inc();
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
   }
 
@@ -258,8 +252,8 @@ export class Router implements Caller {
   /** The caller waits no longer. */
   #giveUp(calls: readonly Pending[], why: (pending: Pending) => PerkeyError): void {
     const sent = calls.filter((pending) => pending.mayHaveRun);
-    const errors = calls.map(why);
-    for (const [i, pending] of calls.entries()) this.#reject(pending, errors[i]!);
+    for (const pending of sent) this.#givenUp.note(pending, this.#o.clock.now());
+    for (const pending of calls) this.#reject(pending, why(pending));
     this.#passed(sent);
     for (const { shard } of calls) this.#gates.tryOpen(shard);
   }

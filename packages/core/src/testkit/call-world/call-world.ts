@@ -11,6 +11,10 @@ export interface CallWorldOptions {
   readonly shards?: number;
   readonly nodes?: number;
   readonly clients?: number;
+  /** How often a handoff comes to nothing. Default 0.1. */
+  readonly handoffFails?: number;
+  /** Nobody cancels a call or is short of time. */
+  readonly patient?: boolean;
 }
 
 /** Several callers and several nodes, among which shards move and which break in every way, by a seed. */
@@ -25,12 +29,14 @@ export class CallWorld {
   readonly #moving = new Set<number>();
   readonly #evicted = new Set<SimNode>();
   readonly #shards: number;
+  readonly #handoffFails: number;
   #revision = 0;
   #generation = 0;
 
-  constructor({ seed, shards = 4, nodes = 3, clients = 3 }: CallWorldOptions) {
+  constructor({ seed, shards = 4, nodes = 3, clients = 3, handoffFails = 0.1, patient = false }: CallWorldOptions) {
     this.#shards = shards;
-    this.wires = new Wires(this.clock, seededRandom(seed));
+    this.#handoffFails = handoffFails;
+    this.wires = new Wires(this.clock, seededRandom(seed), patient);
     for (let i = 0; i < nodes; i += 1) this.#startNode(`n${i}`);
     for (let i = 0; i < clients; i += 1) this.#startClient(`c${i}`);
     for (let shard = 0; shard < shards; shard += 1) this.#claim(shard, this.nodes[shard % nodes]!);
@@ -136,7 +142,7 @@ export class CallWorld {
     owner.close(shard, () => {
       this.#moving.delete(shard);
       if (owner.state !== 'alive') return;
-      if (this.wires.chance(0.1) || next.state !== 'alive') owner.reopen(shard, record.epoch);
+      if (this.wires.chance(this.#handoffFails) || next.state !== 'alive') owner.reopen(shard, record.epoch);
       else this.#claim(shard, next);
     });
   }

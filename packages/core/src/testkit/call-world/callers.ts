@@ -27,10 +27,12 @@ export class SimCaller {
   readonly router: Router;
   readonly calls: CallRecord[] = [];
   readonly #wires: Wires;
+  readonly #isPatient: boolean;
   readonly #decoder = new Decoder();
 
   constructor(wires: Wires, name: string, link: WireLink, shards: number, wantNews: () => void, local?: RouterOptions['local']) {
     this.#wires = wires;
+    this.#isPatient = wires.callersArePatient;
     this.name = name;
     this.routes = new Routes({
       addressOf: (who) => link.nodeAddress(who.nodeId, who.incarnation),
@@ -54,7 +56,7 @@ export class SimCaller {
   /** One call with options by chance. */
   call(key: string): void {
     const { clock } = this.#wires;
-    const timeoutMs = 20 + Math.floor(this.#wires.upTo(400));
+    const timeoutMs = this.#isPatient ? 1_000 : 20 + Math.floor(this.#wires.upTo(400));
     const isNotify = this.#wires.chance(0.05);
     const idempotent = this.#wires.chance(0.15);
     const record: CallRecord = {
@@ -82,7 +84,7 @@ export class SimCaller {
   }
 
   #abortable(): CallOptions {
-    if (!this.#wires.chance(0.1)) return {};
+    if (this.#isPatient || !this.#wires.chance(0.1)) return {};
     const abort = new AbortController();
     if (this.#wires.chance(0.3)) queueMicrotask(() => abort.abort());
     else this.#wires.clock.setTimer(this.#wires.upTo(30), () => abort.abort());

@@ -2,17 +2,20 @@ import type { Random } from '../../base/random.ts';
 import type { Address, DataLink, DataLinkEvents } from '../../contract/transport.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
 
-/** A broker and wires with delays by chance. Frames of one link to one address stay in order; what is under way when a connection breaks is lost, or not. */
+/** A broker and wires with delays by chance. Each connection keeps its order; what is under way when one breaks is lost, or not. */
 export class Wires {
   readonly clock: VirtualClock;
   readonly random: Random;
+  /** Nobody cancels a call or is short of time. */
+  readonly callersArePatient: boolean;
   readonly #listeners = new Map<Address, WireLink>();
-  /** By sender and receiver: when the last frame passed. */
+  /** By connection and direction: when the last frame passed. */
   readonly #passed = new Map<string, number>();
 
-  constructor(clock: VirtualClock, random: Random) {
+  constructor(clock: VirtualClock, random: Random, callersArePatient: boolean) {
     this.clock = clock;
     this.random = random;
+    this.callersArePatient = callersArePatient;
   }
 
   chance(probability: number): boolean {
@@ -33,17 +36,17 @@ export class Wires {
 
   carry(from: WireLink, to: Address, frame: Uint8Array, token: number): void {
     const sentOn = from.connection;
-    this.#after(`${from.address} ${to} in`, 3, () => {
+    this.#after(`${from.address} in`, 3, () => {
       if (from.connection !== sentOn && this.chance(0.5)) return;
       const receiver = this.#listeners.get(to);
-      if (receiver?.up) this.#deliver(from, receiver, to, frame, token);
-      else if (token >= 0) this.#after(`${from.address} back`, 3, () => from.connection === sentOn && from.undeliverable(token));
+      if (receiver?.up) this.#deliver(from, receiver, frame, token);
+      else if (token >= 0) this.#after(`${from.address} out`, 3, () => from.connection === sentOn && from.undeliverable(token));
     });
   }
 
-  #deliver(from: WireLink, receiver: WireLink, to: Address, frame: Uint8Array, token: number): void {
+  #deliver(from: WireLink, receiver: WireLink, frame: Uint8Array, token: number): void {
     const takenOn = receiver.connection;
-    this.#after(`${from.address} ${to} out`, 3, () => {
+    this.#after(`${receiver.address} out`, 3, () => {
       if (receiver.connection === takenOn) receiver.arrived(frame, token < 0 ? '' : from.address);
     });
   }
