@@ -13,7 +13,7 @@ export async function checkCluster(store: RecordStore, shards: number, environme
   const { clock, connectTimeoutMs, cluster } = environment;
   const until = clock.now() + connectTimeoutMs;
   for (;;) {
-    let failure: unknown;
+    let failure = new PerkeyError('store.unavailable', 'the record of the cluster is neither found nor taken');
     try {
       const found = await store.read(clusterKey);
       if (found) return compare(found.value, shards, cluster);
@@ -23,7 +23,7 @@ export async function checkCluster(store: RecordStore, shards: number, environme
       if (!(error instanceof PerkeyError) || error.code !== 'store.unavailable') throw error;
       failure = error;
     }
-    if (clock.now() > until) throw failure ?? new PerkeyError('store.unavailable', 'the record of the cluster is neither found nor taken');
+    if (clock.now() > until) throw failure;
     await new Promise<void>((resolve) => {
       clock.setTimer(retryMs, resolve);
     });
