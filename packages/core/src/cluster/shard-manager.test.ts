@@ -106,7 +106,7 @@ test('a release whose outcome a stale read hides (H3) leaves no second owner', a
   expect(fake.open.size).toBe(0);
 });
 
-test('a handoff that is not acknowledged leaves the shard here, and is tried again after a while', async () => {
+test('a handoff that is not acknowledged leaves the shard here, and is tried again, ever more seldom', async () => {
   for (const rebalanceDelayMs of [0, 100]) {
     const world = new ManagedShards({ rebalanceDelayMs });
     const { clock, fake, manager } = world;
@@ -114,14 +114,14 @@ test('a handoff that is not acknowledged leaves the shard here, and is tried aga
     const { epoch } = world.stored() ?? {};
     fake.onSend = () => Promise.reject(new Error('no acknowledgement'));
     await world.moveTo(b);
-    await clock.advance(5_000);
-    expect(fake.closed.length).toBeGreaterThan(10);
-    expect(fake.closed.length).toBeLessThan(60);
+    await clock.advance(60_000);
+    expect(fake.closed.length).toBeGreaterThanOrEqual(8);
+    expect(fake.closed.length).toBeLessThanOrEqual(11);
     expect(world.stored()).toMatchObject({ ...nodeA, epoch, state: 'owned' });
     expect(manager.epochOf(0)).toBe(epoch);
     expect(fake.open.get(0)).toEqual([state]);
     fake.onSend = () => Promise.resolve(true);
-    await clock.advance(300);
+    await clock.advance(30_100);
     expect(world.stored()).toMatchObject({ state: 'releasing', successor: b });
   }
 });
@@ -227,74 +227,6 @@ test('a released shard of this node that it no longer knows of comes back when t
   world.member(b, 'gone');
   await clock.advance(10);
   expect(world.stored()).toMatchObject({ ...nodeA, state: 'owned' });
-});
-
-test('draining hands everything over, waits for the successor, and ends for good', async () => {
-  const world = new ManagedShards();
-  const { clock, store, fake, manager } = world;
-  await world.owning(state);
-  world.member(b);
-  let drained = 0;
-  for (let i = 0; i < 2; i += 1) void manager.drain().then(() => (drained += 1));
-  await clock.advance(1_000);
-  expect(fake.closed).toEqual([{ shard: 0, drainMs: 5_000, successor: 'b' }]);
-  expect(world.stored()).toMatchObject({ state: 'releasing', successor: b });
-  expect(drained).toBe(0);
-  world.write({ ...b, epoch: (world.stored()?.epoch ?? 0) + 1 });
-  await clock.advance(1);
-  expect(drained).toBe(2);
-  // Whoever did not know yet that this node leaves gets its shard back: it is not taken by one that will be gone.
-  const { writesAsked } = store;
-  world.write({ ...b, epoch: (world.stored()?.epoch ?? 0) + 1, state: 'releasing', successor: nodeA, transfer: 'late' });
-  await clock.advance(5_000);
-  expect(store.writesAsked).toBe(writesAsked);
-  await clock.run(manager.drain(), { limitMs: 1 });
-});
-
-test('what is released to a draining node goes on to the next one, as long as there is time', async () => {
-  const world = new ManagedShards({ shards: 2 });
-  const { clock, fake, manager } = world;
-  fake.onTake = () => [state];
-  await world.begin(nodeA, b);
-  const owned = [0, 1].find((shard) => manager.epochOf(shard) !== undefined) ?? 0;
-  const shard = 1 - owned;
-  void manager.drain();
-  world.write({ ...c, shard, epoch: clock.wall() + 1_000, state: 'releasing', successor: nodeA, transfer: 'one' });
-  await clock.advance(100);
-  expect(world.stored(shard)).toMatchObject({ ...nodeA, state: 'releasing', successor: b });
-  expect(fake.sent.at(-1)).toMatchObject({ to: b, actors: [state] });
-  await clock.advance(10_000);
-  world.member(c, 'gone');
-  world.write({ ...c, shard, epoch: clock.wall() + 60_000, state: 'releasing', successor: nodeA, transfer: 'two' });
-  await clock.advance(100);
-  expect(world.stored(shard)).toMatchObject({ ...c, state: 'releasing' });
-});
-
-test('the last node frees its shards', async () => {
-  const world = new ManagedShards();
-  const { clock, manager } = world;
-  await world.owning(state);
-  await clock.run(manager.drain(), { limitMs: 100 });
-  expect(world.stored()?.state).toBe('free');
-});
-
-test('a drain ends at once where nothing was ever taken, though nothing is known yet', async () => {
-  const world = new ManagedShards();
-  const { clock, manager } = world;
-  await clock.run(manager.drain(), { limitMs: 1 });
-});
-
-test('a drain whose successor cannot be reached makes no hot loop, and ends when the node is stopped', async () => {
-  const world = new ManagedShards({ rebalanceDelayMs: 0 });
-  const { clock, fake, manager } = world;
-  await world.owning(state);
-  world.member(b);
-  fake.onSend = () => Promise.reject(new Error('link down'));
-  const drained = manager.drain();
-  await clock.advance(5_000);
-  expect(fake.closed.length).toBeLessThan(60);
-  manager.stop();
-  await clock.run(drained, { limitMs: 1 });
 });
 
 test.each(['the turns', 'the transfer', 'the release', 'the claim', 'the way back'])(

@@ -10,10 +10,11 @@ import { settledWrite } from './settled-write.ts';
 import type { ShardHost, ShardTransfers } from './shard-host.ts';
 import type { Open, Part, Released, Resting } from './shard-part.ts';
 import type { ShardEntry, ShardTable } from './shard-table.ts';
-import { wish } from './view.ts';
+import { successorFor, wish } from './view.ts';
 
 /** How long a shard stays as it is after something failed that may fail again at once. */
 const restMs = 100;
+const restMaxMs = 30_000;
 
 export interface ShardManagerOptions {
   readonly self: Incarnated;
@@ -285,7 +286,7 @@ export class ShardManager {
 
   #open(record: ShardRecord, before: ShardRecord | undefined, carried: readonly CarriedActor[]): void {
     const { host, metrics, onOpened } = this.#o;
-    this.#parts.set(record.shard, { phase: 'open', epoch: record.epoch, keepUntil: 0 });
+    this.#parts.set(record.shard, { phase: 'open', epoch: record.epoch, keepUntil: 0, failures: 0 });
     host.openShard(record.shard, record.epoch, carried);
     metrics.epochChanges.inc();
     onOpened(record, before);
@@ -311,10 +312,11 @@ export class ShardManager {
       return;
     }
     if (this.#handoffs >= settings.handoffsMax) return;
-    this.#startHandOff(shard, entry, wanted === undefined ? undefined : members.get(wanted)?.record);
+    const successor = wanted === undefined ? undefined : successorFor(members, wanted, self, this.#drain ? part.failures : 0);
+    this.#startHandOff(shard, entry, successor, part.failures);
   }
 
-  #startHandOff(shard: number, entry: ShardEntry, successor: Incarnated | undefined): void {
+  #startHandOff(shard: number, entry: ShardEntry, successor: Incarnated | undefined, failures: number): void {
     const { clock, settings, log } = this.#o;
     const since = clock.now();
     const abandon = new AbortController();
@@ -333,13 +335,18 @@ export class ShardManager {
       .catch(failed)
       .then((given) => {
         this.#handoffs -= 1;
-        if (!this.#stopped) this.#handedOff(shard, entry, since, given);
+        if (!this.#stopped) this.#handedOff(shard, entry, { since, failures }, given);
         this.schedule();
       })
       .catch((error: unknown) => log.error({ shard, err: error }, 'a shard that was not handed over could not go on'));
   }
 
-  #handedOff(shard: number, { record, revision }: ShardEntry, since: number, given: ShardGiven): void {
+  #handedOff(
+    shard: number,
+    { record, revision }: ShardEntry,
+    { since, failures }: { readonly since: number; readonly failures: number },
+    given: ShardGiven,
+  ): void {
     const { clock, settings, host, table } = this.#o;
     switch (given.kind) {
       case 'released': {
@@ -349,8 +356,10 @@ export class ShardManager {
         return;
       }
       case 'kept': {
-        const keepUntil = clock.now() + Math.max(restMs, settings.rebalanceDelayMs);
-        this.#parts.set(shard, { phase: 'open', epoch: record.epoch, keepUntil });
+        // Each attempt stops the shard for as long as the successor leaves it without an answer.
+        const longest = this.#drain ? restMs : restMaxMs;
+        const keepUntil = clock.now() + Math.max(settings.rebalanceDelayMs, Math.min(longest, restMs * 2 ** failures));
+        this.#parts.set(shard, { phase: 'open', epoch: record.epoch, keepUntil, failures: failures + 1 });
         host.openShard(shard, record.epoch, given.carried);
         return;
       }

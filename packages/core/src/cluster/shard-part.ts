@@ -28,4 +28,6 @@ export interface Open {
   readonly epoch: number;
   /** No handoff is tried before. */
   readonly keepUntil: number;
+  /** Handoffs in a row that came to nothing. */
+  readonly failures: number;
 }
