@@ -65,9 +65,9 @@ export class Attempts {
     return this.#places.some((pending) => pending !== undefined && chosen(pending));
   }
 
-  /** Those of now, in the order of the calls. */
-  [Symbol.iterator](): IterableIterator<Pending> {
-    return this.filter(() => true).values();
+  /** In no order; nothing may begin or end meanwhile. */
+  forEach(visit: (pending: Pending) => void): void {
+    for (const pending of this.#places) if (pending !== undefined) visit(pending);
   }
 
   /** Ids that differ in their low bits differ in one bit more, so each attempt finds a place of its own. */

@@ -242,7 +242,7 @@ export class Router implements Caller {
       if (pending.deadline <= now) expired.push(pending);
       else if (pending.deadline < earliest) earliest = pending.deadline;
     };
-    for (const pending of this.#attempts) look(pending);
+    this.#attempts.forEach(look);
     for (const pending of this.#gates) look(pending);
     for (const pending of this.#unrouted) look(pending);
     this.#giveUp(expired, tooLate);
@@ -384,7 +384,7 @@ export class Router implements Caller {
     this.#sender.close();
     const sent = this.#endAll((pending) => this.#sender.wasSent(pending));
     for (const pending of sent) pending.doubt = true;
-    for (const pending of [...sent, ...this.#attempts, ...this.#gates.stop(), ...this.#unrouted]) {
+    for (const pending of [...sent, ...this.#attempts.filter(() => true), ...this.#gates.stop(), ...this.#unrouted]) {
       this.#reject(pending, closedEarly(pending));
     }
   }

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { noMetrics } from '../base/metrics.ts';
+import { seededRandom } from '../base/random.ts';
+import { Attempts } from './attempts.ts';
+import { Pending } from './pending.ts';
+import { RequestMetrics } from './request-metrics.ts';
+
+const series = new RequestMetrics(noMetrics).for('t', 'm');
+const ignore = (): void => {};
+
+function pending(seq: number, shard = 0): Pending {
+  const one = new Pending('t', 'm', 'k', {}, 0, seq, series, ignore, ignore);
+  one.shard = shard;
+  return one;
+}
+
+test('an attempt is found by its id while it is under way, and by nothing else', () => {
+  const attempts = new Attempts();
+  attempts.setShards(4);
+  const one = pending(1, 3);
+  attempts.begin(one);
+  const { id } = one;
+  expect([attempts.get(id), attempts.size, attempts.of(3), one.attempts]).toEqual([one, 1, 1, 1]);
+  for (const other of [0, id + 1, id + 1_024, id + 2 ** 30, 2 ** 32 - 1, -1, 0.5, Number.NaN]) expect(attempts.get(other)).toBeUndefined();
+  attempts.end(one);
+  attempts.end(one);
+  expect([attempts.get(id), attempts.size, attempts.of(3), one.id]).toEqual([undefined, 0, 0, 0]);
+});
+
+test('any mix of beginnings and ends keeps each attempt at its own id', () => {
+  const random = seededRandom(3);
+  const attempts = new Attempts();
+  attempts.setShards(8);
+  const alive = new Map<number, Pending>();
+  const used = new Set<number>();
+  for (let seq = 1; seq <= 20_000; seq += 1) {
+    const one = pending(seq, seq % 8);
+    attempts.begin(one);
+    expect(used.has(one.id)).toBe(false);
+    used.add(one.id);
+    alive.set(one.id, one);
+    for (const [id, old] of alive) {
+      if (random.next() < 0.5 || alive.size < 3_000) break;
+      attempts.end(old);
+      alive.delete(id);
+    }
+  }
+  expect(attempts.size).toBe(alive.size);
+  for (const [id, one] of alive) expect(attempts.get(id)).toBe(one);
+  const seen: Pending[] = [];
+  attempts.forEach((one) => seen.push(one));
+  expect(new Set(seen)).toEqual(new Set(alive.values()));
+  const odd = attempts.filter(({ shard }) => shard % 2 === 1).map(({ seq }) => seq);
+  expect(odd).toEqual([...alive.values()].filter(({ shard }) => shard % 2 === 1).map(({ seq }) => seq));
+  for (let shard = 0; shard < 8; shard += 1) {
+    expect(attempts.of(shard)).toBe([...alive.values()].filter((one) => one.shard === shard).length);
+  }
+});

@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest';
+import { noMetrics } from '../base/metrics.ts';
+import { VirtualClock } from '../testkit/virtual-clock.ts';
+import { Gates } from './gates.ts';
+import { InFlightKeys } from './in-flight-keys.ts';
+import { Pending } from './pending.ts';
+import { RequestMetrics } from './request-metrics.ts';
+import { Routes } from './routes.ts';
+
+const series = new RequestMetrics(noMetrics).for('t', 'm');
+const ignore = (): void => {};
+
+function world() {
+  const clock = new VirtualClock();
+  const out: number[] = [];
+  const state = { isQuiet: true, mayTry: false, news: 0 };
+  let seq = 0;
+  const hooks: { dispatch: (pending: Pending) => void } = { dispatch: () => {} };
+  const routes = new Routes({ addressOf: () => 'x', isLocal: () => false, onRoute: ignore, onGone: ignore });
+  const gates = new Gates({
+    clock,
+    isQuiet: () => state.isQuiet,
+    mayTry: () => state.mayTry,
+    inFlight: () => new InFlightKeys([], routes),
+    dispatch: (pending) => {
+      out.push(pending.seq);
+      hooks.dispatch(pending);
+    },
+    wantNews: () => {
+      state.news += 1;
+    },
+  });
+  const call = (shard = 0, key = 'k'): Pending => {
+    seq += 1;
+    const pending = new Pending('t', 'm', key, {}, 0, seq, series, ignore, ignore);
+    pending.shard = shard;
+    return pending;
+  };
+  return { clock, gates, state, hooks, out, call };
+}
+
+test('a gate gives out its calls in the order of the calls, however they came to it', () => {
+  const { gates, state, out, call } = world();
+  const calls = Array.from({ length: 6 }, () => call());
+  for (const i of [3, 0, 5, 1, 4, 2]) gates.holdBack(calls[i]!, 1);
+  expect([gates.held, gates.size]).toEqual([6, 1]);
+  state.mayTry = true;
+  gates.tryOpen(0);
+  expect([out, gates.held, gates.size]).toEqual([[1, 2, 3, 4, 5, 6], 0, 0]);
+});
+
+test('a gate without calls stays closed as long as something is under way', () => {
+  const { gates, state } = world();
+  state.isQuiet = false;
+  gates.close(3);
+  gates.tryOpen(3);
+  expect(gates.has(3)).toBe(true);
+  state.isQuiet = true;
+  gates.tryOpen(3);
+  expect(gates.has(3)).toBe(false);
+});
+
+test('a call that comes back while its gate opens stops the others, and they keep their order', async () => {
+  const { gates, state, hooks, out, call, clock } = world();
+  for (let i = 0; i < 4; i += 1) gates.hold(call());
+  state.mayTry = true;
+  hooks.dispatch = (pending) => {
+    if (pending.seq !== 2 || out.length > 2) return;
+    gates.holdBack(pending, 1);
+    state.mayTry = false;
+  };
+  gates.tryOpen(0);
+  expect([out, gates.held]).toEqual([[1, 2], 3]);
+  state.mayTry = true;
+  await clock.advance(20);
+  expect([out, gates.held, gates.size]).toEqual([[1, 2, 2, 3, 4], 0, 0]);
+});
+
+test('calls that are made while a gate opens come last', () => {
+  const { gates, state, hooks, out, call } = world();
+  for (let i = 0; i < 3; i += 1) gates.hold(call());
+  state.mayTry = true;
+  let nested = false;
+  hooks.dispatch = () => {
+    if (nested) return;
+    nested = true;
+    gates.hold(call());
+    gates.tryOpen(0);
+  };
+  gates.tryOpen(0);
+  expect(out).toEqual([1, 2, 3, 4]);
+});
+
+test('a gate that is waited for asks for news, and stops with its last call', async () => {
+  const { gates, state, call, clock } = world();
+  const one = call();
+  gates.hold(one);
+  await clock.advance(100);
+  expect(state.news).toBe(5);
+  gates.drop(one);
+  gates.drop(one);
+  expect(gates.held).toBe(0);
+  await clock.advance(20);
+  expect([gates.size, clock.pending]).toEqual([0, 0]);
+});
+
+test('gates that were stopped hold nothing and set no timer', () => {
+  const { gates, call, clock } = world();
+  const calls = [call(0), call(1), call(0)];
+  for (const one of calls) gates.hold(one);
+  expect(new Set(gates.stop())).toEqual(new Set(calls));
+  gates.close(2);
+  expect([gates.held, clock.pending]).toEqual([0, 0]);
+});
+
+test('overtaken are the refused calls to the same actor that were made before', () => {
+  const { gates, call } = world();
+  const [first, other, unsent, late] = [call(), call(0, 'other'), call(), call(), call()];
+  const refused = { executed: 'no' } as Pending['refusal'];
+  for (const one of [first, other, late]) {
+    one.refusal = refused;
+    gates.holdBack(one, 1);
+  }
+  gates.hold(unsent);
+  const passing = call();
+  expect(gates.overtakenBy(passing)).toEqual([first, late]);
+  expect(gates.overtakenBy(first)).toEqual([]);
+});
