@@ -12,7 +12,7 @@ import { listen } from './subscription.ts';
 import type { Guard, Wanted } from './subscription.ts';
 
 /** Between two attempts: at least `least`, doubling up to `most`, with up to a half taken off by chance. Below 10 attempts a second. */
-const backOffMs = { least: 150, most: 600 };
+const backOffMs = { least: 150, most: 400 };
 /** A connection that did not live so long counts as a failed attempt, so that one that is always closed at once is not dialled in a hurry. */
 const steadyMs = 1_000;
 

@@ -1,7 +1,7 @@
 import type { Pending } from './pending.ts';
 
 const firstDelayMs = 20;
-const delayMaxMs = 500;
+const delayMaxMs = 250;
 
 /**
  * Holds back the calls to one shard while its owner changes, so that calls of this caller to one key keep their order (I6): nothing more is
