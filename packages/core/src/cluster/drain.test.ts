@@ -92,3 +92,21 @@ test('a node that leaves gives to another one what the wanted one does not take'
   expect(fake.sent).toHaveLength(2);
   expect(world.stored()?.successor?.nodeId).toBe(wanted === 'b' ? 'c' : 'b');
 });
+
+test('a node that does not answer holds up only the shards that it was offered first', async () => {
+  const world = new ManagedShards({ shards: 64 });
+  const { clock, fake, manager } = world;
+  await world.begin(nodeA);
+  for (let shard = 0; shard < 64; shard += 1) fake.open.set(shard, [state]);
+  world.member(b);
+  world.member(c);
+  await clock.advance(10);
+  fake.onSend = () =>
+    fake.sent.at(-1)?.to.nodeId === 'b'
+      ? new Promise((_resolve, reject) => clock.setTimer(1_000, () => reject(new Error('no answer'))))
+      : Promise.resolve(true);
+  void manager.drain();
+  await clock.advance(1_500);
+  const released = Array.from({ length: 64 }, (_, shard) => world.stored(shard)?.successor?.nodeId);
+  expect(released.filter((id) => id === 'c')).toHaveLength(64);
+});

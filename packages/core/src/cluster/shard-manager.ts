@@ -8,9 +8,10 @@ import type { Members } from './members.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
 import type { ShardHost, ShardTransfers } from './shard-host.ts';
-import type { Open, Part, Released, Resting } from './shard-part.ts';
+import type { Drain, Open, Part, Released, Resting } from './shard-part.ts';
 import type { ShardEntry, ShardTable } from './shard-table.ts';
-import { successorFor, wish } from './view.ts';
+import { Successors } from './successors.ts';
+import { wish } from './view.ts';
 
 /** How long a shard stays as it is after something failed that may fail again at once. */
 const restMs = 100;
@@ -38,14 +39,6 @@ export interface ShardManagerOptions {
   readonly onOpened: (record: ShardRecord, before: ShardRecord | undefined) => void;
 }
 
-/** The way out. Before `turnsEndAt` running turns are waited for; from `endsAt` on nothing is taken any more, not even what was meant for this node. */
-interface Drain {
-  readonly turnsEndAt: number;
-  readonly endsAt: number;
-  readonly done: Promise<void>;
-  readonly resolve: () => void;
-}
-
 /**
  * Reconciles the shards that placement gives to this node with the shard records. Every node runs one; there is no coordinator.
  *
@@ -58,6 +51,7 @@ interface Drain {
 export class ShardManager {
   readonly #o: ShardManagerOptions;
   readonly #parts = new Map<number, Part>();
+  readonly #successors: Successors;
   #wish: readonly (string | undefined)[] = [];
   #wishView = -1;
   #rebalanceAt = 0;
@@ -70,6 +64,7 @@ export class ShardManager {
 
   constructor(options: ShardManagerOptions) {
     this.#o = options;
+    this.#successors = new Successors(options.members, options.self, options.clock);
   }
 
   /** How many shards this node serves. */
@@ -294,7 +289,7 @@ export class ShardManager {
   }
 
   #maybeHandOff(shard: number, part: Open): void {
-    const { table, host, metrics, members, clock, settings, self } = this.#o;
+    const { table, host, metrics, clock, settings, self } = this.#o;
     const entry = table.get(shard);
     if (!entry || entry.record.epoch < part.epoch) return;
     if (entry.record.epoch > part.epoch || entry.record.state !== 'owned' || !this.#isMine(entry.record)) {
@@ -312,8 +307,14 @@ export class ShardManager {
       return;
     }
     if (this.#handoffs >= settings.handoffsMax) return;
-    const successor = wanted === undefined ? undefined : successorFor(members, wanted, self, this.#drain ? part.failures : 0);
-    this.#startHandOff(shard, entry, successor, part.failures);
+    const successor = this.#successor(wanted);
+    if (typeof successor === 'number') this.#wakeAt(successor);
+    else this.#startHandOff(shard, entry, successor, part.failures);
+  }
+
+  #successor(wanted: string | undefined): Incarnated | number | undefined {
+    if (wanted === undefined) return undefined;
+    return this.#drain ? this.#successors.anyFrom(wanted) : this.#successors.wanted(wanted);
   }
 
   #startHandOff(shard: number, entry: ShardEntry, successor: Incarnated | undefined, failures: number): void {
@@ -335,6 +336,8 @@ export class ShardManager {
       .catch(failed)
       .then((given) => {
         this.#handoffs -= 1;
+        if (successor && given.kind === 'kept') this.#successors.failed(successor, since);
+        else if (successor && given.kind === 'released') this.#successors.answered(successor);
         if (!this.#stopped) this.#handedOff(shard, entry, { since, failures }, given);
         this.schedule();
       })

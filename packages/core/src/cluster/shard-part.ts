@@ -31,3 +31,11 @@ export interface Open {
   /** Handoffs in a row that came to nothing. */
   readonly failures: number;
 }
+
+/** The way out. Before `turnsEndAt` running turns are waited for; from `endsAt` on nothing is taken any more, not even what was meant for this node. */
+export interface Drain {
+  readonly turnsEndAt: number;
+  readonly endsAt: number;
+  readonly done: Promise<void>;
+  readonly resolve: () => void;
+}
