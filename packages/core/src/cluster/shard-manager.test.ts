@@ -138,6 +138,17 @@ test('a successor that is gone while it is sent the state is not waited for', as
   expect(fake.open.get(0)).toEqual([state]);
 });
 
+test('a shard that has another owner by the time its handoff fails is not served again', async () => {
+  const world = new ManagedShards();
+  const { clock, fake } = world;
+  await world.owning(state);
+  fake.onSend = () => new Promise((_resolve, reject) => clock.setTimer(1_000, () => reject(new Error('no answer'))));
+  await world.moveTo(b);
+  world.write({ ...c, epoch: clock.wall() + 60_000 });
+  await clock.advance(2_000);
+  expect(fake.opened).toHaveLength(1);
+});
+
 test('a successor that is gone when the turns have ended is sent nothing', async () => {
   const world = new ManagedShards();
   const { clock, fake } = world;

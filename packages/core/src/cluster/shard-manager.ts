@@ -1,7 +1,8 @@
-import type { Clock, Timer } from '../base/clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { CarriedActor, Guard } from '../contract/calls.ts';
 import type { RecordStore, StoredRecord } from '../contract/record-store.ts';
+import { Alarm } from './alarm.ts';
 import type { ClusterMetrics } from './cluster-metrics.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
 import type { Members } from './members.ts';
@@ -52,6 +53,8 @@ export class ShardManager {
   readonly #o: ShardManagerOptions;
   readonly #parts = new Map<number, Part>();
   readonly #successors: Successors;
+  /** Looks again at everything. */
+  readonly #alarm: Alarm;
   #wish: readonly (string | undefined)[] = [];
   #wishView = -1;
   #rebalanceAt = 0;
@@ -60,11 +63,11 @@ export class ShardManager {
   #stopped = false;
   #handoffs = 0;
   #claims = 0;
-  #wake: { readonly at: number; readonly timer: Timer } | undefined;
 
   constructor(options: ShardManagerOptions) {
     this.#o = options;
     this.#successors = new Successors(options.members, options.self, options.clock);
+    this.#alarm = new Alarm(options.clock, () => this.schedule());
   }
 
   /** How many shards this node serves. */
@@ -114,7 +117,7 @@ export class ShardManager {
   /** Ends everything at once: the incarnation is over. */
   stop(): void {
     this.#stopped = true;
-    this.#wake?.timer.cancel();
+    this.#alarm.cancel();
     const parts = [...this.#parts];
     this.#parts.clear();
     for (const [shard, part] of parts) {
@@ -142,18 +145,6 @@ export class ShardManager {
     return true;
   }
 
-  /** Looks again at that time, if nothing else makes it look before. */
-  #wakeAt(at: number): void {
-    if (this.#wake && this.#wake.at <= at) return;
-    this.#wake?.timer.cancel();
-    const { clock } = this.#o;
-    const timer = clock.setTimer(at - clock.now(), () => {
-      this.#wake = undefined;
-      this.schedule();
-    });
-    this.#wake = { at, timer };
-  }
-
   #step(shard: number): void {
     const part = this.#parts.get(shard);
     switch (part?.phase) {
@@ -178,7 +169,7 @@ export class ShardManager {
 
   #rest(shard: number, part: Resting): void {
     if (this.#o.clock.now() < part.until) {
-      this.#wakeAt(part.until);
+      this.#alarm.at(part.until);
       return;
     }
     this.#setPart(shard, part.next);
@@ -292,7 +283,7 @@ export class ShardManager {
     const { table, host, metrics, clock, settings, self } = this.#o;
     const entry = table.get(shard);
     if (!entry || entry.record.epoch < part.epoch) return;
-    if (entry.record.epoch > part.epoch || entry.record.state !== 'owned' || !this.#isMine(entry.record)) {
+    if (!this.#isHeld(entry.record, part.epoch)) {
       metrics.fenceRejections.inc();
       this.#parts.delete(shard);
       host.dropShard(shard);
@@ -303,13 +294,17 @@ export class ShardManager {
     if (wanted === self.nodeId || (wanted === undefined && !this.#drain)) return;
     const notBefore = Math.max(part.keepUntil, this.#drain ? 0 : this.#rebalanceAt);
     if (clock.now() < notBefore) {
-      this.#wakeAt(notBefore);
+      this.#alarm.at(notBefore);
       return;
     }
     if (this.#handoffs >= settings.handoffsMax) return;
     const successor = this.#successor(wanted);
-    if (typeof successor === 'number') this.#wakeAt(successor);
+    if (typeof successor === 'number') this.#alarm.at(successor);
     else this.#startHandOff(shard, entry, successor, part.failures);
+  }
+
+  #isHeld(record: ShardRecord, epoch: number): boolean {
+    return record.epoch === epoch && record.state === 'owned' && this.#isMine(record);
   }
 
   #successor(wanted: string | undefined): Incarnated | number | undefined {
@@ -359,6 +354,11 @@ export class ShardManager {
         return;
       }
       case 'kept': {
+        const latest = table.get(shard)?.record ?? record;
+        if (!this.#isHeld(latest, record.epoch)) {
+          this.#parts.delete(shard);
+          return;
+        }
         // Each attempt stops the shard for as long as the successor leaves it without an answer.
         const longest = this.#drain ? restMs : restMaxMs;
         const keepUntil = clock.now() + Math.max(settings.rebalanceDelayMs, Math.min(longest, restMs * 2 ** failures));
