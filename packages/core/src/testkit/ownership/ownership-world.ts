@@ -30,6 +30,8 @@ export class OwnershipWorld {
   readonly #weather: Weather;
   readonly #around: OwnershipSurroundings;
   readonly #nodes = new Map<string, OwnershipNode>();
+  /** Second processes under the id of another one (F22). */
+  readonly #twins: OwnershipNode[] = [];
   readonly #stormMs: number;
   readonly #trace: (line: string) => void;
   #isStormy = true;
@@ -94,9 +96,13 @@ export class OwnershipWorld {
   }
 
   #start(nodeId: string): void {
+    this.#nodes.set(nodeId, this.#process(nodeId));
+  }
+
+  #process(nodeId: string): OwnershipNode {
     const rate = 0.998 + this.#random.next() * 0.004;
     const clock = this.wires.fork({ rate, wallMs: this.wires.wall() + (this.#random.next() - 0.5) * 2_000 });
-    this.#nodes.set(nodeId, new OwnershipNode(nodeId, clock, this.#around));
+    return new OwnershipNode(nodeId, clock, this.#around);
   }
 
   /** Requests for every shard, wherever they are served. */
@@ -113,7 +119,7 @@ export class OwnershipWorld {
     if (!this.#isStormy) return;
     const nodes = [...this.#nodes.values()];
     const node = nodes[Math.floor(this.#random.next() * nodes.length)];
-    if (node) this.#fault(node, Math.floor(this.#random.next() * 10));
+    if (node) this.#fault(node, Math.floor(this.#random.next() * 11));
     this.wires.setTimer(this.#random.next() * 1_200, () => this.#nextFault());
   }
 
@@ -164,6 +170,13 @@ export class OwnershipWorld {
         note('has its wall clock set');
         cable.clock.jumpWall((random.next() - 0.5) * 7_200_000);
         return;
+      case 9: {
+        note('gets a twin');
+        const twin = this.#process(nodeId);
+        this.#twins.push(twin);
+        then(() => twin.kill());
+        return;
+      }
       default:
         note('sees the store go down');
         this.#weather.downUntil = this.wires.now() + forMs;
@@ -181,6 +194,7 @@ export class OwnershipWorld {
     this.#weather.faults = 0;
     this.#weather.downUntil = 0;
     this.#trace(`${this.wires.trueMs.toFixed(0)} all faults end`);
+    for (const twin of this.#twins) twin.kill();
     for (const node of this.#nodes.values()) {
       this.#wakeUp(node);
       node.cable.isMute = false;
