@@ -274,7 +274,7 @@ test.each([
   [{ callerName: '\ud800' }],
   [{ callerName: 'x'.repeat(300) }],
   [{ callerName: 5 as unknown as string }],
-  [{ timeoutMs: 5 } as object],
+  [{ timeoutMs: 5 } as Partial<ClientOptions>],
 ])('options out of range are refused before anything is opened: %o', async (wrong) => {
   const { clock, options } = world();
   expect(await clock.run(codeOf(connect(options(wrong))))).toBe('options.invalid no');
