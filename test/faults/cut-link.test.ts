@@ -33,14 +33,14 @@ test('a node is cut off in the middle of a turn: only what it had is unknown, th
 
   console.log({ gapMs, rejoinMs, ...load.tally() });
   expect((await outcome).told).toMatchObject({ executed: 'unknown', code: 'node.lost' });
-  expect(gapMs).toBeLessThan(3_500);
+  expect(gapMs).toBeLessThan(5_000);
   // In doubt is only what was with the node or on its way there, the calls behind the long turn among it. What was sent later reached
   // nobody, and the broker knew it: it went to the next owner, or was refused as not executed.
   expect(load.tally()['ok']).toBeGreaterThan(1_000);
   for (const { t0, told } of load.outcomes) {
     if ('ok' in told || told.executed === 'no') continue;
     expect(told.code).toBe('node.lost');
-    expect(t0).toBeLessThan(cutAt + 100);
+    expect(t0).toBeLessThan(cutAt + 500);
   }
   expect(load.tally(0, Infinity, keys.slice(8))).toEqual({ ok: expect.any(Number) as number });
   expect(world.violations(load)).toEqual([]);
@@ -127,7 +127,7 @@ test.each(['toServer', 'toClient'] as const)(
     await load.stop();
 
     console.log({ direction, gapMs, ...load.tally() });
-    expect(gapMs).toBeLessThan(3_500);
+    expect(gapMs).toBeLessThan(5_000);
     expect(Math.max(...[...claimsPerShard.values()].map((same) => same.length))).toBe(1);
     const { ok: _, ...others } = load.tally();
     for (const name of Object.keys(others)) expect(name).toMatch(/^unknown /);

@@ -42,7 +42,7 @@ describe.each(await testServers())('$name', ({ binary }) => {
         await observer.settled(nodes);
         await load.recovered(keys, machineMs());
       }
-      expect(load.outcomes.filter(({ t0, told }) => t0 > killedAt + 100 && 'code' in told)).toEqual([]);
+      expect(load.outcomes.filter(({ t0, told }) => t0 > killedAt + 500 && 'code' in told)).toEqual([]);
     }
     await load.stop();
     console.log({ supervised, firstSuccessMs, ...load.tally() });
