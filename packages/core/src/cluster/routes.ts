@@ -87,7 +87,8 @@ export class Routes {
 
   learn(change: RouteChange): void {
     const before = this.#routes[change.shard];
-    if (change.shard >= this.#routes.length || (before && before.epoch >= change.epoch)) return;
+    const isShard = Number.isInteger(change.shard) && change.shard >= 0 && change.shard < this.#routes.length;
+    if (!isShard || (before && before.epoch >= change.epoch)) return;
     this.#routes[change.shard] = { target: this.#target(change), epoch: change.epoch };
     this.#options.onRoute(change.shard);
   }
