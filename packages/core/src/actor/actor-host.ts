@@ -97,6 +97,11 @@ export class ActorHost {
     this.#parts.scheduler.together(admitAll);
   }
 
+  /** The caller of the chosen requests waits no longer: what waits behind a turn is taken out, a running turn sees its signal abort. */
+  cancel(chosen: (request: InboundRequest) => boolean): void {
+    this.#parts.watch.cancel(chosen);
+  }
+
   /** Takes requests for the shard from now on. Carried actors are resident at once, whatever the limits. */
   openShard(shard: number, epoch: number, carried: readonly CarriedActor[]): void {
     const known = this.#slots[shard];

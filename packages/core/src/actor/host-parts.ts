@@ -56,6 +56,7 @@ export class HostParts {
     this.watch = new TurnWatch({
       clock,
       expireWaiting: (activation, now) => this.scheduler.expireWaiting(activation, now),
+      cancelWaiting: (activation, chosen) => this.scheduler.cancelWaiting(activation, chosen),
       expireSuspended: (now) => {
         const isSuspended = this.scheduler.expireSuspended(now);
         this.scheduler.onRest?.();

@@ -31,6 +31,10 @@ export function deadlinePassed(): PerkeyError {
   return bareError('deadline.exceeded', 'the deadline of the request that this turn works for has passed');
 }
 
+export function cancelled(): PerkeyError {
+  return bareError('request.cancelled', 'the caller cancelled the request');
+}
+
 export function expired(): PerkeyError {
   return bareError('request.expired', 'the deadline passed before the request could start');
 }

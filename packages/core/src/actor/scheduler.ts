@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { ErrorCode, PerkeyError } from '../base/errors.ts';
 import type { Guard, InboundRequest } from '../contract/calls.ts';
 import type { Activation, Message } from './activation.ts';
-import { expired, quarantined } from './refusals.ts';
+import { cancelled, expired, quarantined } from './refusals.ts';
 import { Ring, RingPool } from './ring.ts';
 import { Tick } from './timers.ts';
 
@@ -149,7 +149,17 @@ export class Scheduler {
     });
   }
 
-  /** The same for all actors that the guard does not let run; false when it lets them. */
+  /** Refuses the chosen requests in the mailbox. */
+  cancelWaiting(activation: Activation, chosen: (request: InboundRequest) => boolean): void {
+    if (activation.queue === undefined) return;
+    this.#removeWaiting(activation, (message) => {
+      if (message instanceof Tick || !chosen(message)) return false;
+      this.#refuse(activation, message, cancelled());
+      return true;
+    });
+  }
+
+  /** The same as `expireWaiting` for all actors that the guard does not let run; false when it lets them. */
   expireSuspended(now: number): boolean {
     if (this.#ready.length === 0 || this.#o.guard.mayAct(now)) return false;
     this.#ready.remove((activation) => {

@@ -49,6 +49,13 @@ export class TurnContext implements ActorContext<AnyContract, unknown> {
     ctx.#onDemand?.controller?.abort(reason);
   }
 
+  /** The same, also for whoever asks for the signal later. */
+  static cancel(ctx: TurnContext, reason: PerkeyError): void {
+    const lazy = ctx.#lazy;
+    lazy.controller ??= new AbortController();
+    lazy.controller.abort(reason);
+  }
+
   get #live(): Activation {
     if (this.#activation === undefined) throw endedTurn();
     return this.#activation;

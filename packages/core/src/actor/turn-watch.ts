@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../base/clock.ts';
+import type { InboundRequest } from '../contract/calls.ts';
 import type { Activation } from './activation.ts';
 import type { PendingTurn } from './pending-turn.ts';
-import { deadlinePassed } from './refusals.ts';
+import { cancelled, deadlinePassed } from './refusals.ts';
 import { TurnContext } from './turn-context.ts';
 
 const sweepMs = 25;
@@ -10,6 +11,8 @@ export interface TurnWatchOptions {
   readonly clock: Clock;
   /** Refuses the requests in the actor's mailbox whose deadline has passed. */
   readonly expireWaiting: (activation: Activation, now: number) => void;
+  /** Takes the chosen requests out of the actor's mailbox. */
+  readonly cancelWaiting: (activation: Activation, chosen: (request: InboundRequest) => boolean) => void;
   /** The same for actors that would run if the guard let them; true while there are any. */
   readonly expireSuspended: (now: number) => boolean;
 }
@@ -66,6 +69,14 @@ export class TurnWatch {
   *blocked(): Generator<Activation> {
     for (let turn = this.#first; turn !== undefined; turn = turn.next) yield turn.activation;
     yield* this.#held;
+  }
+
+  /** Aborts the signals of the chosen turns that have not settled, and takes chosen requests out of the mailboxes that do not move. */
+  cancel(chosen: (request: InboundRequest) => boolean): void {
+    for (const activation of [...this.blocked()]) this.#options.cancelWaiting(activation, chosen);
+    for (let turn = this.#first; turn !== undefined; turn = turn.next) {
+      if (turn.request !== undefined && chosen(turn.request)) TurnContext.cancel(turn.ctx, cancelled());
+    }
   }
 
   arm(): void {

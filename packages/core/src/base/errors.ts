@@ -134,7 +134,7 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: 'never',
     meaning: 'The deadline passed before the request could start; nothing was executed.',
   },
-  'request.cancelled': { executed: 'no', retry: 'never', meaning: 'The caller cancelled the request before it was sent.' },
+  'request.cancelled': { executed: 'no', retry: 'never', meaning: 'The caller cancelled the request before it was started.' },
   'request.malformed': {
     executed: 'no',
     retry: 'never',

@@ -24,7 +24,7 @@ test('what is not a frame is told apart, without its content', () => {
   expect(readFrameKind(header(0x7b, 0x22, 0x61, 0x22))).toEqual({ problem: 'magic' });
   expect(readFrameKind(header(0x50, 0x4b, 9, 200))).toEqual({ problem: 'version', theirs: 9, ours: protocolVersion });
   expect(readFrameKind(header(0x50, 0x4b, protocolVersion, 0))).toEqual({ problem: 'kind', kind: 0 });
-  expect(readFrameKind(header(0x50, 0x4b, protocolVersion, 7))).toEqual({ problem: 'kind', kind: 7 });
+  expect(readFrameKind(header(0x50, 0x4b, protocolVersion, 8))).toEqual({ problem: 'kind', kind: 8 });
 });
 
 test('a control frame carries one value', () => {

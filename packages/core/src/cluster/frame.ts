@@ -20,11 +20,19 @@ const magic1 = 0x4b;
 /** Bounds of what nodes say to each other: the routes of 16,384 shards, the state of an actor. */
 export const controlLimits: CodecLimits = Object.freeze({ depthMax: 64, nodesMax: 4_000_000, bigintBytesMax: 65_536 });
 
-export const frameKind = Object.freeze({ request: 1, reply: 2, handoff: 3, handoffAck: 4, topologyAsk: 5, topology: 6 } as const);
+export const frameKind = Object.freeze({
+  request: 1,
+  reply: 2,
+  handoff: 3,
+  handoffAck: 4,
+  topologyAsk: 5,
+  topology: 6,
+  cancel: 7,
+} as const);
 
 export type FrameKind = (typeof frameKind)[keyof typeof frameKind];
 
-const frameKindMax = 6;
+const frameKindMax = 7;
 
 /** Why a frame was not read. Holds nothing of its content but the numbers of the header. */
 export type FrameProblem =

@@ -86,6 +86,7 @@ function world() {
         hooks.admit(request);
         admitted.push(request);
       },
+      cancel: () => {},
       admitTogether: (all) => all(),
     },
     epochOf: (of) => epochs.get(of),

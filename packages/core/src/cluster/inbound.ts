@@ -6,7 +6,7 @@ import type { Logger } from '../base/log.ts';
 import { LogLimiter } from '../base/log-text.ts';
 import { shardOf } from '../base/hash.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { InboundRequest, ReplyPort } from '../contract/calls.ts';
+import type { InboundRequest, ReplyPort, RequestHost } from '../contract/calls.ts';
 import type { Address } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
 import { RequestReader } from './envelope.ts';
@@ -19,7 +19,7 @@ import type { ShardTable } from './shard-table.ts';
 
 export interface InboundOptions {
   readonly clock: Clock;
-  readonly host: { admit(shard: number, request: InboundRequest): void; admitTogether(admitAll: () => void): void };
+  readonly host: RequestHost & { admitTogether(admitAll: () => void): void };
   readonly router: Router;
   readonly replies: FrameBatcher;
   readonly self: Incarnated;
@@ -116,6 +116,7 @@ export class Inbound {
       case frameKind.handoff:
       case frameKind.handoffAck:
       case frameKind.topology:
+      case frameKind.cancel:
         this.#control(frame, from, peer);
     }
   }
@@ -144,7 +145,13 @@ export class Inbound {
     if ('problem' in control) this.#problems.note(control.problem);
     else if (control.kind === frameKind.handoff && peer) this.#o.onTransfer(control.value, from);
     else if (control.kind === frameKind.handoffAck) this.#o.onTransferAck(control.value);
+    else if (control.kind === frameKind.cancel && from !== '') this.#cancel(control.value, from);
     else this.#problems.note('unexpected', { kind: control.kind });
+  }
+
+  /** Only the caller itself can name a request: by where it takes its replies, and its own number for it. */
+  #cancel(id: unknown, from: Address): void {
+    this.#o.host.cancel((request) => request.id === id && request.reply instanceof FrameReplies && request.reply.to === from);
   }
 
   #requests(frame: Uint8Array, from: Address): void {
@@ -232,24 +239,24 @@ function expired(): PerkeyError {
 
 /** Sends the outcomes of one frame's requests to where it came from. */
 class FrameReplies implements ReplyPort {
+  readonly to: Address;
   readonly #replies: FrameBatcher;
-  readonly #to: Address;
 
   constructor(replies: FrameBatcher, to: Address) {
     this.#replies = replies;
-    this.#to = to;
+    this.to = to;
   }
 
   ok(id: number, value: unknown): void {
-    if (this.#to === '') return;
+    if (this.to === '') return;
     try {
-      this.#replies.reply(this.#to, id, value);
+      this.#replies.reply(this.to, id, value);
     } catch (error) {
-      if (error instanceof PerkeyError) this.#replies.replyError(this.#to, id, error);
+      if (error instanceof PerkeyError) this.#replies.replyError(this.to, id, error);
     }
   }
 
   error(id: number, error: PerkeyError): void {
-    if (this.#to !== '') this.#replies.replyError(this.#to, id, error);
+    if (this.to !== '') this.#replies.replyError(this.to, id, error);
   }
 }

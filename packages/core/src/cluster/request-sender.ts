@@ -1,5 +1,5 @@
 import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
-import { frameHeaderBytes, frameKind } from './frame.ts';
+import { encodeControlFrame, frameHeaderBytes, frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import type { Pending } from './pending.ts';
 import type { RouterOptions } from './router-options.ts';
@@ -52,6 +52,13 @@ export class RequestSender {
     lane.appended += 1;
     pending.ordinal = lane.appended;
     this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
+  }
+
+  /** Tells the target that nobody waits for this attempt any more, after everything that was added before. */
+  cancel(target: Target, id: number): void {
+    this.#batcher.flush();
+    const { link } = this.#o;
+    if (link.up) link.send(target.lane.address, encodeControlFrame(frameKind.cancel, id), this.frames.note(target.lane, 0));
   }
 
   /** Whether the attempt under way may have reached its target. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import type { InboundRequest } from '../contract/calls.ts';
+import type { RequestHost } from '../contract/calls.ts';
 import type { DataLink } from '../contract/transport.ts';
 import type { RequestMetrics } from './request-metrics.ts';
 import type { Routes } from './routes.ts';
@@ -21,7 +21,7 @@ export interface RouterOptions {
   readonly link: DataLink;
   readonly routes: Routes;
   /** The actors of this very node, where the caller is one. */
-  readonly local: { admit(shard: number, request: InboundRequest): void } | undefined;
+  readonly local: RequestHost | undefined;
   /** Calls wait for news of who owns what. Called often while they do. */
   readonly wantNews: () => void;
 }

@@ -143,6 +143,9 @@ export class Router implements Caller {
 
   #abort(pending: Pending): void {
     const code = pending.mayHaveRun ? 'request.aborted' : 'request.cancelled';
+    const { id, target } = pending;
+    if (id !== 0 && target?.local) this.#o.local?.cancel((request) => request.id === id && request.reply === this.#localReplies);
+    else if (id !== 0 && target) this.#sender.cancel(target, id);
     this.#giveUp([pending], () => new PerkeyError(code, 'the caller cancelled the request'));
   }
 

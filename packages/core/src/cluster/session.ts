@@ -64,7 +64,8 @@ export class Session {
   #announcer!: Announcer;
   #isOpen = false;
   #ended = false;
-  #retired = false;
+  #isDrained = false;
+  #isRetired = false;
 
   private constructor(options: SessionOptions) {
     this.#o = options;
@@ -137,7 +138,8 @@ export class Session {
     void this.#lease.update({ state: 'draining' });
     if (!(await doneWithin(clock, this.#o.settings.drainMs, this.#manager.drain()))) {
       log.warn({ shards: this.#manager.owned }, 'not every shard could be handed over within drainMs');
-    }
+      this.#manager.stop();
+    } else this.#isDrained = true;
     await this.#host.stop();
     await this.#retire();
     await this.#sayGoodbye();
@@ -151,7 +153,7 @@ export class Session {
   async #retire(): Promise<void> {
     await this.#link.retire();
     this.#inbound.stop();
-    this.#retired = this.#manager.owned === 0;
+    this.#isRetired = this.#isDrained;
     this.#replies.flush();
     this.#router.close();
     await this.#link.close();
@@ -229,7 +231,7 @@ export class Session {
     this.#replies = new FrameBatcher({
       ...{ kind: frameKind.reply, clock, frameBytesMax: link.frameBytesMax, frameCountMax: settings.frameCountMax },
       send: (to, frame) => this.#sendReplies(to, frame),
-      mayFlush: () => link.up && (this.#retired || lease.mayAct(clock.now())),
+      mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(control, guard);
   }
@@ -253,6 +255,7 @@ export class Session {
       patienceMs: settings.leaseMs + settings.marginMs,
       checkMs: settings.heartbeatMs / 2,
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
+      owners: () => this.#table.named(),
       orphans: () => (this.#members.synced ? this.#table.owners().filter((owner) => !this.#members.get(owner.nodeId)) : []),
     });
     this.#inbound = new Inbound({

@@ -32,6 +32,14 @@ export interface ReplyPort {
   error(id: number, error: PerkeyError): void;
 }
 
+/** Takes the requests for the actors of a node. Never throws. */
+export interface RequestHost {
+  /** Every outcome goes to the request's reply port. */
+  admit(shard: number, request: InboundRequest): void;
+  /** Nobody waits for the chosen requests any more. */
+  cancel(chosen: (request: InboundRequest) => boolean): void;
+}
+
 export interface CallOptions {
   /** How long the caller waits. Default: the caller's `requestTimeoutMs`; never beyond `deadline`. */
   readonly timeoutMs?: number | undefined;

@@ -145,7 +145,7 @@ export class RouterFixture {
     const options: RouterOptions = {
       ...{ clock, link, routes: this.routes, metrics: new RequestMetrics(this.metrics), callerName: '' },
       settings: { ...defaults, ...settings },
-      local: admit && { admit },
+      local: admit && { cancel: () => {}, admit },
       wantNews: () => {
         this.newsWanted += 1;
       },

@@ -1,11 +1,18 @@
-import type { CallWorld } from './call-world.ts';
 import type { CallRecord } from './callers.ts';
 import type { Execution } from './fake-host.ts';
 
 /** A call may end this much after its deadline: the slack of the one timer, and of the clock. */
 const lateMaxMs = 10;
-/** A request may start this much after its caller's deadline: its time on the way. */
-const startLateMaxMs = 100;
+
+/** What is to be checked: what was executed, and what each caller was told. */
+export interface Checked {
+  readonly log: readonly Execution[];
+  readonly callers: readonly {
+    readonly name: string;
+    readonly calls: readonly CallRecord[];
+    readonly router: { readonly inFlight: number };
+  }[];
+}
 
 export interface Tally {
   readonly ok: number;
@@ -14,8 +21,11 @@ export interface Tally {
   readonly repeated: number;
 }
 
-/** What the callers were told, held against what the nodes executed. Gives each breach as a line. */
-export function breaches(world: CallWorld): string[] {
+/**
+ * What the callers were told, held against what the nodes executed. Gives each breach as a line. A request may start `startLateMaxMs` after its
+ * caller's deadline: its time on the way.
+ */
+export function breaches(world: Checked, startLateMaxMs = 100): string[] {
   const byCall = new Map<string, Execution[]>();
   for (const execution of world.log) {
     const id = `${execution.caller}#${execution.n}`;
@@ -27,7 +37,7 @@ export function breaches(world: CallWorld): string[] {
   for (const { calls, name, router } of world.callers) {
     for (const call of calls) {
       const id = `${name}#${call.n}`;
-      for (const breach of breachesOf(call, byCall.get(id) ?? [])) found.push(`${id} ${call.key}: ${breach}`);
+      for (const breach of breachesOf(call, byCall.get(id) ?? [], startLateMaxMs)) found.push(`${id} ${call.key}: ${breach}`);
     }
     found.push(...orderBreaches(world.log, calls, name));
     if (router.inFlight !== 0) found.push(`${name}: ${router.inFlight} calls are still in flight`);
@@ -35,7 +45,7 @@ export function breaches(world: CallWorld): string[] {
   return found;
 }
 
-function breachesOf(call: CallRecord, executions: readonly Execution[]): string[] {
+function breachesOf(call: CallRecord, executions: readonly Execution[], startLateMaxMs: number): string[] {
   const { error, value, settledAt, deadline } = call;
   const found: string[] = [];
   if (settledAt === undefined) return ['never settled'];
@@ -64,7 +74,7 @@ function orderBreaches(log: readonly Execution[], calls: readonly CallRecord[], 
   return found;
 }
 
-export function tally(world: CallWorld): Tally {
+export function tally(world: Checked): Tally {
   const calls = world.callers.flatMap((caller) => caller.calls).filter(({ isNotify }) => !isNotify);
   const executions = new Set(world.log.map(({ caller, n }) => `${caller}#${n}`));
   return {

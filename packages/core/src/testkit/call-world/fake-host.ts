@@ -38,6 +38,8 @@ export class FakeHost {
     this.#open.add(shard);
   }
 
+  cancel(): void {}
+
   admitTogether(admitAll: () => void): void {
     admitAll();
   }
