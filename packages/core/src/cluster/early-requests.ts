@@ -57,6 +57,21 @@ export class EarlyRequests {
     return held;
   }
 
+  /** Takes out the chosen ones. */
+  remove(chosen: (request: InboundRequest) => boolean): InboundRequest[] {
+    const removed: InboundRequest[] = [];
+    for (const [shard, held] of this.#byShard) {
+      const kept = held.filter(({ request }) => {
+        if (chosen(request)) removed.push(request);
+        return removed.at(-1) !== request;
+      });
+      if (kept.length > 0) this.#byShard.set(shard, kept);
+      else this.#byShard.delete(shard);
+    }
+    this.#count -= removed.length;
+    return removed;
+  }
+
   /** Refuses everything. */
   stop(): void {
     this.#timer?.cancel();

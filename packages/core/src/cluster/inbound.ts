@@ -16,6 +16,7 @@ import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord } from './records.ts';
 import type { ShardTable } from './shard-table.ts';
+import { Stalls } from './stalls.ts';
 
 export interface InboundOptions {
   readonly clock: Clock;
@@ -84,12 +85,14 @@ export class Inbound {
   readonly #decoder = new Decoder();
   readonly #problems: FrameProblems;
   readonly #early: EarlyRequests;
+  readonly #stalls: Stalls;
   /** By shard: the latest epoch under which it was opened here. */
   readonly #openedAt: number[] = [];
 
   constructor(options: InboundOptions) {
     this.#o = options;
     this.#problems = new FrameProblems(options.clock, options.log, options.metrics);
+    this.#stalls = new Stalls(options.clock);
     this.#early = new EarlyRequests({
       clock: options.clock,
       isEarly: (shard, epoch) => this.#isEarly(shard, epoch),
@@ -137,6 +140,7 @@ export class Inbound {
 
   /** Answers what still waits here. */
   stop(): void {
+    this.#stalls.stop();
     this.#early.stop();
   }
 
@@ -150,19 +154,25 @@ export class Inbound {
   }
 
   /** Only the caller itself can name a request: by where it takes its replies, and its own number for it. */
-  #cancel(id: unknown, from: Address): void {
-    this.#o.host.cancel((request) => request.id === id && request.reply instanceof FrameReplies && request.reply.to === from);
+  #cancel(value: unknown, from: Address): void {
+    const ids = new Set<unknown>(Array.isArray(value) ? value : []);
+    const chosen = (request: InboundRequest): boolean =>
+      ids.has(request.id) && request.reply instanceof FrameReplies && request.reply.to === from;
+    for (const request of this.#early.remove(chosen)) request.reply.error(request.id, cancelled());
+    if (ids.size > 0) this.#o.host.cancel(chosen);
   }
 
   #requests(frame: Uint8Array, from: Address): void {
     const { clock, host, epochOf } = this.#o;
     const now = clock.now();
+    const late = this.#stalls.lateMs(now);
     const replies = new FrameReplies(this.#o.replies, from);
     const reader = new RequestReader(frame, this.#decoder);
     while (reader.next()) {
-      const { id, shard, remainingMs } = reader;
+      const { id, shard } = reader;
+      const remainingMs = reader.remainingMs - late;
       const epoch = epochOf(shard);
-      if (remainingMs === 0) {
+      if (remainingMs <= 0) {
         replies.error(id, expired());
       } else if (epoch === reader.epoch) {
         const request = this.#read(reader, shard, now + remainingMs, replies);
@@ -231,6 +241,10 @@ export class Inbound {
 
 function ownerOf({ nodeId, incarnation, epoch }: ShardRecord): { owner: string; incarnation: string; epoch: number } {
   return { owner: nodeId, incarnation, epoch };
+}
+
+function cancelled(): PerkeyError {
+  return bareError('request.cancelled', 'the caller cancelled the request before it was started');
 }
 
 function expired(): PerkeyError {

@@ -1,5 +1,6 @@
+import { Cancels } from './cancels.ts';
 import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
-import { encodeControlFrame, frameHeaderBytes, frameKind } from './frame.ts';
+import { frameHeaderBytes, frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import type { Pending } from './pending.ts';
 import type { RouterOptions } from './router-options.ts';
@@ -20,6 +21,7 @@ export class RequestSender {
   readonly #events: SenderEvents;
   readonly #tails: RequestTailEncoder;
   readonly #batcher: FrameBatcher;
+  readonly #cancels: Cancels;
   readonly #lanes = new Map<string, Lane>();
 
   constructor(options: RouterOptions, events: SenderEvents) {
@@ -34,6 +36,7 @@ export class RequestSender {
       frameCountMax: settings.frameCountMax,
       send: (to, frame, count) => this.#sendFrame(to, frame, count),
     });
+    this.#cancels = new Cancels({ clock, link, frames: this.frames, flushRequests: () => this.#batcher.flush() });
   }
 
   /** Makes the call's wire form. Throws `payload.not_plain` or `payload.too_large`. */
@@ -54,11 +57,9 @@ export class RequestSender {
     this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
   }
 
-  /** Tells the target that nobody waits for this attempt any more, after everything that was added before. */
+  /** Tells the target that nobody waits for this attempt any more. */
   cancel(target: Target, id: number): void {
-    this.#batcher.flush();
-    const { link } = this.#o;
-    if (link.up) link.send(target.lane.address, encodeControlFrame(frameKind.cancel, id), this.frames.note(target.lane, 0));
+    this.#cancels.add(target.lane, id);
   }
 
   /** Whether the attempt under way may have reached its target. */

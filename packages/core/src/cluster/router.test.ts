@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { PerkeyError } from '../base/errors.ts';
-import { RouterFixture } from '../testkit/router-fixture.ts';
+import { decodeControlFrame, frameKind } from './frame.ts';
+import { requestsIn, RouterFixture } from '../testkit/router-fixture.ts';
 
 const moved = (details: object = {}): PerkeyError => new PerkeyError('shard.moved', 'not mine', { details: { ...details } });
 
@@ -25,6 +26,39 @@ test('a call that was cancelled after it was put into a frame is not told as nev
   const left = await world.sent();
   expect([call.told, left.length]).toEqual(['request.aborted unknown', 1]);
   expect(world.router.inFlight).toBe(0);
+});
+
+test('nodes are told of cancelled calls once per turn of the event loop, after the calls themselves', async () => {
+  const world = new RouterFixture({ settings: { inFlightMax: 5_000 } });
+  world.own('a', 7);
+  const abort = new AbortController();
+  const calls = Array.from({ length: 1_000 }, (_, i) => world.call(`k${i}`, i, { signal: abort.signal }));
+  await world.clock.settle();
+  const early = world.link.frames.splice(0).flatMap(requestsIn);
+  calls.push(...Array.from({ length: 200 }, (_, i) => world.call(`late${i}`, i, { signal: abort.signal })));
+  abort.abort();
+  await world.clock.settle();
+  const kinds = world.link.frames.map(({ frame }) => frame[3]);
+  expect(kinds).toEqual([frameKind.request, frameKind.request, frameKind.cancel, frameKind.cancel, frameKind.cancel]);
+  const late = world.link.frames.slice(0, 2).flatMap(requestsIn);
+  const cancelled = world.link.frames.slice(2).flatMap(({ frame }) => {
+    const control = decodeControlFrame(frame);
+    return 'problem' in control ? [] : (control.value as number[]);
+  });
+  expect(cancelled).toEqual([...early, ...late].map(({ id }) => id));
+  expect(new Set(calls.map(({ told }) => told))).toEqual(new Set(['request.aborted unknown']));
+});
+
+test('a connection that throws while calls are cancelled harms nobody', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const abort = new AbortController();
+  const call = world.call('k', 1, { signal: abort.signal });
+  await world.sent();
+  world.link.throwsNext = new Error('closed');
+  abort.abort();
+  await world.clock.settle();
+  expect([call.told, world.router.inFlight]).toEqual(['request.aborted unknown', 0]);
 });
 
 test('a call whose deadline passed before its frame left is not told as never executed', async () => {

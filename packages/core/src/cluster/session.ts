@@ -377,6 +377,7 @@ export class Session {
     this.#lease?.stop();
     this.#evictor?.stop();
     this.#manager?.stop();
+    this.#inbound?.stop();
     this.#router?.close();
     this.#announcer?.stop();
     for (const watch of this.#watches.splice(0)) watch.stop();

@@ -14,6 +14,13 @@ export interface Checked {
   }[];
 }
 
+export interface CheckOptions {
+  /** A request may start this much after its caller's deadline: its time on the way. Default 100. */
+  readonly startLateMaxMs?: number;
+  /** Callers whose process stood still for a time: they may be told late. */
+  readonly stalled?: ReadonlySet<string>;
+}
+
 export interface Tally {
   readonly ok: number;
   readonly refused: number;
@@ -21,11 +28,8 @@ export interface Tally {
   readonly repeated: number;
 }
 
-/**
- * What the callers were told, held against what the nodes executed. Gives each breach as a line. A request may start `startLateMaxMs` after its
- * caller's deadline: its time on the way.
- */
-export function breaches(world: Checked, startLateMaxMs = 100): string[] {
+/** What the callers were told, held against what the nodes executed. Gives each breach as a line. */
+export function breaches(world: Checked, { startLateMaxMs = 100, stalled }: CheckOptions = {}): string[] {
   const byCall = new Map<string, Execution[]>();
   for (const execution of world.log) {
     const id = `${execution.caller}#${execution.n}`;
@@ -38,6 +42,8 @@ export function breaches(world: Checked, startLateMaxMs = 100): string[] {
     for (const call of calls) {
       const id = `${name}#${call.n}`;
       for (const breach of breachesOf(call, byCall.get(id) ?? [], startLateMaxMs)) found.push(`${id} ${call.key}: ${breach}`);
+      const late = call.settledAt === undefined || stalled?.has(name) ? 0 : call.settledAt - call.deadline;
+      if (late > lateMaxMs) found.push(`${id} ${call.key}: settled ${late} ms late`);
     }
     found.push(...orderBreaches(world.log, calls, name));
     if (router.inFlight !== 0) found.push(`${name}: ${router.inFlight} calls are still in flight`);
@@ -49,7 +55,6 @@ function breachesOf(call: CallRecord, executions: readonly Execution[], startLat
   const { error, value, settledAt, deadline } = call;
   const found: string[] = [];
   if (settledAt === undefined) return ['never settled'];
-  if (settledAt > deadline + lateMaxMs) found.push(`settled ${settledAt - deadline} ms late`);
   if (executions.some(({ at }) => at > deadline + startLateMaxMs)) found.push('I8: started after its deadline');
   if (!call.mayRepeat && executions.length > 1) found.push(`executed ${executions.length} times`);
   if (executions.some(({ key }) => key !== call.key)) found.push('executed for another key');
