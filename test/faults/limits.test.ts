@@ -30,7 +30,7 @@ describe('sizes', () => {
       await expect(live.client.actor(Box, 'k').swallow(text)).rejects.toEqual(refused('payload.too_large', 'no'));
       expect(performance.now() - since).toBeLessThan(100);
       expect(await Promise.all(others)).toHaveLength(50);
-      expect(() => live.client.notifyActor(Box, 'k').swallow(text)).toThrow(refused('payload.too_large', 'no') as Error);
+      expect(() => live.client.notifyActor(Box, 'k').swallow(text)).toThrow(refused('payload.too_large', 'no'));
       expect(await live.client.actor(Box, 'k').swallow('x'.repeat(maxPayload - 5_000))).toBe(maxPayload - 5_000);
       await live.alive();
     },
@@ -41,13 +41,13 @@ describe('sizes', () => {
     const others = Array.from({ length: 50 }, () => live.client.actor(Box, 'other').put({ amount: 1 }));
     for (const bytes of [maxPayload, 1_000_000, 20_000_000]) {
       const since = performance.now();
-      await expect(live.client.actor(Box, 'k').fill({ bytes })).rejects.toEqual(refused('reply.too_large', 'yes'));
+      await expect(live.client.actor(Box, 'k').produce({ bytes })).rejects.toEqual(refused('reply.too_large', 'yes'));
       expect(performance.now() - since).toBeLessThan(500);
-      const answer = await live.call('box.fill', JSON.stringify({ key: 'k', input: { bytes } }));
+      const answer = await live.call('box.produce', JSON.stringify({ key: 'k', input: { bytes } }));
       expect(answer.json()).toMatchObject({ code: 'reply.too_large', executed: 'yes' });
     }
     expect(await Promise.all(others)).toHaveLength(50);
-    expect(await live.client.actor(Box, 'k').fill({ bytes: maxPayload - 5_000 })).toHaveLength(maxPayload - 5_000);
+    expect(await live.client.actor(Box, 'k').produce({ bytes: maxPayload - 5_000 })).toHaveLength(maxPayload - 5_000);
     await live.alive();
   });
 });

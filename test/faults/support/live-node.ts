@@ -9,7 +9,7 @@ import { LogKeeper } from '../../nats-fixture.ts';
 export const Box = defineActor('box', {
   put: { input: z.object({ amount: z.number(), tags: z.array(z.object({ name: z.string() })).default([]) }), output: z.number() },
   get: { output: z.number(), readonly: true },
-  fill: { input: z.object({ bytes: z.number() }), output: z.string() },
+  produce: { input: z.object({ bytes: z.number() }), output: z.string() },
   swallow: { input: z.string(), output: z.number() },
   headers: { output: z.record(z.string(), z.string()) },
   fail: {},
@@ -22,7 +22,7 @@ const box = Box.host({
   state: () => ({ value: 0 }),
   put: (ctx, { amount }) => (ctx.state.value += amount),
   get: (ctx) => ctx.state.value,
-  fill: (_, { bytes }) => 'x'.repeat(bytes),
+  produce: (_, { bytes }) => 'x'.repeat(bytes),
   swallow: (_, text) => text.length,
   headers: (ctx) => ({ ...ctx.headers }),
   fail: () => {

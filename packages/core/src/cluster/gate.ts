@@ -21,6 +21,8 @@ export class Gate {
   isOpening = false;
   /** Since it began to open, a call came back or the owner changed again. */
   isInterrupted = false;
+  /** Nobody listened at the address of the owner, or the connection is new: whether somebody does now is found out with one call alone. */
+  isDoubted = false;
 
   constructor(now: number) {
     this.since = now;
@@ -45,6 +47,7 @@ export class Gate {
     const delay = Math.min(delayMaxMs, firstDelayMs * 2 ** Math.min(pending.attempts, 6));
     this.retryAt = Math.max(this.retryAt, now + delay);
     this.isInterrupted = true;
+    if (pending.refusal?.code === 'node.unreachable') this.isDoubted = true;
   }
 
   drop(pending: Pending): void {

@@ -79,6 +79,10 @@ export class Gates {
     const gate = this.#byShard.get(shard);
     if (!gate || gate.isOpening) return;
     while (this.#mayOpen(shard, gate)) {
+      if (gate.isDoubted) {
+        this.#probe(shard, gate);
+        continue;
+      }
       if (!this.#giveOut(gate, () => true)) continue;
       this.#byShard.delete(shard);
       return;
@@ -87,6 +91,11 @@ export class Gates {
 
   tryOpenAll(): void {
     for (const shard of [...this.#byShard.keys()]) this.tryOpen(shard);
+  }
+
+  /** The connection is new: an owner whose own one is not back yet does not listen. */
+  doubtAll(): void {
+    for (const gate of this.#byShard.values()) gate.isDoubted = true;
   }
 
   /** Calls to the same actor as `pending`, made before it, whose last attempt was refused. */
@@ -127,6 +136,16 @@ export class Gates {
 
   #mayOpen(shard: number, gate: Gate): boolean {
     return this.#o.isQuiet(shard) && (gate.size === 0 || this.#o.mayTry(shard, gate));
+  }
+
+  /**
+   * Gives out calls until one is under way; the others wait for its end. Were all sent at once, in several frames, and the owner came back
+   * between two of them, those in the first frames would be overtaken.
+   */
+  #probe(shard: number, gate: Gate): void {
+    gate.isDoubted = false;
+    gate.since = this.#o.clock.now();
+    this.#giveOut(gate, () => this.#o.isQuiet(shard));
   }
 
   /** Dispatches what `may` allows, in order; false when something came back meanwhile, so that the rest has to wait. */

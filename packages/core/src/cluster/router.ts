@@ -324,6 +324,7 @@ export class Router implements Caller {
   }
 
   onLinkUp(): void {
+    this.#gates.doubtAll();
     this.#gates.tryOpenAll();
   }
 
