@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 
 const heldMax = 4_096;
+const heldBytesMax = 32 * 1_048_576;
 const heldMs = 1_000;
 const lookEveryMs = 50;
 
@@ -9,6 +10,8 @@ export interface EarlyRequest {
   readonly epoch: number;
   readonly request: InboundRequest;
   readonly since: number;
+  /** What it counts for: the first one of a frame for all of them. */
+  readonly bytes: number;
 }
 
 export interface EarlyRequestsOptions {
@@ -26,6 +29,7 @@ export class EarlyRequests {
   readonly #o: EarlyRequestsOptions;
   readonly #byShard = new Map<number, EarlyRequest[]>();
   #count = 0;
+  #bytes = 0;
   #timer: Timer | undefined;
 
   constructor(options: EarlyRequestsOptions) {
@@ -36,16 +40,13 @@ export class EarlyRequests {
     return this.#count;
   }
 
-  /** `false` when there is no room. */
-  hold(shard: number, epoch: number, request: InboundRequest): boolean {
-    if (this.#count >= heldMax) return false;
-    const early = { epoch, request, since: this.#o.clock.now() };
-    const held = this.#byShard.get(shard);
-    if (held) held.push(early);
-    else this.#byShard.set(shard, [early]);
-    this.#count += 1;
+  hasRoom(bytes: number): boolean {
+    return this.#count < heldMax && this.#bytes + bytes <= heldBytesMax;
+  }
+
+  hold(shard: number, epoch: number, request: InboundRequest, bytes: number): void {
+    this.#keep(shard, { epoch, request, since: this.#o.clock.now(), bytes });
     this.#watch();
-    return true;
   }
 
   /** Gives out what is held for the shard, in the order in which it came. */
@@ -54,21 +55,19 @@ export class EarlyRequests {
     if (!held) return [];
     this.#byShard.delete(shard);
     this.#count -= held.length;
+    for (const { bytes } of held) this.#bytes -= bytes;
     return held;
   }
 
   /** Takes out the chosen ones. */
   remove(chosen: (request: InboundRequest) => boolean): InboundRequest[] {
     const removed: InboundRequest[] = [];
-    for (const [shard, held] of this.#byShard) {
-      const kept = held.filter(({ request }) => {
-        if (chosen(request)) removed.push(request);
-        return removed.at(-1) !== request;
-      });
-      if (kept.length > 0) this.#byShard.set(shard, kept);
-      else this.#byShard.delete(shard);
+    for (const shard of [...this.#byShard.keys()]) {
+      for (const early of this.take(shard)) {
+        if (chosen(early.request)) removed.push(early.request);
+        else this.#keep(shard, early);
+      }
     }
-    this.#count -= removed.length;
     return removed;
   }
 
@@ -76,6 +75,14 @@ export class EarlyRequests {
   stop(): void {
     this.#timer?.cancel();
     for (const shard of [...this.#byShard.keys()]) this.#refuse(shard);
+  }
+
+  #keep(shard: number, early: EarlyRequest): void {
+    const held = this.#byShard.get(shard);
+    if (held) held.push(early);
+    else this.#byShard.set(shard, [early]);
+    this.#count += 1;
+    this.#bytes += early.bytes;
   }
 
   #refuse(shard: number): void {

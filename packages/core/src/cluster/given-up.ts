@@ -2,6 +2,7 @@ import type { Pending } from './pending.ts';
 
 /** A refusal that is longer on its way than this finds no note any more. */
 const keptMs = 10_000;
+const keptMax = 50_000;
 
 /**
  * The calls whose callers stopped waiting while an attempt was under way, so that nobody knows whether they were executed. An earlier call to
@@ -14,7 +15,7 @@ export class GivenUp {
   #recentSince = 0;
 
   note(pending: Pending, now: number): void {
-    if (now - this.#recentSince > keptMs) {
+    if (now - this.#recentSince > keptMs || this.#recent.size >= keptMax) {
       this.#before = now - this.#recentSince > 2 * keptMs ? new Map() : this.#recent;
       this.#recent = new Map();
       this.#recentSince = now;

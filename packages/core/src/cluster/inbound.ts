@@ -86,6 +86,8 @@ export class Inbound {
   readonly #problems: FrameProblems;
   readonly #early: EarlyRequests;
   readonly #stalls: Stalls;
+  /** By caller: the numbers of the requests that it gave up. */
+  #cancelled = new Map<Address, Set<unknown>>();
   /** By shard: the latest epoch under which it was opened here. */
   readonly #openedAt: number[] = [];
 
@@ -153,13 +155,22 @@ export class Inbound {
     else this.#problems.note('unexpected', { kind: control.kind });
   }
 
-  /** Only the caller itself can name a request: by where it takes its replies, and its own number for it. */
+  /** Looked for once per turn of the event loop, as a look goes through all that runs and waits here. */
   #cancel(value: unknown, from: Address): void {
-    const ids = new Set<unknown>(Array.isArray(value) ? value : []);
-    const chosen = (request: InboundRequest): boolean =>
-      ids.has(request.id) && request.reply instanceof FrameReplies && request.reply.to === from;
+    if (!Array.isArray(value)) return;
+    if (this.#cancelled.size === 0) this.#o.clock.defer(() => this.#cancelAll());
+    const ids = this.#cancelled.get(from);
+    if (ids === undefined) this.#cancelled.set(from, new Set<unknown>(value));
+    else for (const id of value) ids.add(id);
+  }
+
+  /** Only the caller itself can name a request: by where it takes its replies, and its own number for it. */
+  #cancelAll(): void {
+    const cancelledBy = this.#cancelled;
+    this.#cancelled = new Map();
+    const chosen = ({ id, reply }: InboundRequest): boolean => reply instanceof FrameReplies && cancelledBy.get(reply.to)?.has(id) === true;
     for (const request of this.#early.remove(chosen)) request.reply.error(request.id, cancelled());
-    if (ids.size > 0) this.#o.host.cancel(chosen);
+    this.#o.host.cancel(chosen);
   }
 
   #requests(frame: Uint8Array, from: Address): void {
@@ -168,6 +179,7 @@ export class Inbound {
     const late = this.#stalls.lateMs(now);
     const replies = new FrameReplies(this.#o.replies, from);
     const reader = new RequestReader(frame, this.#decoder);
+    let bytes = frame.length;
     while (reader.next()) {
       const { id, shard } = reader;
       const remainingMs = reader.remainingMs - late;
@@ -177,7 +189,8 @@ export class Inbound {
       } else if (epoch === reader.epoch) {
         const request = this.#read(reader, shard, now + remainingMs, replies);
         if (request) this.#admit(host, shard, request);
-      } else this.#notOpen(reader, shard, epoch, now + remainingMs, replies);
+      } else if (this.#takeEarly(reader, shard, now + remainingMs, replies, bytes)) bytes = 0;
+      else replies.error(id, this.#moved(shard, epoch));
     }
     if (reader.truncated) this.#problems.note('truncated');
   }
@@ -208,12 +221,13 @@ export class Inbound {
     }
   }
 
-  #notOpen(reader: RequestReader, shard: number, epoch: number | undefined, deadline: number, replies: FrameReplies): void {
-    if (this.#isEarly(shard, reader.epoch)) {
-      const request = this.#read(reader, shard, deadline, replies);
-      if (!request || this.#early.hold(shard, reader.epoch, request)) return;
-    }
-    replies.error(reader.id, this.#moved(shard, epoch));
+  /** `bytes` of its frame were not counted yet. */
+  #takeEarly(reader: RequestReader, shard: number, deadline: number, replies: FrameReplies, bytes: number): boolean {
+    const { epoch } = reader;
+    if (!this.#isEarly(shard, epoch) || !this.#early.hasRoom(bytes)) return false;
+    const request = this.#read(reader, shard, deadline, replies);
+    if (request) this.#early.hold(shard, epoch, request, bytes);
+    return true;
   }
 
   /** Whether a claim of this node may have been granted with that epoch, and not be known here yet. */

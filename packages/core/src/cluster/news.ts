@@ -95,6 +95,9 @@ function halves({ shards, nodes, routes, types }: News): readonly News[] {
 /** How many node ids a client remembers; the longest known of those that are gone are forgotten first. */
 const knownMax = 4_096;
 
+/** What is beyond it was heard of before all the others, and is told again where it matters. */
+const knownNodesMax = 10_000;
+
 /** What a client knows of members: enough to tell that an incarnation is gone. */
 export class KnownNodes {
   /** In the order in which they were first heard of. */
@@ -106,9 +109,17 @@ export class KnownNodes {
 
   note(nodeId: string, incarnation: string, gone: boolean): void {
     const before = this.#latest.get(nodeId);
+    if (!before && this.#latest.size >= knownNodesMax) this.#forgetOldest();
     if (before?.incarnation === incarnation) before.gone ||= gone;
     else if (!before || generationOf(before.incarnation) < generationOf(incarnation)) this.#latest.set(nodeId, { incarnation, gone });
     if (this.#latest.size > knownMax) this.#forgetOne();
+  }
+
+  #forgetOldest(): void {
+    for (const nodeId of this.#latest.keys()) {
+      this.#latest.delete(nodeId);
+      return;
+    }
   }
 
   isGone(who: Incarnated): boolean {

@@ -140,10 +140,13 @@ export class Session {
       log.warn({ shards: this.#manager.owned }, 'not every shard could be handed over within drainMs');
       this.#manager.stop();
     } else this.#isDrained = true;
-    await this.#host.stop();
-    await this.#retire();
-    await this.#sayGoodbye();
-    await this.#end();
+    try {
+      await this.#host.stop();
+      await this.#retire();
+      await this.#sayGoodbye();
+    } finally {
+      await this.#end();
+    }
   }
 
   /**
