@@ -55,6 +55,17 @@ test('a member that renews no more is evicted once its lease and the margin have
   evictor.stop();
 });
 
+test('a member is evicted when its time is over, not at the next look', async () => {
+  const { clock, write, stored, evictor } = evicting();
+  await clock.advance(137);
+  write();
+  await clock.advance(2_500);
+  expect(stored()?.state).toBe('active');
+  await clock.advance(2);
+  expect(stored()?.state).toBe('gone');
+  evictor.stop();
+});
+
 test('time in which the own lease did not hold does not count (I19)', async () => {
   const { clock, lease, write, stored, evictor } = evicting();
   write();

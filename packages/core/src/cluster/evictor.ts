@@ -41,7 +41,7 @@ export class Evictor {
 
   constructor(options: EvictorOptions) {
     this.#options = options;
-    this.#schedule();
+    this.#schedule(options.checkMs);
   }
 
   stop(): void {
@@ -49,21 +49,39 @@ export class Evictor {
     this.#timer?.cancel();
   }
 
-  #schedule(): void {
+  #schedule(delayMs: number): void {
     if (this.#stopped) return;
-    this.#timer = this.#options.clock.setTimer(this.#options.checkMs, () => void this.#look());
+    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#look());
   }
 
   /** Never rejects. */
   async #look(): Promise<void> {
+    let nextMs = this.#options.checkMs;
     try {
       await this.#evictSilent();
       await this.#buryOrphans();
       await this.#forgetOld();
+      nextMs = Math.min(nextMs, this.#firstSilentInMs());
     } catch (error) {
       this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
     }
-    this.#schedule();
+    this.#schedule(nextMs);
+  }
+
+  /** When the first member will have been silent for too long, unless it renews before: nobody waits for the next look then. */
+  #firstSilentInMs(): number {
+    const { members, self, clock, leaseHeldSince } = this.#options;
+    const heldSince = leaseHeldSince();
+    if (heldSince === undefined) return Infinity;
+    const now = clock.now();
+    let first = Infinity;
+    for (const { record, seenAt } of members.all()) {
+      if (record.state === 'gone' || record.nodeId === self) continue;
+      const leftMs = Math.max(seenAt, heldSince) + this.#patienceMs(record) - now;
+      // For those that are silent already something else failed, which is tried again at the usual time.
+      if (leftMs >= 0) first = Math.min(first, leftMs + 1);
+    }
+    return first;
   }
 
   async #evictSilent(): Promise<void> {
