@@ -3,6 +3,9 @@ import type { Pending } from './pending.ts';
 /** Ids on the wire are taken again only after this many attempts; a call outlives far fewer. */
 const idCount = 2 ** 30;
 const placesLeast = 1_024;
+/** How long after its deadline an attempt that nobody waits for may be answered, and how much of its time is waited for at most. */
+const leftBehindMs = 1_000;
+const leftBehindMaxMs = 60_000;
 
 /**
  * The attempts under way: each has an id of its own, so that a late answer is never taken for the answer to a later attempt (I11). Ids rise;
@@ -13,9 +16,15 @@ export class Attempts {
   #perShard: Uint32Array = new Uint32Array(0);
   #lastId = 0;
   #size = 0;
+  #leftBehind = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Those that somebody waits for. */
+  get awaited(): number {
+    return this.#size - this.#leftBehind;
   }
 
   /** To be called once, when the number of shards is known, before the first attempt. */
@@ -50,8 +59,19 @@ export class Attempts {
     if (pending.id === 0) return;
     this.#places[pending.id & (this.#places.length - 1)] = undefined;
     this.#size -= 1;
+    if (pending.isLeftBehind) this.#leftBehind -= 1;
+    pending.isLeftBehind = false;
     pending.id = 0;
     this.#perShard[pending.shard] = this.of(pending.shard) - 1;
+  }
+
+  /** Nobody waits for the attempt any more, and yet it is of interest what becomes of it, for a time. */
+  leaveBehind(pending: Pending, now: number): void {
+    pending.deadline = Math.min(pending.deadline, now + leftBehindMaxMs) + leftBehindMs;
+    pending.isLeftBehind = true;
+    pending.tail = undefined;
+    pending.input = undefined;
+    this.#leftBehind += 1;
   }
 
   /** In the order of the calls. */

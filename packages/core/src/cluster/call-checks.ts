@@ -3,17 +3,30 @@ import { bareError } from '../base/bare-error.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
 import type { CallOptions } from '../contract/calls.ts';
+import type { Pending } from './pending.ts';
 
 /** Longer ones are cut to this: no caller comes back for an answer after a day. */
 const timeoutMaxMs = 86_400_000;
 
+export interface CallLimits {
+  readonly keyBytesMax: number;
+  readonly requestTimeoutMs: number;
+}
+
+/** Refuses what must never leave, and finds the point in time at which the call ends. */
+export function checkCall(pending: Pending, { keyBytesMax, requestTimeoutMs }: CallLimits): void {
+  checkKey(pending.key, keyBytesMax);
+  pending.deadline = deadlineOf(pending.options, pending.startedAt, requestTimeoutMs);
+  if (!(pending.deadline > pending.startedAt)) throw bareError('request.expired', 'the deadline passed before the request was made');
+}
+
 /** Two keys that look alike to the wire must never become one, so that what is not well formed is refused before it is hashed. */
-export function checkKey(key: unknown, keyBytesMax: number): void {
+function checkKey(key: unknown, keyBytesMax: number): void {
   if (!isKey(key, keyBytesMax)) throw invalidKey(key, keyBytesMax);
 }
 
 /** The point in time at which the call ends. Throws `options.invalid`. */
-export function deadlineOf(options: CallOptions, now: number, requestTimeoutMs: number): number {
+function deadlineOf(options: CallOptions, now: number, requestTimeoutMs: number): number {
   const { timeoutMs, deadline } = options;
   let ends = now + requestTimeoutMs;
   if (timeoutMs !== undefined) {
@@ -23,11 +36,6 @@ export function deadlineOf(options: CallOptions, now: number, requestTimeoutMs: 
   if (deadline === undefined) return ends;
   if (typeof deadline !== 'number' || Number.isNaN(deadline)) throw invalid('deadline', deadline, 'a point in time');
   return Math.min(ends, deadline);
-}
-
-/** A call that would outlive its time before it began. */
-export function checkTime(deadline: number, now: number): void {
-  if (!(deadline > now)) throw bareError('request.expired', 'the deadline passed before the request was made');
 }
 
 function invalid(option: string, value: unknown, bounds: string): PerkeyError {

@@ -31,12 +31,3 @@ export function closedEarly({ doubt }: Pending): PerkeyError {
     ? new PerkeyError('link.lost', 'closed while the request was under way; it may have been executed')
     : new PerkeyError('client.closed', 'closed before the request was sent');
 }
-
-/** I11: a refusal of the last attempt says nothing of an earlier one whose outcome is not known. */
-export function inDoubt(error: PerkeyError): PerkeyError {
-  const { code, message, details, retryAfterMs } = error;
-  return new PerkeyError(code, `${message}; an earlier attempt may have been executed`, {
-    ...{ executed: 'unknown', details, cause: error },
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  });
-}

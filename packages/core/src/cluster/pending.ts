@@ -1,5 +1,6 @@
 import type { PerkeyError } from '../base/errors.ts';
 import { type CallOptions, type InboundRequest, noChain, noHeaders, type ReplyPort } from '../contract/calls.ts';
+import { inDoubt } from './in-doubt.ts';
 import type { RequestSeries } from './request-metrics.ts';
 import type { Target } from './routes.ts';
 
@@ -33,6 +34,8 @@ export class Pending {
   doubt = false;
   refusal: PerkeyError | undefined;
   settled = false;
+  /** Settled, while its attempt goes on. */
+  isLeftBehind = false;
   stopListening: (() => void) | undefined;
 
   constructor(
@@ -55,6 +58,24 @@ export class Pending {
     this.series = series;
     this.resolve = resolve;
     this.reject = reject;
+  }
+
+  succeed(value: unknown, now: number): void {
+    this.#settled(now);
+    this.series.ok.inc();
+    this.resolve(value);
+  }
+
+  fail(error: PerkeyError, now: number): void {
+    this.#settled(now);
+    this.series.outcome(error.code).inc();
+    this.reject(this.doubt && error.executed === 'no' ? inDoubt(error) : error);
+  }
+
+  #settled(now: number): void {
+    this.settled = true;
+    this.stopListening?.();
+    this.series.duration.observe((now - this.startedAt) / 1000);
   }
 
   /** The attempt under way as a host on this very node takes it. */

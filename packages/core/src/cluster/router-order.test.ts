@@ -46,17 +46,43 @@ test('the refusal that names the next owner may be the last one of many', async 
   expect((await world.sent()).map(({ input }) => input)).toEqual([1, 2, 3]);
 });
 
-test('a call that is refused after a later one to the same key was given up is not sent behind it', async () => {
-  const world = new RouterFixture();
+test.each([
+  ['was not executed', new PerkeyError('request.cancelled', 'taken back'), 'waiting', [1]],
+  ['was executed', undefined, 'shard.moved no', []],
+  ['is not heard of', 'silence', 'shard.moved no', []],
+] as const)(
+  'a call that is refused after a later one to its key was given up waits to hear what became of that one: it %s',
+  async (_what, heard, told, sentAgain) => {
+    const world = new RouterFixture({ settings: { requestTimeoutMs: 10_000 } });
+    world.own('a', 7);
+    const abort = new AbortController();
+    const first = world.call('k', 1);
+    world.call('k', 2, { signal: abort.signal, timeoutMs: 3_000 });
+    const [one, two] = await world.sent();
+    abort.abort();
+    world.router.onError(one!.id, moved());
+    await world.clock.advance(200);
+    expect([first.told, world.router.inFlight, await world.sent()]).toEqual(['waiting', 1, []]);
+    if (heard === undefined) world.router.onOk(two!.id, 'late', 0);
+    else if (heard !== 'silence') world.router.onError(two!.id, heard);
+    await world.clock.advance(heard === 'silence' ? 4_000 : 100);
+    const again = (await world.sent()).map(({ input }) => input).filter((input) => input !== undefined);
+    expect([first.told, again]).toEqual([told, sentAgain]);
+  },
+);
+
+test('attempts that nobody waits for count as none in flight, and are forgotten a second after their time', async () => {
+  const world = new RouterFixture({ settings: { inFlightMax: 10 } });
   world.own('a', 7);
-  const abort = new AbortController();
-  const first = world.call('k', 1);
-  world.call('k', 2, { signal: abort.signal });
-  const [one] = await world.sent();
-  abort.abort();
-  world.router.onError(one!.id, moved());
-  await world.clock.advance(100);
-  expect([first.told, await world.sent()]).toEqual(['shard.moved no', []]);
+  for (let round = 0; round < 5; round += 1) {
+    const calls = Array.from({ length: 10 }, (_, i) => world.call(`k${i}`, i, { timeoutMs: 50 }));
+    await world.clock.advance(60);
+    expect([world.router.inFlight, new Set(calls.map(({ told }) => told))]).toEqual([0, new Set(['deadline.exceeded unknown'])]);
+  }
+  await world.clock.advance(1_200);
+  expect(world.clock.pending).toBe(0);
+  for (const { id } of await world.sent()) world.router.onOk(id, 'far too late', 0);
+  expect(world.router.inFlight).toBe(0);
 });
 
 test('a call that a later one to the same key overtook is not sent again: it ends as not executed', async () => {

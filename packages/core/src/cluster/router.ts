@@ -3,13 +3,12 @@ import { shardOf } from '../base/hash.ts';
 import { asRefusal, copyPlain } from '../base/plain.ts';
 import { type Caller, type CallOptions } from '../contract/calls.ts';
 import { Attempts } from './attempts.ts';
-import { checkKey, checkTime, deadlineOf } from './call-checks.ts';
-import { closedEarly, inDoubt, linkDown, overtaken, tooLate, unknownType } from './call-errors.ts';
+import { checkCall } from './call-checks.ts';
+import { closedEarly, linkDown, overtaken, tooLate, unknownType } from './call-errors.ts';
 import { Deadlines } from './deadlines.ts';
 import { inputOfTail } from './envelope.ts';
 import type { Gate } from './gate.ts';
 import { Gates } from './gates.ts';
-import { GivenUp } from './given-up.ts';
 import { InFlightKeys } from './in-flight-keys.ts';
 import { LastWords } from './last-words.ts';
 import { LocalReplies } from './local-replies.ts';
@@ -40,7 +39,6 @@ export class Router implements Caller {
   /** Calls made before the number of shards was known. */
   readonly #unrouted = new Set<Pending>();
   readonly #sender: RequestSender;
-  readonly #givenUp = new GivenUp();
   readonly #localReplies = new LocalReplies(this);
   readonly #notifyFailed: (error: PerkeyError) => void;
   #lastSeq = 0;
@@ -70,7 +68,7 @@ export class Router implements Caller {
   }
 
   get inFlight(): number {
-    return this.#attempts.size + this.#gates.held + this.#unrouted.size;
+    return this.#attempts.awaited + this.#gates.held + this.#unrouted.size;
   }
 
   request(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): Promise<unknown> {
@@ -107,9 +105,7 @@ export class Router implements Caller {
     const { routes, settings } = this.#o;
     const { options, startedAt } = pending;
     if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
-    checkKey(pending.key, settings.keyBytesMax);
-    pending.deadline = deadlineOf(options, startedAt, settings.requestTimeoutMs);
-    checkTime(pending.deadline, startedAt);
+    checkCall(pending, settings);
     if (this.inFlight >= settings.inFlightMax) {
       throw new PerkeyError('client.overloaded', `${this.inFlight} requests are in flight already (inFlightMax)`, { retryAfterMs: 50 });
     }
@@ -187,11 +183,7 @@ export class Router implements Caller {
     const pending = this.#attempts.get(id);
     if (!pending) return;
     this.#attempts.end(pending);
-    pending.settled = true;
-    pending.stopListening?.();
-    pending.series.ok.inc();
-    pending.series.duration.observe((now - pending.startedAt) / 1000);
-    pending.resolve(value);
+    if (!pending.settled) pending.succeed(value, now);
     if (this.#gates.size > 0) this.#passed([pending]);
   }
 
@@ -199,7 +191,10 @@ export class Router implements Caller {
     const pending = this.#attempts.get(id);
     if (!pending) return;
     this.#attempts.end(pending);
-    if (error.executed === 'no' && retryRule(error.code) === 'route') {
+    if (pending.settled) {
+      if (error.executed === 'no') this.#gates.tryOpen(pending.shard);
+      else this.#passed([pending]);
+    } else if (error.executed === 'no' && retryRule(error.code) === 'route') {
       // Held back first: what it tells may open the gate.
       this.#again(pending, error);
       const { owner, incarnation, epoch } = error.details;
@@ -216,13 +211,10 @@ export class Router implements Caller {
 
   /** The call waits for the next attempt. Its attempt has ended; the gate is for the caller to try. */
   #again(pending: Pending, error: PerkeyError): void {
+    if (pending.settled) return;
+    this.#o.metrics.retries.inc();
     pending.refusal = error;
     if (error.executed === 'unknown') pending.doubt = true;
-    else if (this.#givenUp.overtook(pending)) {
-      this.#reject(pending, overtaken(pending));
-      return;
-    }
-    this.#o.metrics.retries.inc();
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
   }
 
@@ -241,36 +233,47 @@ export class Router implements Caller {
   #expire(now: number): number {
     let earliest = Number.POSITIVE_INFINITY;
     const expired: Pending[] = [];
+    const silent: Pending[] = [];
     const look = (pending: Pending): void => {
-      if (pending.deadline <= now) expired.push(pending);
+      if (pending.deadline <= now) (pending.settled ? silent : expired).push(pending);
       else if (pending.deadline < earliest) earliest = pending.deadline;
     };
     this.#attempts.forEach(look);
     for (const pending of this.#gates) look(pending);
     for (const pending of this.#unrouted) look(pending);
+    for (const pending of silent) this.#attempts.end(pending);
+    this.#passed(silent);
     this.#giveUp(expired, tooLate);
     return earliest;
   }
 
   /** The caller waits no longer. */
   #giveUp(calls: readonly Pending[], why: (pending: Pending) => PerkeyError): void {
-    const sent = calls.filter((pending) => pending.mayHaveRun);
-    for (const pending of sent) this.#givenUp.note(pending, this.#o.clock.now());
-    for (const pending of calls) this.#reject(pending, why(pending));
-    this.#passed(sent);
+    for (const pending of calls) {
+      const error = why(pending);
+      if (pending.id === 0) this.#reject(pending, error);
+      else this.#leaveBehind(pending, error);
+    }
     for (const { shard } of calls) this.#gates.tryOpen(shard);
+  }
+
+  /**
+   * Nobody waits for the attempt any more, but what becomes of it still decides whether earlier calls to its key may be sent again, and when
+   * later ones may go to another owner (I6).
+   */
+  #leaveBehind(pending: Pending, error: PerkeyError): void {
+    const now = this.#o.clock.now();
+    pending.fail(error, now);
+    this.#attempts.leaveBehind(pending, now);
+    this.#deadlines.watch(pending.deadline);
   }
 
   #reject(pending: Pending, error: PerkeyError): void {
     if (pending.settled) return;
-    pending.settled = true;
-    pending.stopListening?.();
     if (pending.id !== 0) this.#attempts.end(pending);
     else if (pending.shard < 0) this.#unrouted.delete(pending);
     else this.#gates.drop(pending);
-    pending.series.outcome(error.code).inc();
-    pending.series.duration.observe((this.#o.clock.now() - pending.startedAt) / 1000);
-    pending.reject(pending.doubt && error.executed === 'no' ? inDoubt(error) : error);
+    pending.fail(error, this.#o.clock.now());
   }
 
   /** These calls were executed, or may have been: what they overtook must not follow them (I6), and what waited for them may go. */
@@ -364,7 +367,7 @@ export class Router implements Caller {
   #lose(calls: readonly Pending[], error: PerkeyError): void {
     const passed: Pending[] = [];
     for (const pending of calls) {
-      if (pending.options.idempotent !== true) passed.push(pending);
+      if (pending.settled || pending.options.idempotent !== true) passed.push(pending);
       if (pending.mayRepeat) this.#again(pending, error);
       else this.#reject(pending, error);
     }
