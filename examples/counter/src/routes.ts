@@ -2,17 +2,20 @@ import type { CallOptions, Client } from '@perkey/core';
 import type { FastifyInstance } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Counter } from './contract.ts';
-import { sendProblem } from './http-server.ts';
+import { sendJson, sendProblem } from './http-server.ts';
 import { notFound, Problem } from './problem.ts';
 
 type ById = { Params: { id: string } };
 
 /** The HTTP API. `client` reaches the counters, wherever they are. */
 export function addRoutes(app: FastifyInstance, client: Client): void {
-  app.post<ById>('/counter/:id/increment', ({ params, body, headers }) =>
-    client.actor(Counter, existing(params.id)).increment(increase(body), callOptions(headers, headers['idempotency-key'])),
-  );
-  app.get<ById>('/counter/:id', ({ params, headers }) => client.actor(Counter, existing(params.id)).get(callOptions(headers)));
+  app.post<ById>('/counter/:id/increment', ({ params, body, headers }, reply) => {
+    const counter = client.actor(Counter, existing(params.id));
+    sendJson(reply, counter.increment(increase(body), callOptions(headers, headers['idempotency-key'])));
+  });
+  app.get<ById>('/counter/:id', ({ params, headers }, reply) => {
+    sendJson(reply, client.actor(Counter, existing(params.id)).get(callOptions(headers)));
+  });
   app.get('/', (request, reply) => reply.type('text/plain; charset=utf-8').send(help(request.socket.localPort)));
   app.get('/health', (_request, reply) => {
     const checks = look(client);
