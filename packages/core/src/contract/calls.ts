@@ -50,14 +50,14 @@ export interface CallOptions {
   readonly chain?: readonly string[] | undefined;
   /** A repeat with the same key gets the first answer. Also allows the caller's runtime to send again after `unknown`. */
   readonly idempotencyKey?: string | undefined;
-  /** Executing it twice does no harm; allows the caller's runtime to send again after `unknown`. */
+  /** Executing it twice does no harm, even if the second time comes after later calls; allows the caller's runtime to send again after `unknown`. */
   readonly idempotent?: boolean | undefined;
 }
 
 /** Sends requests to actors wherever they are. Implemented by the client; a node has one too. */
 export interface Caller {
   request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown>;
-  /** One way: at most once, no answer. Refuses synchronously only what can never be sent (bad key, not plain, too large). */
+  /** One way: at most once, no answer. Throws what is not sent at all: bad key, not plain, too large, too many in flight, closed. */
   notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void;
 }
 
