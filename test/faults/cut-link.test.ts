@@ -61,7 +61,7 @@ test('a cut that heals within the lease moves nothing', async () => {
   await load.recovered(keys, machineMs());
   await load.stop();
   console.log({ gapMs, ...load.tally() });
-  expect(gapMs).toBeLessThan(1_500);
+  expect(gapMs).toBeLessThan(2_500);
   expect(await world.observer.readSnapshot()).toBe(before);
   expect(world.node('a').incarnations).toHaveLength(1);
   expect(world.violations(load)).toEqual([]);
@@ -81,7 +81,7 @@ test('a caller that is cut off is told at once what is unknown, and the rest wai
   proxy.cut();
   const told = await outcome;
   expect(told.told).toMatchObject({ executed: 'unknown', code: 'link.lost' });
-  expect(told.t1 - cutAt).toBeLessThan(250);
+  expect(told.t1 - cutAt).toBeLessThan(500);
   const during = keys.slice(1).map((key) => load.add(key).outcome);
   proxy.refuse(false);
   for (const { told: later } of await Promise.all(during)) expect(later).toHaveProperty('ok');

@@ -28,7 +28,7 @@ describe('sizes', () => {
       const others = Array.from({ length: 50 }, () => live.client.actor(Box, 'other').put({ amount: 1 }));
       const since = performance.now();
       await expect(live.client.actor(Box, 'k').swallow(text)).rejects.toEqual(refused('payload.too_large', 'no'));
-      expect(performance.now() - since).toBeLessThan(100);
+      expect(performance.now() - since).toBeLessThan(500);
       expect(await Promise.all(others)).toHaveLength(50);
       expect(() => live.client.notifyActor(Box, 'k').swallow(text)).toThrow(refused('payload.too_large', 'no'));
       expect(await live.client.actor(Box, 'k').swallow('x'.repeat(maxPayload - 5_000))).toBe(maxPayload - 5_000);
@@ -42,7 +42,7 @@ describe('sizes', () => {
     for (const bytes of [maxPayload, 1_000_000, 20_000_000]) {
       const since = performance.now();
       await expect(live.client.actor(Box, 'k').produce({ bytes })).rejects.toEqual(refused('reply.too_large', 'yes'));
-      expect(performance.now() - since).toBeLessThan(500);
+      expect(performance.now() - since).toBeLessThan(1_000);
       const answer = await live.call('box.produce', JSON.stringify({ key: 'k', input: { bytes } }));
       expect(answer.json()).toMatchObject({ code: 'reply.too_large', executed: 'yes' });
     }
@@ -88,7 +88,7 @@ describe('actors that do not come to an end', () => {
     expect(await waiting).toEqual(refused('actor.quarantined', 'no'));
     const later = performance.now();
     await expect(stuck.ping()).rejects.toEqual(refused('actor.quarantined', 'no'));
-    expect(performance.now() - later).toBeLessThan(100);
+    expect(performance.now() - later).toBeLessThan(500);
     expect(await live.client.actor(Stuck, 'other').ping()).toBeUndefined();
     expect(live.node.inspect()?.actors).toMatchObject({ quarantined: 1 });
     expect(live.node.state).toBe('active');

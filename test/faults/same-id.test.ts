@@ -34,8 +34,8 @@ test('two nodes under one id: the second waits and says so, or gives up; it take
   await observer.settled(['a', 'b']);
   await load.stop();
   console.log({ joinedMs, gapMs, ...load.tally() });
-  expect(joinedMs).toBeLessThan(3_500);
-  expect(gapMs).toBeLessThan(3_500);
+  expect(joinedMs).toBeLessThan(5_000);
+  expect(gapMs).toBeLessThan(5_000);
   expect(second.incarnations).toHaveLength(1);
   expect(second.logged('another node holds this id')).toHaveLength(1);
   expect(world.violations(load)).toEqual([]);
@@ -58,7 +58,7 @@ test('a node that crashed and starts again under its id waits for its former lea
   await load.stop();
   console.log({ joinedMs, ...load.tally() });
   expect(joinedMs).toBeGreaterThan(1_500);
-  expect(joinedMs).toBeLessThan(3_500);
+  expect(joinedMs).toBeLessThan(5_000);
   expect(second.incarnation > first.incarnation).toBe(true);
   const { ok: _, ...others } = load.tally();
   expect(Object.keys(others).filter((name) => name !== 'unknown node.lost')).toEqual([]);
