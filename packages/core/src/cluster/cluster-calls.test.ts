@@ -149,6 +149,6 @@ test.each(Array.from({ length: 12 }, (_, i) => i + 1))(
     await trial.run();
     expect(breaches(trial, { startLateMaxMs: 250, stalled: trial.stalled })).toEqual([]);
     expect(trial.inFlight()).toBe(0);
-  expect(tally(trial).ok).toBeGreaterThan(500);
+    expect(tally(trial).ok).toBeGreaterThan(500);
   },
 );
