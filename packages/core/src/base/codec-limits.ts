@@ -11,7 +11,7 @@ export interface CodecLimits {
 export const defaultCodecLimits: CodecLimits = Object.freeze({ depthMax: 64, nodesMax: 20_000, bigintBytesMax: 1_024 });
 
 /** MessagePack extension types that may travel. Every other one is refused. */
-export const extension = Object.freeze({ undefined: 0x00, bigint: 0x42, timestamp: 0xff });
+export const extension = { undefined: 0x00, bigint: 0x42, timestamp: 0xff } as const;
 
 /** The one property name that assigning would turn into a change of prototype; refused on both sides. */
 export const forbiddenName = '__proto__';

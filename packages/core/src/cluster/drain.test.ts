@@ -52,7 +52,11 @@ test('the last node frees its shards', async () => {
   const world = new ManagedShards();
   const { clock, manager } = world;
   await world.owning(state);
-  await clock.run(manager.drain(), { limitMs: 100 });
+  const drained = manager.drain();
+  await clock.advance(50);
+  expect(world.stored()?.state).toBe('owned');
+  world.member(nodeA, 'draining');
+  await clock.run(drained, { limitMs: 100 });
   expect(world.stored()?.state).toBe('free');
 });
 

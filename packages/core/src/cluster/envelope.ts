@@ -16,7 +16,7 @@ export const requestPrefixBytes = 24;
  * Flags of a request. A reader refuses an envelope with a flag of the upper byte that it does not know, and ignores one of the lower byte.
  * `notify`: one way, no reply is wanted.
  */
-export const requestFlag = Object.freeze({ notify: 0x0001 } as const);
+export const requestFlag = { notify: 0x0001 } as const;
 
 const criticalFlags = 0xff00;
 const criticalFlagsKnown = 0x0000;

@@ -20,7 +20,7 @@ const magic1 = 0x4b;
 /** Bounds of what nodes say to each other: the routes of 16,384 shards, the state of an actor. */
 export const controlLimits: CodecLimits = Object.freeze({ depthMax: 64, nodesMax: 4_000_000, bigintBytesMax: 65_536 });
 
-export const frameKind = Object.freeze({
+export const frameKind = {
   request: 1,
   reply: 2,
   handoff: 3,
@@ -28,7 +28,7 @@ export const frameKind = Object.freeze({
   topologyAsk: 5,
   topology: 6,
   cancel: 7,
-} as const);
+} as const;
 
 export type FrameKind = (typeof frameKind)[keyof typeof frameKind];
 
@@ -111,8 +111,8 @@ export class EnvelopeReader {
   protected readonly view: DataView;
   protected readonly decoder: Decoder;
   /** Where the envelope starts and ends in the frame. */
-  protected start = frameHeaderBytes;
-  protected end = frameHeaderBytes;
+  protected start: number = frameHeaderBytes;
+  protected end: number = frameHeaderBytes;
   readonly #prefixBytes: number;
   #truncated = false;
 

@@ -1,20 +1,31 @@
 import { actorOptions } from '../actor/settings.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
-import { type Environment, type GivenOptions, type OptionTable, type ResolvedOptions, resolveOptions } from '../base/options.ts';
+import {
+  type ChoiceSpec,
+  type Environment,
+  type GivenOptions,
+  type NumberSpec,
+  type TextSpec,
+  type ResolvedOptions,
+  resolveOptions,
+} from '../base/options.ts';
 
-const nameForm: RegExp = /^[A-Za-z0-9_-]{1,64}$/;
+const nameForm = /^[A-Za-z0-9_-]{1,64}$/;
 const nameMeaning = 'a name of 1 to 64 of the characters A-Z a-z 0-9 _ -';
 
+type CallerNumbers = 'requestTimeoutMs' | 'inFlightMax' | 'payloadBytesMax' | 'keyBytesMax' | 'frameCountMax' | 'connectTimeoutMs';
+
+type CallerOptionTable = { readonly [Name in CallerNumbers]: NumberSpec } & { readonly cluster: TextSpec };
+
 /** What callers and nodes have in common. */
-export const callerOptions = {
+export const callerOptions: CallerOptionTable = {
   cluster: {
     kind: 'text',
     env: 'PERKEY_CLUSTER',
     min: 1,
     max: 64,
-    form: { pattern: nameForm, meaning: nameMeaning },
-    help: 'Name of the cluster; clusters of different names never meet.',
+    help: 'Name of the cluster, of A-Z a-z 0-9 _ -; clusters of different names never meet.',
   },
   requestTimeoutMs: {
     kind: 'number',
@@ -40,7 +51,7 @@ export const callerOptions = {
     unit: 'bytes',
     help: 'Largest request in its wire form; what the server takes may be less.',
   },
-  keyBytesMax: actorOptions.keyBytesMax,
+  keyBytesMax: { kind: 'integer', default: 512, min: 1, max: 65_536, unit: 'bytes', help: 'Longest actor key, in UTF-8.' },
   frameCountMax: { kind: 'integer', default: 512, min: 1, max: 65_535, unit: 'envelopes', help: 'Requests or replies in one frame.' },
   connectTimeoutMs: {
     kind: 'number',
@@ -50,10 +61,27 @@ export const callerOptions = {
     unit: 'ms',
     help: 'How long the first connection is tried for.',
   },
-} as const satisfies OptionTable;
+};
+
+type MemberNumbers =
+  | 'shards'
+  | 'weight'
+  | 'leaseMs'
+  | 'heartbeatMs'
+  | 'marginMs'
+  | 'drainMs'
+  | 'handoffsMax'
+  | 'claimsMax'
+  | 'rebalanceDelayMs'
+  | 'transferTimeoutMs';
+
+type MemberOptionTable = { readonly [Name in MemberNumbers]: NumberSpec } & {
+  readonly nodeId: TextSpec;
+  readonly onDuplicateId: ChoiceSpec & { readonly values: readonly ('wait' | 'exit')[] };
+};
 
 /** What a node has beside its actors and what every caller has. */
-export const memberOptions = {
+export const memberOptions: MemberOptionTable = {
   nodeId: {
     kind: 'text',
     default: '',
@@ -134,7 +162,7 @@ export const memberOptions = {
     default: 'wait',
     help: 'What a node does whose id a live node holds: wait until it is free, or give up.',
   },
-} as const satisfies OptionTable;
+};
 
 /** Everything that can be set for a node, with its default and bounds. */
 export const nodeOptions: typeof callerOptions & typeof actorOptions & typeof memberOptions = {
@@ -148,17 +176,24 @@ export type NodeSettings = ResolvedOptions<typeof nodeOptions>;
 
 /** Throws `options.invalid` for what is out of its bounds and for names that no table holds. */
 export function callerSettings(given: GivenOptions<typeof callerOptions>, env: Environment): CallerSettings {
-  return resolveOptions(callerOptions, given, env);
+  const settings = resolveOptions(callerOptions, given, env);
+  checkName('cluster', settings.cluster);
+  return settings;
 }
 
 /** Throws `options.invalid` also where two settings do not fit each other. */
 export function nodeSettings(given: GivenOptions<typeof nodeOptions>, env: Environment): NodeSettings {
   const settings = resolveOptions(nodeOptions, given, env);
-  if (settings.nodeId !== '' && !nameForm.test(settings.nodeId)) throw invalid('nodeId', settings.nodeId, nameMeaning);
+  checkName('cluster', settings.cluster);
+  if (settings.nodeId !== '') checkName('nodeId', settings.nodeId);
   if (settings.heartbeatMs * 3 > settings.leaseMs) {
     throw invalid('heartbeatMs', settings.heartbeatMs, `at most a third of leaseMs (${settings.leaseMs})`);
   }
   return settings;
+}
+
+function checkName(option: string, value: string): void {
+  if (!nameForm.test(value)) throw invalid(option, value, nameMeaning);
 }
 
 function invalid(option: string, value: string | number, bounds: string): PerkeyError {

@@ -291,7 +291,7 @@ export class ShardManager {
       return;
     }
     const wanted = this.#wish[shard];
-    if (wanted === self.nodeId || (wanted === undefined && !this.#drain)) return;
+    if (wanted === self.nodeId || (wanted === undefined && !(this.#drain && this.#successors.hasNone()))) return;
     const notBefore = Math.max(part.keepUntil, this.#drain ? 0 : this.#rebalanceAt);
     if (clock.now() < notBefore) {
       this.#alarm.at(notBefore);

@@ -47,6 +47,16 @@ export class Successors {
     return until > this.#clock.now() ? until : record;
   }
 
+  /**
+   * This node leaves and nobody is there to take over. Known only once the watch has brought back its own word that it leaves, since
+   * everything that was written before has come by then; and while no other node is joining.
+   */
+  hasNone(): boolean {
+    if (this.#members.living(this.#self)?.record.state !== 'draining') return false;
+    for (const { record } of this.#members.all()) if (record.state === 'joining') return false;
+    return true;
+  }
+
   /** A node that leaves gives to another one what the wanted one does not take, rather than to lose its state. */
   anyFrom(nodeId: string): MemberRecord | number | undefined {
     const records = [...this.#members.all()].map(({ record }) => record);

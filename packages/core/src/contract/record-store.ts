@@ -13,7 +13,10 @@ export interface StoredRecord {
 export type WriteOutcome = { readonly applied: true; readonly revision: number } | { readonly applied: false };
 
 export interface RecordListener {
-  /** A record as of a revision. Per key in rising order of revision; steps may be left out, the last one never. */
+  /**
+   * A record as of a revision, in rising order of revision over all keys: whoever sees a write has been shown what was written before it.
+   * Steps of a key may be left out, its last one never. A restart begins again with all that exists.
+   */
   onRecord(record: StoredRecord): void;
   /** All records that existed when the watch (re)started were delivered. Called again after each reconnect. */
   onSynced(): void;

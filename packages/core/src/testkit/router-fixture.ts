@@ -125,9 +125,9 @@ export interface RouterFixtureOptions {
 
 /** A router on virtual time and a recording link. */
 export class RouterFixture {
-  readonly clock = new VirtualClock();
-  readonly link = new RecordingLink();
-  readonly metrics = new MetricsRegistry();
+  readonly clock: VirtualClock = new VirtualClock();
+  readonly link: RecordingLink = new RecordingLink();
+  readonly metrics: MetricsRegistry = new MetricsRegistry();
   readonly routes: Routes;
   readonly router: Router;
   /** How often the router asked for news. */

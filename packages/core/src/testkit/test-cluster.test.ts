@@ -75,3 +75,13 @@ test('the same seed gives the same run', async () => {
   };
   expect(await runOnce()).toEqual(await runOnce());
 });
+
+test('a node that leaves before it has heard of the one that just came still hands its actors over', async () => {
+  const cluster = await TestCluster.start({ actors: [counter], nodes: 1, settings });
+  await addToAll(cluster);
+  cluster.faults('node-0').members.delayWatches(300);
+  await cluster.addNode();
+  await cluster.stopNode('node-0');
+  expect(await addToAll(cluster)).toEqual(keys.map(() => 2));
+  await cluster.stop();
+});

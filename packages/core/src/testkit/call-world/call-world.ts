@@ -19,7 +19,7 @@ export interface CallWorldOptions {
 
 /** Several callers and several nodes, among which shards move and which break in every way, by a seed. */
 export class CallWorld {
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock = new VirtualClock();
   readonly wires: Wires;
   readonly log: Execution[] = [];
   readonly clients: SimCaller[] = [];
