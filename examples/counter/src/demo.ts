@@ -39,7 +39,7 @@ async function start(settings: Settings, log: Logger, running: AsyncDisposableSt
   const app = createHttpServer(log);
   addRoutes(app, client);
   running.defer(() => closeHttpServer(app));
-  const port = await listen(app, host, settings.httpPort);
+  const port = await listen(app, host, settings.httpPort, log);
   log.info({ port }, 'HTTP server starting');
 
   await allShardsOwned(client, shards);

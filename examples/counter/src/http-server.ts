@@ -43,7 +43,7 @@ export function createHttpServer(log: Logger): FastifyInstance {
 }
 
 /** The port that it listens on. Rejects with an error that names the port where it is taken. */
-export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+export async function listen(app: FastifyInstance, host: string, port: number, log: Logger): Promise<number> {
   try {
     await app.listen({ host, port });
   } catch (cause) {
@@ -51,6 +51,8 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
     const reason = taken ? `port ${port} is already in use` : (cause as Error).message;
     throw new Error(`the HTTP server cannot listen on ${host}:${port}: ${reason}`, { cause });
   }
+  // No more file descriptors: that costs a connection, not the process.
+  app.server.on('error', (error) => log.error({ err: error }, 'a connection could not be accepted'));
   return (app.server.address() as AddressInfo).port;
 }
 

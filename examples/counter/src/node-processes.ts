@@ -58,8 +58,8 @@ export class NodeProcess implements AsyncDisposable {
   metrics(): Promise<readonly MetricFamily[]> {
     return new Promise((resolve) => {
       this.#onMetrics = resolve;
-      if (this.#child?.connected) this.#child.send(metricsQuestion);
-      else resolve([]);
+      if (!this.#child?.connected) resolve([]);
+      else this.#child.send(metricsQuestion, (error) => error && resolve([]));
     });
   }
 
