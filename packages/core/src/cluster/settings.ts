@@ -133,7 +133,7 @@ export const memberOptions: MemberOptionTable = {
   },
   handoffsMax: {
     kind: 'integer',
-    default: 16,
+    default: 4,
     min: 1,
     max: 16_384,
     unit: 'shards',
