@@ -61,6 +61,9 @@ describe.each([
   afterAll(() => demo[Symbol.asyncDispose]());
 
   test('every node tells what it has and did, and the HTTP server what it asked for', async () => {
+    // Shards may still be on their way to the nodes that came last.
+    const owned = async (): Promise<number> => sumOf(seriesIn(await scrape(demo)), /^perkey_cluster_shards_owned\{/);
+    await expect.poll(owned, { timeout: 10_000 }).toBe(64);
     const series = seriesIn(await scrape(demo));
     const nodes = args.length === 0 ? 7 : 3;
     for (const name of [
@@ -73,9 +76,7 @@ describe.each([
     for (const name of ['activations_total', 'resident', 'mailbox_depth', 'turns_total', 'turn_duration_seconds_count']) {
       expect([name, series.some((line) => line.startsWith(`perkey_actor_${name}{`))]).toEqual([name, true]);
     }
-    const sum = (pattern: RegExp): number =>
-      series.filter((line) => pattern.test(line)).reduce((total, line) => total + Number(line.split(' ').at(-1)), 0);
-    expect(sum(/^perkey_cluster_shards_owned\{/)).toBe(64);
+    const sum = (pattern: RegExp): number => sumOf(series, pattern);
     expect(sum(/^perkey_cluster_requests_total\{(?=.*node="http")(?=.*method="increment")(?=.*outcome="ok")/)).toBe(1);
     expect(sum(/^perkey_cluster_requests_total\{(?=.*node="http")(?=.*method="increment")(?=.*outcome="input.invalid")/)).toBe(1);
     expect(sum(/^perkey_cluster_request_duration_seconds_count\{(?=.*node="http")(?=.*method="get")/)).toBe(1);
@@ -137,3 +138,7 @@ test.skipIf(!hasPrometheus)('a real Prometheus scrapes it (skipped where it is n
     await rm(dir, { recursive: true, force: true, maxRetries: 3 });
   }
 });
+
+function sumOf(series: readonly string[], pattern: RegExp): number {
+  return series.filter((line) => pattern.test(line)).reduce((total, line) => total + Number(line.split(' ').at(-1)), 0);
+}
