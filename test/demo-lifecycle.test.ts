@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -106,15 +106,19 @@ describe('start and stop', () => {
   });
 
   test('the processes of a demo that is killed end by themselves', async () => {
-    await using demo = await DemoProcess.ready(['--processes', '--nodes', '2', '--no-supervisor']);
+    const cluster = freshCluster();
+    await using demo = await DemoProcess.ready(['--processes', '--nodes', '2', '--no-supervisor', '--cluster', cluster]);
     const pids = [demo.pid, ...(await childrenOf(demo.pid))];
     expect(pids).toHaveLength(4);
     demo.signal('SIGKILL');
     await demo.exited;
     expect(await allGone(pids)).toEqual([]);
+    const { stderr } = await outcome(new DemoProcess('node-main', ['--id', 'node-7', '--cluster', cluster]));
+    expect(stderr).toContain(`no demo of cluster "${cluster}" runs`);
+    rmSync(announced(cluster));
   });
 
-  test('npm passes signals on, and a Ctrl-C that comes twice is one', async () => {
+  test('a signal that comes twice at once, as by Ctrl-C under npm, is one', async () => {
     await using demo = await DemoProcess.ready();
     demo.signal('SIGINT');
     demo.signal('SIGINT');

@@ -11,7 +11,7 @@ import { NodeProcess } from './node-processes.ts';
 import { startCounterNode } from './nodes.ts';
 import { run } from './program.ts';
 import { addRoutes, examples } from './routes.ts';
-import { announce, withdraw } from './running-demo.ts';
+import { announce } from './running-demo.ts';
 import { demoSettings } from './settings.ts';
 
 type Settings = ResolvedOptions<typeof demoSettings>;
@@ -32,7 +32,6 @@ async function start(settings: Settings, log: Logger, running: AsyncDisposableSt
   if (settings.processes) await startProcesses(settings, broker, exporter, log, running);
   else await startNodes(settings, broker, exporter, log, running);
   await announce(cluster, { pid: process.pid, shards, natsUrl: broker.url ?? null });
-  running.defer(() => withdraw(cluster));
 
   const client = running.use(await connect({ cluster, transport: broker.transport(), callerName: 'counter-http', log: libraryLog(log) }));
   exporter.add(() => client.metrics.snapshot(), { node: 'http' });

@@ -32,7 +32,7 @@ async function start(
   // A demo that was killed took its NATS server along: then there is nobody to take the counters.
   process.once('disconnect', () => setTimeout(() => process.exit(1), orphanLimitMs).unref());
   const { id: nodeId, cluster, host, metricsPort } = settings;
-  const demo = settings.natsUrl === '' ? await findRunningDemo(cluster) : { natsUrl: settings.natsUrl, shards: shardsDefault };
+  const demo = settings.natsUrl === '' ? findRunningDemo(cluster) : { natsUrl: settings.natsUrl, shards: shardsDefault };
   const shards = settings.shards || demo.shards;
   const transport = nats({ servers: demo.natsUrl });
   const node = await startCounterNode({ nodeId, cluster, shards, transport, drainMs, onIncarnation: reportIncarnation }, log);

@@ -1,4 +1,5 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFileSync, rmSync } from 'node:fs';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** What a running demo leaves in the project's cache, so that `npm run node` finds it. */
@@ -12,22 +13,20 @@ export interface RunningDemo {
 const cacheDir = join(import.meta.dirname, '../../../.cache');
 const fileOf = (cluster: string): string => join(cacheDir, `counter-demo-${cluster}.json`);
 
-/** Readable by this user alone. */
+/** Readable by this user alone, and gone when this process ends, unless another demo of this name was started meanwhile. */
 export async function announce(cluster: string, demo: RunningDemo): Promise<void> {
+  const file = fileOf(cluster);
   await mkdir(cacheDir, { recursive: true });
-  const draft = `${fileOf(cluster)}.${demo.pid}`;
-  await writeFile(draft, JSON.stringify(demo), { mode: 0o600 });
-  await rename(draft, fileOf(cluster));
+  await writeFile(`${file}.${demo.pid}`, JSON.stringify(demo), { mode: 0o600 });
+  await rename(`${file}.${demo.pid}`, file);
+  process.once('exit', () => {
+    if (read(cluster)?.pid === demo.pid) rmSync(file, { force: true });
+  });
 }
 
-/** Does nothing where another demo of this name was started meanwhile. */
-export async function withdraw(cluster: string): Promise<void> {
-  if ((await read(cluster))?.pid === process.pid) await rm(fileOf(cluster), { force: true });
-}
-
-/** Rejects with what to do where no demo runs, or one that cannot be joined. */
-export async function findRunningDemo(cluster: string): Promise<RunningDemo & { readonly natsUrl: string }> {
-  const demo = await read(cluster);
+/** Throws, with what to do, where no demo runs, or one that cannot be joined. */
+export function findRunningDemo(cluster: string): RunningDemo & { readonly natsUrl: string } {
+  const demo = read(cluster);
   if (demo === undefined || !isAlive(demo.pid)) {
     throw new Error(
       `no demo of cluster "${cluster}" runs here; start it with "npm run demo", or set NATS_URL to the server of a running one`,
@@ -38,9 +37,9 @@ export async function findRunningDemo(cluster: string): Promise<RunningDemo & { 
   return { ...demo, natsUrl };
 }
 
-async function read(cluster: string): Promise<RunningDemo | undefined> {
+function read(cluster: string): RunningDemo | undefined {
   try {
-    return JSON.parse(await readFile(fileOf(cluster), 'utf8')) as RunningDemo;
+    return JSON.parse(readFileSync(fileOf(cluster), 'utf8')) as RunningDemo;
   } catch {
     return undefined;
   }
