@@ -36,7 +36,8 @@ describe.each(await testServers())('$name', ({ binary }) => {
     expect(await observer.readSnapshot()).toBe(before);
     expect(observer.turnover.slice(membersBefore)).toEqual([]);
     expect(world.nodes.map(({ incarnations }) => incarnations.length)).toEqual([1, 1, 1]);
-    for (const { told } of load.outcomes) if ('code' in told) expect(told.executed).toBe('unknown');
+    // Calls that a later one overtook when the connections came back are refused as not executed; whether that is true is checked below.
+    for (const { told } of load.outcomes) if ('code' in told) expect(['no', 'unknown']).toContain(told.executed);
     expect(world.violations(load)).toEqual([]);
   });
 });
