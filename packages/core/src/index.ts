@@ -17,20 +17,22 @@ export { noMetrics } from './base/metrics.ts';
 export { MetricsRegistry } from './base/metrics-registry.ts';
 export { type OptionRow, optionRows, type OptionTable, parseOption, type ResolvedOptions, resolveOptions } from './base/options.ts';
 export { type Random, seededRandom, systemRandom } from './base/random.ts';
-export { type Caller, type CallOptions, type Headers } from './contract/calls.ts';
+export { type Caller, type CallOptions, type CallSource, type Headers } from './contract/calls.ts';
 export type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from './contract/record-store.ts';
-export type {
-  Address,
-  ClientRole,
-  ControlLink,
-  ControlLinkEvents,
-  DataLink,
-  DataLinkEvents,
-  ForeignCall,
-  LinkEnvironment,
-  NodeRole,
-  ServiceDescription,
-  Transport,
+export {
+  type Address,
+  type ClientRole,
+  type ControlLink,
+  type ControlLinkEvents,
+  type DataLink,
+  type DataLinkEvents,
+  type ForeignCall,
+  type LinkEnvironment,
+  type NodeRole,
+  plainVia,
+  type ServiceDescription,
+  type Transport,
+  type Via,
 } from './contract/transport.ts';
 export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, TimerSchedule } from './actor/actor-context.ts';
 export { type ActorError, isActorError } from './actor/domain-error.ts';

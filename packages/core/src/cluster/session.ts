@@ -3,7 +3,7 @@ import type { ActorDefinition } from '../actor/definition.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
-import type { ControlLink, DataLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { Announcer } from './announcer.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { Evictor } from './evictor.ts';
@@ -191,7 +191,7 @@ export class Session {
   async #connect(): Promise<void> {
     const { transport, environment } = this.#o;
     const events = {
-      onFrame: (frame: Uint8Array, from: string, peer: boolean): void => this.#inbound?.take(frame, from, peer),
+      onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
       onUndeliverable: (token: number): void => this.#undeliverable(token),
       onState: (up: boolean): void => this.#linkChanged(up),
     };
@@ -211,7 +211,8 @@ export class Session {
     const link = this.#link;
     const lease = this.#lease;
     this.#routes = new Routes({
-      addressOf: (who) => link.nodeAddress(who.nodeId, who.incarnation),
+      // What comes by this address comes from a node, and is believed when it says for whom.
+      addressOf: (who) => link.peerAddress(who.nodeId, who.incarnation),
       isLocal: (who) => who.incarnation === this.#self.incarnation,
       onRoute: (shard) => this.#router.onRoute(shard),
       onGone: (target) => this.#router.onTargetGone(target),
@@ -278,9 +279,9 @@ export class Session {
     this.#mustGoOn();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
     await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey } = call;
+      const { timeoutMs, headers, idempotencyKey, principal } = call;
       return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey },
+        ...{ headers, idempotencyKey, onBehalfOf: principal },
         timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
       });
     });
