@@ -40,6 +40,7 @@ export { type ActorContract, type ActorDefinition, defineActor } from './actor/d
 export { type DeactivationReason, type UnknownCall } from './actor/implementation.ts';
 export type { ActorHandle, CallSettings, NotifyHandle, NotifySettings } from './actor/handle-classes.ts';
 export type { ActorControl, HostInspection } from './actor/inspection.ts';
+export type { Authorize, CallToAuthorize } from './actor/authorization.ts';
 export type { IncomingCall, TurnMiddleware } from './actor/middleware.ts';
 export { type CallMiddleware, type Client, type ClientOptions, connect, type OutgoingCall } from './client/client.ts';
 export { type Node, type NodeInspection, type NodeOptions, type NodeState, startNode } from './cluster/node.ts';

@@ -148,6 +148,7 @@ const statuses: ReadonlyMap<ErrorCode, number> = new Map<ErrorCode, number>([
   ['request.malformed', 400],
   ['call.cycle', 400],
   ['request.refused', 403],
+  ['request.forbidden', 403],
   ['actor.unknown_type', 404],
   ['method.unknown', 404],
   ['payload.too_large', 413],

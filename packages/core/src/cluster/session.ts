@@ -1,5 +1,6 @@
 import { ActorHost } from '../actor/actor-host.ts';
 import type { ActorDefinition } from '../actor/definition.ts';
+import type { Authorize } from '../actor/authorization.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
@@ -32,6 +33,7 @@ export interface SessionOptions {
   readonly environment: LinkEnvironment;
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
+  readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
   readonly onJoined: (incarnation: string) => void;
@@ -220,7 +222,7 @@ export class Session {
     this.#routes.setShards(settings.shards);
     const guard = { mayAct: (now: number) => lease.mayAct(now) };
     this.#host = new ActorHost({
-      ...{ nodeId, definitions, settings, middleware, guard, clock, random, metrics },
+      ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
