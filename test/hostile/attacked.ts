@@ -56,8 +56,7 @@ export class Attacked implements AsyncDisposable {
   #look(line: string): void {
     this.lines += 1;
     const isWhole = line.startsWith('{') && line.endsWith('}') && isJson(line);
-    // eslint-disable-next-line no-control-regex
-    if ((!isWhole || line.includes(marker) || /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(line)) && this.badLines.length < 20) {
+    if ((!isWhole || line.includes(marker) || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(line)) && this.badLines.length < 20) {
       this.badLines.push(line.slice(0, 500));
     }
   }
