@@ -64,6 +64,7 @@ export type ErrorCode =
   | 'transport.refused'
   | 'transport.no_jetstream'
   | 'store.unavailable'
+  | 'store.mismatch'
   | 'nats_server.not_found';
 
 /** The closed catalogue: every error that the runtime itself raises, by its stable code. */
@@ -276,6 +277,12 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     executed: 'unknown',
     retry: 'never',
     meaning: 'The record store did not answer; the write may or may not have been applied.',
+  },
+  'store.mismatch': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The store does not belong with this cluster as it is: it was made for another one, or its histories belong to another store now; the message says which and what to do.',
   },
   'nats_server.not_found': {
     executed: 'no',
