@@ -194,6 +194,7 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
+      privateStore: undefined,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
       onLost: (lost) => {
@@ -269,7 +270,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
   const control = await transport.openControl(nodeId, { onState: () => {} }, environment);
   try {
-    await checkCluster(control.shards, settings.shards, environment);
+    await checkCluster(control.shards, { shards: settings.shards, store: undefined }, environment);
     const parts = { transport, actors, ...(middleware && { middleware }), ...(onIncarnation && { onIncarnation }) };
     const node = new Node(parts, settings, environment, control, nodeId);
     await node.join();
