@@ -16,7 +16,7 @@ export interface Snapshot {
 export interface SnapshotStore {
   /** Largest `body`, in bytes. */
   readonly bodyBytesMax: number;
-  /** Keeps it beside the stream's `kept` newest ones. Rejects with `store.unavailable`. */
+  /** Keeps the stream's `kept` newest ones, this one among them. Rejects with `store.unavailable`; with `payload.too_large` for a larger body. */
   save(stream: StreamName, snapshot: Snapshot, kept: number): Promise<void>;
   /** Those that are there, the newest first. Rejects with `store.unavailable`. */
   load(stream: StreamName): Promise<readonly Snapshot[]>;
@@ -49,7 +49,7 @@ export interface OpenStore {
   readonly durability: Durability;
   /** Keeps every record. */
   readonly events: CommitLog;
-  /** Keeps the last record of each stream only; a read gives at least that one. */
+  /** Keeps the last record of each stream only; a read gives at least that one, but may miss one that is replaced while it goes on. */
   readonly states: CommitLog;
   readonly snapshots: SnapshotStore;
   readonly records: KeptRecords;
