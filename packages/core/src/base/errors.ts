@@ -32,6 +32,7 @@ export type ErrorCode =
   | 'request.cancelled'
   | 'request.malformed'
   | 'request.refused'
+  | 'request.forbidden'
   | 'protocol.unsupported'
   | 'mailbox.full'
   | 'node.overloaded'
@@ -141,7 +142,12 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: 'never',
     meaning: 'The envelope could not be decoded; check that both sides run compatible versions.',
   },
-  'request.refused': { executed: 'no', retry: 'never', meaning: 'A middleware or the authorisation hook refused the request.' },
+  'request.refused': { executed: 'no', retry: 'never', meaning: 'A middleware of the node refused the request.' },
+  'request.forbidden': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The authorisation hook of the node refused the request, failed, or did not answer in time.',
+  },
   'protocol.unsupported': {
     executed: 'no',
     retry: 'never',

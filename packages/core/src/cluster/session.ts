@@ -1,10 +1,11 @@
 import { ActorHost } from '../actor/actor-host.ts';
 import type { ActorDefinition } from '../actor/definition.ts';
+import type { Authorize } from '../actor/authorization.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
-import type { ControlLink, DataLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
@@ -31,6 +32,7 @@ export interface SessionOptions {
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
   readonly privateStore: PrivateStore | undefined;
+  readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
   readonly onJoined: (incarnation: string) => void;
@@ -192,7 +194,7 @@ export class Session {
   async #connect(): Promise<void> {
     const { transport, environment } = this.#o;
     const events = {
-      onFrame: (frame: Uint8Array, from: string, peer: boolean): void => this.#inbound?.take(frame, from, peer),
+      onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
       onUndeliverable: (token: number): void => this.#undeliverable(token),
       onState: (up: boolean): void => this.#linkChanged(up),
     };
@@ -212,7 +214,8 @@ export class Session {
     const link = this.#link;
     const lease = this.#lease;
     this.#routes = new Routes({
-      addressOf: (who) => link.nodeAddress(who.nodeId, who.incarnation),
+      // What comes by this address comes from a node, and is believed when it says for whom.
+      addressOf: (who) => link.peerAddress(who.nodeId, who.incarnation),
       isLocal: (who) => who.incarnation === this.#self.incarnation,
       onRoute: (shard) => this.#router.onRoute(shard),
       onGone: (target) => this.#router.onTargetGone(target),
@@ -220,7 +223,7 @@ export class Session {
     this.#routes.setShards(settings.shards);
     const guard: Guard = { mayAct: (now: number) => lease.mayAct(now) };
     this.#host = new ActorHost({
-      ...{ nodeId, definitions, settings, middleware, guard, clock, random, metrics },
+      ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
@@ -268,9 +271,9 @@ export class Session {
     await this.#bringHome();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
     await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey } = call;
+      const { timeoutMs, headers, idempotencyKey, principal } = call;
       return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey },
+        ...{ headers, idempotencyKey, onBehalfOf: principal },
         timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
       });
     });
