@@ -26,7 +26,7 @@ export interface HistoryModel<State = unknown> {
   readonly relevant?: (unknown: readonly Operation[], answered: readonly Operation[]) => readonly Operation[];
   /**
    * Where results say at which place of one total order an operation stands, a history is decided exactly in O(n log n). Undefined: this one needs
-   * the search.
+   * the search. Gets the requests of one key, those that were not executed too.
    */
   readonly places?: (operations: readonly Operation[]) => HistoryPlaces | undefined;
 }
@@ -34,8 +34,10 @@ export interface HistoryModel<State = unknown> {
 /** Operations by their place on a ladder that each life of the state climbs once, from 0. */
 export interface HistoryPlaces {
   readonly placed: readonly PlacedOperation[];
-  /** May each have been executed once, anywhere after they were invoked: `size` rungs at a time. */
+  /** Each may have been executed once, anywhere after it was invoked: `size` rungs at a time. */
   readonly loose: readonly { readonly operation: Operation; readonly size: number }[];
+  /** Those that were told as not executed, for a better word where nothing else fits. */
+  readonly refused: HistoryPlaces['loose'];
   /** What is wrong already without a look at time. */
   readonly faults: readonly PlaceFault[];
 }
@@ -46,10 +48,21 @@ export interface PlacedOperation {
   readonly low: number;
   /** ...to here; the same for a read. */
   readonly high: number;
+  /** Whose ladder it is, where the operation does not say it itself. */
+  readonly life?: string | undefined;
 }
 
 export interface PlaceFault {
   readonly rule: 'linearizable' | 'honest outcome' | 'nothing doubled';
   readonly text: string;
   readonly operations: readonly Operation[];
+}
+
+/** Those of unknown outcome that a search must consider. */
+export function relevantOf<State>(
+  model: HistoryModel<State>,
+  unknown: readonly Operation[],
+  answered: readonly Operation[],
+): readonly Operation[] {
+  return model.relevant?.(unknown, answered) ?? unknown.filter((operation) => !model.isRead(operation));
 }
