@@ -1,8 +1,8 @@
 import { connect, defineActor, type Metrics, startNode } from '@perkey/core';
 import { nats } from '@perkey/nats';
 import { z } from 'zod';
-import { createHttpServer, listen } from '../../examples/counter/src/http-server.ts';
-import { createLog } from '../../examples/counter/src/log.ts';
+import { createHttpServer, listen } from '../../examples/support/src/http-server.ts';
+import { createLog } from '../../examples/support/src/log.ts';
 import { addRoutes } from '../../examples/counter/src/routes.ts';
 import { counter } from '../../examples/counter/src/counter.ts';
 import { type Health, hostileCluster, hostileShards, type Ready } from './health.ts';

@@ -18,7 +18,19 @@ export { MetricsRegistry } from './base/metrics-registry.ts';
 export { type OptionRow, optionRows, type OptionTable, parseOption, type ResolvedOptions, resolveOptions } from './base/options.ts';
 export { type Random, seededRandom, systemRandom } from './base/random.ts';
 export { type Caller, type CallOptions, type CallSource, type Headers } from './contract/calls.ts';
+export type {
+  AppendOutcome,
+  CommitLog,
+  LogAppend,
+  LogBatch,
+  LogFilter,
+  LogRead,
+  LogRecord,
+  RefusedAppend,
+  StreamName,
+} from './contract/commit-log.ts';
 export type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from './contract/record-store.ts';
+export type { Durability, KeptRecords, OpenStore, Snapshot, SnapshotStore, Store, StoreEnvironment } from './contract/store.ts';
 export {
   type Address,
   type ClientRole,
@@ -48,3 +60,4 @@ export { callerOptions, nodeOptions } from './cluster/settings.ts';
 export { describeThrown } from './base/errors.ts';
 export type { GivenOptions } from './base/options.ts';
 export { type ForeignCallInput, type MemoryHub, type MemoryHubOptions, memory, memoryHub } from './memory/memory-hub.ts';
+export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';

@@ -197,6 +197,7 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
+      privateStore: undefined,
       authorize: this.#parts.authorize,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
@@ -273,7 +274,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
   const control = await transport.openControl(nodeId, { onState: () => {} }, environment);
   try {
-    await checkCluster(control.shards, settings.shards, environment);
+    await checkCluster(control.shards, { shards: settings.shards, store: undefined }, environment);
     const parts = {
       transport,
       actors,

@@ -3,7 +3,7 @@ import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { createServer, type IncomingMessage, METHODS, type Server, type ServerOptions, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { notFound, Problem, problemOf } from './problem.ts';
+import { notFound, Problem, type ProblemOf, problemOf } from './problem.ts';
 
 const bodyBytesMax = 65_536;
 const urlCharsMax = 2_048;
@@ -19,8 +19,8 @@ const serverOptions: ServerOptions = {
 };
 const usualMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
-/** A server without routes, with every limit set. Errors of any kind are answered as problems. */
-export function createHttpServer(log: Logger): FastifyInstance {
+/** A server without routes, with every limit set. Errors of any kind are answered as problems; `own` makes those of a program's own contracts. */
+export function createHttpServer(log: Logger, own?: ProblemOf): FastifyInstance {
   const app = fastify({
     // Keys are checked by the nodes; Node itself bounds the whole request line and headers.
     routerOptions: { maxParamLength: 16_384 },
@@ -33,7 +33,7 @@ export function createHttpServer(log: Logger): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error, _request, reply) => {
-    const problem = problemOf(error);
+    const problem = problemOf(error, own);
     if (problem.status === 500) log.error({ err: error, code: problem.code }, 'a request failed');
     return sendProblem(reply, problem);
   });
