@@ -38,7 +38,7 @@ export interface AttackResult {
 }
 
 /** Inputs between two looks at the health of the process. */
-const windowMax = 20_000;
+const windowMax = 40_000;
 const underWayMax = 64;
 const prefix = `perkey.${hostileCluster}`;
 const httpCodes = /^(http|counter)\.[a-z_]+$/;

@@ -259,6 +259,15 @@ test('who takes no answers gets none, and its requests are executed', async () =
   expect([admitted.length, answers]).toEqual([1, []]);
 });
 
+test('a frame of more envelopes than anybody sends is read up to the limit, so that it holds up nobody', async () => {
+  const { open, take, admitted, bad } = world();
+  open(7);
+  await take(frameOf(...Array.from({ length: 4_096 }, (_, id) => ({ id }))));
+  expect([admitted.length, bad()]).toEqual([4_096, {}]);
+  await take(frameOf(...Array.from({ length: 5_000 }, (_, id) => ({ id }))));
+  expect([admitted.length, bad()]).toEqual([8_192, { envelope: 1 }]);
+});
+
 test('an answer that cannot travel is told as executed', async () => {
   const { open, take, admitted, answers, clock } = world();
   open(7);

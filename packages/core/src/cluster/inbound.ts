@@ -10,7 +10,16 @@ import { type CallSource, fromAnyone, fromNode, type InboundRequest, type ReplyP
 import type { Address, Via } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
 import { RequestReader } from './envelope.ts';
-import { cancelLimits, controlLimits, decodeControlFrame, type FrameKind, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
+import {
+  cancelLimits,
+  controlLimits,
+  decodeControlFrame,
+  type FrameKind,
+  frameEnvelopesMax,
+  frameKind,
+  type FrameProblem,
+  readFrameKind,
+} from './frame.ts';
 import type { FrameBatcher } from './frame-batcher.ts';
 import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
@@ -213,7 +222,13 @@ export class Inbound {
     const replies = new FrameReplies(this.#o.replies, from);
     const reader = new RequestReader(frame, this.#decoder);
     let bytes = frame.length;
+    let left = frameEnvelopesMax;
     while (reader.next()) {
+      if (left === 0) {
+        this.#problems.note('envelope', { frameEnvelopesMax });
+        break;
+      }
+      left -= 1;
       const { id, shard } = reader;
       const remainingMs = reader.remainingMs - late;
       const epoch = epochOf(shard);
