@@ -258,11 +258,7 @@ test('verify sees a chain that was tampered with', async () => {
   hand.close();
   expect((await verifySqlite(file())).problems).toEqual(['events: record 1 is followed by none, and is not the last of its stream']);
   const again = new DatabaseSync(file());
-  again.exec(`update events_records set previous = 0 where sequence = 3; insert into events_records values (${second}, 1, 0, x'00')`);
   again.exec('update events_streams set last = 77');
   again.close();
-  expect((await verifySqlite(file())).problems).toEqual([
-    expect.stringMatching(/events.*last record.*77/),
-    expect.stringMatching(/events.*2/),
-  ]);
+  expect((await verifySqlite(file())).problems).toContain('events: the last record of stream 1 should be 77, which is not there');
 });

@@ -71,7 +71,7 @@ test('of two that read one batch one writes it, and nothing is counted twice', a
   for (let batch = 0; batch < 20; batch += 1) {
     const from = await one.checkpoint('balances');
     const done = await Promise.all([one, two].map((model) => model.advance('balances', from, from + 1, add('ann', 1))));
-    expect(done.toSorted()).toEqual([false, true]);
+    expect(done.filter(Boolean)).toHaveLength(1);
   }
   expect(balances(two)).toEqual([{ owner: 'ann', balance: 20 }]);
 });
