@@ -39,7 +39,7 @@ export {
   type OutcomeKind,
 } from './testkit/history/operation.ts';
 export { type AliveAtTheEnd, gapsPerKey, type KeyGap } from './testkit/history/liveness.ts';
-export type { HistoryModel, HistoryPlaces, PlacedOperation, PlaceFault } from './testkit/history/model.ts';
+export type { HistoryModel, HistoryPlaces, PlacedOperation, PlaceFault, RelevantOperations } from './testkit/history/model.ts';
 export { register } from './testkit/history/register.ts';
 export type { LeastOfHistory } from './testkit/history/vacuity.ts';
 export { HistoryRecorder, type HistoryRecorderOptions, type OpenCall } from './testkit/history/recorder.ts';
