@@ -118,13 +118,14 @@ export class VirtualClock implements Clock {
   /** Continues a frozen process: what became due meanwhile runs in the next step. */
   thaw(): void {
     this.#frozen = false;
+    this.#timeline.thawed(this.#member);
   }
 
   /** Ends the process as `kill -9` does: its timers and deferred callbacks never run, and it takes no new ones. */
   kill(): void {
     this.#killed = true;
     this.#timers.clear();
-    this.#timeline.forgetDeferred(this.#member);
+    this.#timeline.leave(this.#member);
   }
 
   /** Runs everything that can happen without time passing. */
@@ -177,12 +178,12 @@ export class VirtualClock implements Clock {
       get running() {
         return isRunning();
       },
-      nextDue: () => {
+      dueMs: () => {
         const timer = this.#timers.peek();
-        if (timer === undefined) return undefined;
-        const trueMs = timer.dueMs <= this.now() ? this.#timeline.nowMs : this.#toTrue(timer.dueMs);
-        return { trueMs, sequence: timer.sequence };
+        if (timer === undefined) return Infinity;
+        return timer.dueMs <= this.now() ? this.#timeline.nowMs : this.#toTrue(timer.dueMs);
       },
+      dueSequence: () => this.#timers.peek()?.sequence ?? Infinity,
       fireNext: () => {
         const timer = this.#timers.pop();
         if (timer === undefined) return;
