@@ -6,5 +6,22 @@ export { FaultyTransport, type FaultyTransportOptions } from './testkit/faulty-t
 export type { CutOptions, Direction, LinkKind, ProcessFaults } from './testkit/faults/process-faults.ts';
 export type { HistoryEntry, RecordHistory, StoreName } from './testkit/faults/record-history.ts';
 export type { StoreFaults, WriteFault } from './testkit/faults/store-faults.ts';
+export {
+  historyFromLines,
+  historyFromStream,
+  type HistoryLinesOptions,
+  historyToLines,
+  MalformedHistory,
+} from './testkit/history/lines.ts';
+export {
+  type Answer,
+  type Call,
+  type History,
+  type LoggedEvent,
+  mergeHistories,
+  type Operation,
+  type OutcomeKind,
+} from './testkit/history/operation.ts';
+export { HistoryRecorder, type HistoryRecorderOptions, type OpenCall } from './testkit/history/recorder.ts';
 export { TestCluster, type TestClusterOptions } from './testkit/test-cluster.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';
