@@ -1,15 +1,15 @@
 import { systemClock } from '../base/clock.ts';
 
-/** What a timeline asks of each clock that shares it. */
+/** One clock that shares a timeline, as the clock keeps it up to date. */
 export interface TimelineMember {
   /** False while the process is frozen or dead: nothing of it runs. */
-  readonly running: boolean;
-  /** When its earliest timer fires, in true ms; `Infinity` without timers. */
-  dueMs(): number;
+  running: boolean;
+  /** When its earliest timer fires, in true ms; `Infinity` without timers, and while it does not run. May be in the past. */
+  dueMs: number;
   /** The number of that timer. */
-  dueSequence(): number;
+  dueSequence: number;
   /** Fires the earliest timer. */
-  fireNext(): void;
+  readonly fireNext: () => void;
 }
 
 interface Deferred {
@@ -173,18 +173,15 @@ export class Timeline {
     let best: TimelineMember | undefined;
     let bestMs = limitMs;
     for (const member of this.#members) {
-      if (!member.running) continue;
-      const dueMs = Math.max(member.dueMs(), this.#nowMs);
-      if (dueMs > bestMs) continue;
-      if (best !== undefined && dueMs === bestMs && member.dueSequence() > best.dueSequence()) continue;
-      if (dueMs === Infinity) continue;
+      if (member.dueMs > bestMs || member.dueMs === Infinity) continue;
+      const dueMs = Math.max(member.dueMs, this.#nowMs);
+      if (best !== undefined && dueMs === bestMs && member.dueSequence > best.dueSequence) continue;
       best = member;
       bestMs = dueMs;
     }
     if (best === undefined) return false;
     this.#setNow(bestMs);
-    const { fireNext } = best;
-    this.#step(fireNext);
+    this.#step(best.fireNext);
     return true;
   }
 

@@ -27,6 +27,8 @@ interface Backup {
 const backupEveryMs = 500;
 const backupsMax = 60;
 const guestsMax = 3;
+/** How long a node is without an answer after one that came late: longer than a lease and its margin. */
+const silentMs = 3_000;
 
 /** Lets the faults of a schedule happen. */
 export class FaultRunner {
@@ -76,6 +78,10 @@ export class FaultRunner {
       case 'late-flush':
         process.faults.hold({ direction: 'out' });
         this.#world.around.wires.setTimer(forMs / 2, () => process.faults.breakLinks());
+        return () => process.faults.mendLinks();
+      case 'late-proof':
+        process.faults.delay(fault.amount ?? 0, { link: 'control', direction: 'in' });
+        this.#world.around.wires.setTimer(Math.max(0, forMs - silentMs), () => process.faults.cut({ link: 'control' }));
         return () => process.faults.mendLinks();
       default:
         this.#troubleLinks(process, fault);
@@ -160,6 +166,7 @@ export class FaultRunner {
   }
 
   #strikesAll({ kind, forMs, amount = 0, variant }: Fault): (() => void) | undefined {
+    const { oracle } = this.#world;
     if (kind === 'rollback') {
       this.#rollBack(amount, variant);
       return undefined;
@@ -168,6 +175,7 @@ export class FaultRunner {
       this.#storm(forMs);
       return undefined;
     }
+    oracle.outage(forMs);
     const stores = (): StoreFaults[] => this.#everyNode().flatMap(({ faults }) => [faults.members, faults.shards]);
     for (const store of stores()) store.unavailable();
     return () => {

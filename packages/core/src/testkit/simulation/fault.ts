@@ -11,6 +11,7 @@
  * - `lose-link`: its connections break with what was on the way, and come back.
  * - `late-flush`: what it sends is kept back, its connections break and are made anew, and what was kept is delivered after that.
  * - `slow-store`: its writes to the records are acknowledged late, or so late that it hears nothing.
+ * - `late-proof`: what the records answer it comes late, and then nothing does, while its calls go on.
  * - `doubtful-writes`: its writes are applied and refused all the same, or not answered.
  * - `stale-reads`: its reads see the records as they were.
  * - `late-watch`: it hears late of what others wrote.
@@ -33,6 +34,7 @@ export type FaultKind =
   | 'lose-link'
   | 'late-flush'
   | 'slow-store'
+  | 'late-proof'
   | 'doubtful-writes'
   | 'stale-reads'
   | 'late-watch'
@@ -76,6 +78,7 @@ export const familyOf: Readonly<Record<FaultKind, FaultFamily>> = Object.freeze(
   'lose-link': 'links',
   'late-flush': 'links',
   'slow-store': 'stores',
+  'late-proof': 'links',
   'doubtful-writes': 'stores',
   'stale-reads': 'stores',
   'late-watch': 'watch',

@@ -10,6 +10,10 @@ import { simulatedCluster, type Surroundings } from './surroundings.ts';
 
 /** For so long after a machine slept its clocks are not asked how long a lease holds. */
 const sleepDoubtMs = 30_000;
+/** In an outage of this length every lease ends, with the usual settings. */
+const longOutageMs = 3_200;
+/** For so long after such an outage nobody can have seen anybody be silent; with the usual settings, and clocks that run too fast. */
+const unseenMs = 2_400;
 
 /**
  * Knows who owns what by the records themselves, at the very moment, and holds every node to it:
@@ -17,6 +21,7 @@ const sleepDoubtMs = 30_000;
  * - A turn starts only at a node whose incarnation the shard's record names as owner, and which is not marked gone.
  * - No outcome of a turn leaves an incarnation that is marked gone, nor is replaced.
  * - An incarnation is marked gone by others only when its lease has ended by its own clock (I19).
+ * - Nobody is marked gone for an outage of the records in which everybody was silent (I19).
  * - The epoch of a shard only rises (I2).
  */
 export class OwnershipOracle implements NodeWitness {
@@ -30,6 +35,7 @@ export class OwnershipOracle implements NodeWitness {
   readonly #decoder = new Decoder();
   /** Records were set back, and not all has come to rest since. */
   #isSetBack = false;
+  #outageEndsMs = Number.NEGATIVE_INFINITY;
   evictions = 0;
   moves = 0;
   losses = 0;
@@ -49,6 +55,12 @@ export class OwnershipOracle implements NodeWitness {
 
   isGone(incarnation: string): boolean {
     return this.#gone.has(incarnation);
+  }
+
+  /** Whether the record of the shard names the incarnation as its owner. */
+  owns(shard: number, incarnation: string): boolean {
+    const record = this.#shards.get(shard);
+    return record?.state === 'owned' && record.incarnation === incarnation;
   }
 
   shardOf(key: string): number {
@@ -77,6 +89,11 @@ export class OwnershipOracle implements NodeWitness {
     while (reader.next()) {
       if (reader.ok || reader.error().executed === 'yes') this.#fail(`${incarnation} answers though it is marked gone`);
     }
+  }
+
+  /** The records are unavailable for everybody from now on. */
+  outage(forMs: number): void {
+    if (forMs >= longOutageMs) this.#outageEndsMs = this.#around.wires.trueMs + forMs;
   }
 
   /** The tables hold something else than what was written last. */
@@ -120,6 +137,11 @@ export class OwnershipOracle implements NodeWitness {
     this.evictions += 1;
     const node = this.#nodeOf(nodeId);
     if (!node || node.state !== 'up' || this.#isSetBack) return;
+    const sinceOutageMs = this.#around.wires.trueMs - this.#outageEndsMs;
+    if (sinceOutageMs > 0 && sinceOutageMs < unseenMs)
+      this.#fail(
+        `I19: ${incarnation} of ${nodeId} is marked gone ${sinceOutageMs.toFixed(0)} ms after an outage in which nobody could renew`,
+      );
     if (this.#around.wires.trueMs - node.suspendedAtMs < sleepDoubtMs) return;
     const inspection = node.node?.inspect(0);
     if (inspection?.incarnation !== incarnation || inspection.leaseRemainingMs <= 0) return;

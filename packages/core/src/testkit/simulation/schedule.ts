@@ -34,7 +34,9 @@ function drawMinute(options: ScheduleOptions, startMs: number, schedule: Fault[]
     const fault = draw.one(kind, startMs + atMs, startMs + faultsEndMs * scale);
     const slots = slotsOf(fault);
     if (slots.some((slot) => (busy.get(slot) ?? 0) > fault.atMs)) continue;
-    for (const slot of slots) busy.set(slot, fault.atMs + fault.forMs);
+    // After records were set back once, all has to come to rest before they are set back again.
+    const endsMs = kind === 'rollback' ? Infinity : fault.atMs + fault.forMs;
+    for (const slot of slots) busy.set(slot, endsMs);
     schedule.push(fault);
   }
 }
@@ -64,6 +66,7 @@ class FaultDraw {
 
   #duration(kind: FaultKind): number {
     if (kind === 'wall-jump' || kind === 'rollback' || kind === 'doubtful-writes') return 1;
+    if (kind === 'late-proof') return this.#between(4_000, 6_000);
     if (kind === 'storm') return this.#between(4_000, 15_000);
     if (kind === 'clock-rate') return this.#between(5_000, 30_000);
     if (kind === 'lose-link') return this.#between(1, 400);
@@ -100,13 +103,20 @@ class FaultDraw {
       case 'delay': {
         const target = this.#anyone();
         const link = this.#link(target);
-        return { target, ...(link && { link }), amount: Math.round(5 * 2 ** (random.next() * 8)), variant: this.#one(['in', 'out', 'both']) };
+        return {
+          target,
+          ...(link && { link }),
+          amount: Math.round(5 * 2 ** (random.next() * 8)),
+          variant: this.#one(['in', 'out', 'both']),
+        };
       }
       case 'lose-link':
       case 'late-flush':
         return { target: this.#anyone() };
       case 'slow-store':
         return { target: this.#one(this.#o.nodes), amount: Math.round(this.#between(100, 2_600)) };
+      case 'late-proof':
+        return { target: this.#one(this.#o.nodes), amount: Math.round(this.#between(300, 950)) };
       case 'doubtful-writes':
         return {
           target: this.#one(this.#o.nodes),

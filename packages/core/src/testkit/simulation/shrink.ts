@@ -18,7 +18,7 @@ export async function shrinkSchedule(
   let fewest = schedule;
   const before = schedule.filter(({ atMs }) => atMs <= failedAtMs);
   if (before.length < schedule.length && (await tryOut(before))) fewest = before;
-  for (let parts = 2; fewest.length > 0 && runs < runsMax; ) {
+  for (let parts = 2; fewest.length > 0 && runs < runsMax;) {
     const size = Math.ceil(fewest.length / parts);
     const found = await withoutOnePart(fewest, size, tryOut, () => runs < runsMax);
     if (found) {

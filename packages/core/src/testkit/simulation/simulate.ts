@@ -83,8 +83,7 @@ function isKinds(faults: readonly FaultKind[] | readonly Fault[]): faults is rea
 }
 
 type Outcome =
-  | { readonly report: SimulationReport }
-  | { readonly error: Error; readonly entries: readonly TraceEntry[]; readonly failedAtMs: number };
+  { readonly report: SimulationReport } | { readonly error: Error; readonly entries: readonly TraceEntry[]; readonly failedAtMs: number };
 
 async function runOnce(
   options: SimulationOptions,

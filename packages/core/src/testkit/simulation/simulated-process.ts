@@ -11,7 +11,8 @@ const wallSkewMs = 1_000;
 const rateSkew = 0.01;
 
 /** Lines that say that the runtime caught a defect of its own. */
-const defects = /callback of the transport threw|listener of the lease failed|claiming a shard failed|handing a shard over failed|could not go on|looking for members/;
+const defects =
+  /callback of the transport threw|listener of the lease failed|claiming a shard failed|handing a shard over failed|could not go on|looking for members/;
 
 /** A process of the simulated world: a clock, links and chance of its own, and what it suffers. */
 export class SimulatedProcess {

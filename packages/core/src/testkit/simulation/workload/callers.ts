@@ -2,6 +2,7 @@ import { PerkeyError } from '../../../base/errors.ts';
 import type { Random } from '../../../base/random.ts';
 import type { Caller, CallOptions } from '../../../contract/calls.ts';
 import type { HistoryRecorder, OpenCall } from '../../history/recorder.ts';
+import { SimulatedNode } from '../simulated-node.ts';
 import type { SimulatedProcess } from '../simulated-process.ts';
 import type { SimulationWorld } from '../world.ts';
 import type { CellInput, CellOutput, OperationMark } from './cells.ts';
@@ -136,10 +137,13 @@ export class WorkloadCaller {
     if (to === undefined) return true;
     const { mark, op, value } = input;
     const open = this.#record(type, key, input);
+    const own = this.#o.process instanceof SimulatedNode ? this.#o.process.incarnation : undefined;
     try {
       const answer = (await to.request(type, op === 'read' ? 'look' : 'change', key, input, options)) as CellOutput;
       const { output, life, epoch, by } = answer;
       this.ok += 1;
+      // What a node is told of its own actors takes no time.
+      if (by === own && world.oracle.judges && world.oracle.isGone(by)) world.fail(`${by} answers its own caller though it is marked gone`);
       ledger.confirmed(mark);
       if (type === 'register') this.#known.set(key, op === 'read' ? output : value);
       open.ok({ output: output ?? undefined, life, epoch, by, ...(op === 'read' && { output }) });

@@ -21,6 +21,8 @@ interface Executed {
   times: number;
   /** The caller was told that it was not, and never will be. */
   isDenied: boolean;
+  /** The life of the state on which it had its effect last. */
+  life: string | undefined;
 }
 
 interface CellTruth {
@@ -65,7 +67,11 @@ export class Ledger {
       incarnation,
       effect: (life, version, isRead) => {
         // What a handler still does that a node began before it was evicted, nobody is told and nobody sees.
-        if (this.#world?.oracle.isGone(incarnation) === true) return;
+        const oracle = this.#world?.oracle;
+        if (oracle === undefined || oracle.isGone(incarnation)) return;
+        if (oracle.judges && !oracle.owns(oracle.shardOf(key), incarnation))
+          this.#fail(`I17: ${mark.rid} has its effect on ${address} at ${node.name}, which has given the shard away`);
+        if (!isRead) this.#hasEffect(mark, address, life);
         this.#effect(address, key, epoch, life, version, isRead);
       },
     };
@@ -75,7 +81,7 @@ export class Ledger {
   denied({ rid }: OperationMark, why: string): void {
     const executed = this.#executed.get(rid);
     if (executed !== undefined && executed.times > 0) this.#fail(`I11: ${rid} was executed, and its caller told that it was not: ${why}`);
-    else this.#executed.set(rid, { times: 0, isDenied: true });
+    else this.#executed.set(rid, { times: 0, isDenied: true, life: undefined });
   }
 
   /** The caller of the operation was told that it was executed. */
@@ -89,7 +95,7 @@ export class Ledger {
 
   #execute(mark: OperationMark, address: string, by: string): void {
     const { rid, caller, n, mayRepeat } = mark;
-    const executed = this.#executed.get(rid) ?? { times: 0, isDenied: false };
+    const executed = this.#executed.get(rid) ?? { times: 0, isDenied: false, life: undefined };
     executed.times += 1;
     this.#executed.set(rid, executed);
     if (executed.isDenied) this.#fail(`I11: ${rid} is executed by ${by}, and its caller was told that it was not`);
@@ -99,6 +105,14 @@ export class Ledger {
     const last = this.#lastOf.get(lane) ?? -1;
     if (n < last) this.#fail(`I6: call ${n} of ${caller} to ${address} is executed after its call ${last}`);
     this.#lastOf.set(lane, Math.max(n, last));
+  }
+
+  /** What was remembered of it is part of the state: in one life it has its effect once, whoever sends it again. */
+  #hasEffect({ rid }: OperationMark, address: string, life: string): void {
+    const executed = this.#executed.get(rid);
+    if (executed === undefined) return;
+    if (executed.life === life) this.#fail(`I4: ${rid} has its effect on ${address} twice in life ${life}`);
+    executed.life = life;
   }
 
   #effect(address: string, key: string, epoch: number, life: string, version: number, isRead: boolean): void {

@@ -67,11 +67,24 @@ function drive(world: SimulationWorld, ledger: Ledger, options: WorkloadOptions)
   });
   world.atEnd(async () => {
     const looks = [...new Set(recorder.operations.map(({ key }) => key))];
-    await Promise.all(callers.slice(0, world.clients.length).map((caller, i) => lookAtAll(caller, looks.filter((_, at) => at % world.clients.length === i))));
+    await Promise.all(
+      callers.slice(0, world.clients.length).map((caller, i) =>
+        lookAtAll(
+          caller,
+          looks.filter((_, at) => at % world.clients.length === i),
+        ),
+      ),
+    );
     judgeHistory(world, recorder);
     const sum = (of: (caller: WorkloadCaller) => number): number => callers.reduce((total, caller) => total + of(caller), 0);
     const { executions, deaths } = ledger;
-    onFigures?.({ ok: sum(({ ok }) => ok), refused: sum(({ refused }) => refused), unknown: sum((one) => one.unknown), executions, deaths });
+    onFigures?.({
+      ok: sum(({ ok }) => ok),
+      refused: sum(({ refused }) => refused),
+      unknown: sum((one) => one.unknown),
+      executions,
+      deaths,
+    });
   });
 }
 
