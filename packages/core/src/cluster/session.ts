@@ -299,7 +299,7 @@ export class Session {
     this.#routes.sweepGone((who) => this.#members.isGone(who));
     this.#transfers.sweep(
       (who) => this.#members.isGone(who),
-      (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
+      (transfer, shard, epoch) => this.#table.mayName(transfer, shard, epoch),
     );
     this.#manager.membersChanged();
   }
