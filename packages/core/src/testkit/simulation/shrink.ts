@@ -10,24 +10,25 @@ export async function shrinkSchedule(
   fails: (fewer: readonly Fault[]) => Promise<boolean>,
   runsMax: number,
 ): Promise<readonly Fault[]> {
-  let runs = 0;
+  let left = runsMax;
   const tryOut = async (fewer: readonly Fault[]): Promise<boolean> => {
-    runs += 1;
+    left -= 1;
     return fails(fewer);
   };
   let fewest = schedule;
   const before = schedule.filter(({ atMs }) => atMs <= failedAtMs);
   if (before.length < schedule.length && (await tryOut(before))) fewest = before;
-  for (let parts = 2; fewest.length > 0 && runs < runsMax;) {
+  let parts = 2;
+  for (;;) {
     const size = Math.ceil(fewest.length / parts);
-    const found = await withoutOnePart(fewest, size, tryOut, () => runs < runsMax);
+    if (fewest.length === 0 || left <= 0) return fewest;
+    const found = await withoutOnePart(fewest, size, tryOut, () => left > 0);
     if (found) {
       fewest = found;
       parts = Math.max(2, parts - 1);
-    } else if (size <= 1) break;
+    } else if (size <= 1) return fewest;
     else parts = Math.min(fewest.length, parts * 2);
   }
-  return fewest;
 }
 
 async function withoutOnePart(
