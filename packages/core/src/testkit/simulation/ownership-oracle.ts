@@ -35,6 +35,7 @@ export class OwnershipOracle implements NodeWitness {
   readonly #decoder = new Decoder();
   /** Records were set back, and not all has come to rest since. */
   #isSetBack = false;
+  #wasSetBack = false;
   #outageEndsMs = Number.NEGATIVE_INFINITY;
   evictions = 0;
   moves = 0;
@@ -51,6 +52,11 @@ export class OwnershipOracle implements NodeWitness {
   /** While records that were set back have their effect, ownership is not judged. */
   get judges(): boolean {
     return !this.#isSetBack;
+  }
+
+  /** Records were set back at some time. */
+  get wasSetBack(): boolean {
+    return this.#wasSetBack;
   }
 
   isGone(incarnation: string): boolean {
@@ -100,6 +106,7 @@ export class OwnershipOracle implements NodeWitness {
   setBack(): void {
     const { members, shards } = this.#around.hub.cluster(simulatedCluster);
     this.#isSetBack = true;
+    this.#wasSetBack = true;
     this.#members.clear();
     this.#shards.clear();
     const each = <T>(table: RecordTable, parse: (text: string) => T | undefined, take: (record: T) => void): void => {

@@ -44,6 +44,7 @@ export class Ledger {
   readonly #executed = new Map<string, Executed>();
   readonly #lastOf = new Map<string, number>();
   readonly #cells = new Map<string, CellTruth>();
+  readonly #lifeEpochs = new Map<string, { readonly first: number; last: number }>();
   #lives = 0;
   executions = 0;
   deaths = 0;
@@ -51,6 +52,11 @@ export class Ledger {
   /** To be called before the first turn. */
   open(world: SimulationWorld): void {
     this.#world = world;
+  }
+
+  /** The first and the last epoch in which a life of a state was seen. */
+  epochsOf(life: string): { readonly first: number; readonly last: number } {
+    return this.#lifeEpochs.get(life) ?? { first: 0, last: 0 };
   }
 
   newLife(node: SimulatedNode, type: string, key: string): string {
@@ -117,6 +123,9 @@ export class Ledger {
 
   #effect(address: string, key: string, epoch: number, life: string, version: number, isRead: boolean): void {
     const { oracle } = this.#world as SimulationWorld;
+    const known = this.#lifeEpochs.get(life);
+    if (known) known.last = Math.max(known.last, epoch);
+    else this.#lifeEpochs.set(life, { first: epoch, last: epoch });
     const truth = this.#cells.get(address);
     const written = isRead ? 0 : 1;
     if (truth === undefined || !oracle.judges) {

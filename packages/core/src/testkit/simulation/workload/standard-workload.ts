@@ -75,7 +75,7 @@ function drive(world: SimulationWorld, ledger: Ledger, options: WorkloadOptions)
         ),
       ),
     );
-    judgeHistory(world, recorder);
+    judgeHistory(world, ledger, recorder);
     const sum = (of: (caller: WorkloadCaller) => number): number => callers.reduce((total, caller) => total + of(caller), 0);
     const { executions, deaths } = ledger;
     onFigures?.({
