@@ -102,7 +102,7 @@ describe.each(await testServers())('$name', ({ binary }) => {
     const store = await secured.raw('store');
     const api = async (subject: string, body: object = {}): Promise<unknown> =>
       (await store.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 5_000 })).json();
-    for (const name of ['events', 'states', 'snapshots'].map((log) => `perkey_demo_${log}`).concat('KV_perkey_demo_records')) {
+    for (const name of ['events', 'states', 'snapshots'].map((kind) => `perkey_demo_${kind}`).concat('KV_perkey_demo_records')) {
       const prefix = name.startsWith('KV') ? '$KV.perkey_demo_records' : name.replaceAll('_', '.');
       expect(await api(`STREAM.CREATE.${name}`, { name, subjects: [`${prefix}.>`] })).not.toHaveProperty('error');
       const expected = natsHeaders();
