@@ -15,10 +15,12 @@ import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
 import { doneWithin } from './pause.ts';
-import { type Incarnated, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
+import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
+import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
+import { sendQuietly } from './send-quietly.ts';
 import type { NodeSettings } from './settings.ts';
 import { ShardManager } from './shard-manager.ts';
 import { ShardTable } from './shard-table.ts';
@@ -62,6 +64,7 @@ export class Session {
   #manager!: ShardManager;
   #evictor!: Evictor;
   #announcer!: Announcer;
+  #relinks!: Relinks;
   #isOpen = false;
   #ended = false;
   #isDrained = false;
@@ -215,6 +218,7 @@ export class Session {
       isLocal: (who) => who.incarnation === this.#self.incarnation,
       onRoute: (shard) => this.#router.onRoute(shard),
       onGone: (target) => this.#router.onTargetGone(target),
+      onRelinked: (target) => this.#router.onTargetRelinked(target),
     });
     this.#routes.setShards(settings.shards);
     const guard = { mayAct: (now: number) => lease.mayAct(now) };
@@ -233,7 +237,7 @@ export class Session {
     for (const { contract } of definitions) this.#requestMetrics.declare(contract.type, Object.keys(contract.methods));
     this.#replies = new FrameBatcher({
       ...{ kind: frameKind.reply, clock, frameBytesMax: link.frameBytesMax, frameCountMax: settings.frameCountMax },
-      send: (to, frame) => this.#sendReplies(to, frame),
+      send: (to, frame) => sendQuietly(link, log, to, frame),
       mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(control, guard);
@@ -253,6 +257,7 @@ export class Session {
       onOpened: (record, before) => this.#opened(record, before),
     });
     this.#announcer = new Announcer({ clock, log, link, members: this.#members, table: this.#table });
+    this.#relinks = new Relinks({ clock, self: this.#self, lease: this.#lease, announcer: this.#announcer });
     this.#evictor = new Evictor({
       ...{ store: control.members, members: this.#members, clock, log, evictions: this.#metrics.evictions, self: this.#self.nodeId },
       patienceMs: settings.leaseMs + settings.marginMs,
@@ -297,6 +302,7 @@ export class Session {
     const types = hostedTypes(this.#members);
     this.#routes.setTypes(types.size > 0 ? types : undefined);
     this.#routes.sweepGone((who) => this.#members.isGone(who));
+    for (const { record } of this.#members.all()) this.#routes.noteLinks(record, linksOf(record));
     this.#transfers.sweep(
       (who) => this.#members.isGone(who),
       (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
@@ -325,22 +331,19 @@ export class Session {
     if (!this.#transfers?.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
-  /** The connection may break while it takes a frame: the callers then learn that from their own connections. */
-  #sendReplies(to: string, frame: Uint8Array): void {
-    try {
-      this.#link.send(to, frame, -1);
-    } catch (error) {
-      this.#o.environment.log.debug({ err: error }, 'a frame of replies could not be written');
-    }
-  }
-
   #linkChanged(up: boolean): void {
     if (!this.#router || this.#ended) return;
     if (!up) this.#router.onLinkDown();
     else {
       this.#router.onLinkUp();
       this.#replies.flush();
+      this.#relinks.up();
     }
+  }
+
+  /** The control connection is there again: what could not be renewed on the old one is renewed at once. */
+  controlUp(): void {
+    if (!this.#ended) this.#lease?.renewNow();
   }
 
   #held(): void {
@@ -348,6 +351,7 @@ export class Session {
     this.#o.environment.log.info({}, 'the lease holds again; this node goes on');
     this.#host.resume();
     this.#replies.flush();
+    this.#relinks.tell();
     this.#manager.schedule();
   }
 
