@@ -4,10 +4,8 @@ import { promisify } from 'node:util';
 import type { Reach, Slowness, Way } from './reach.ts';
 
 const run = promisify(execFile);
-const command = (line: string): Promise<unknown> => {
-  const [program = '', ...args] = line.split(' ');
-  return run(program, args);
-};
+const all = ([program = '', ...args]: readonly string[]): Promise<unknown> => run(program, args);
+const command = (line: string): Promise<unknown> => all(line.split(' '));
 const quietly = (line: string): Promise<unknown> => command(line).catch(() => undefined);
 
 /** Names of namespaces and devices: `pk<process id>x<number>`. */
@@ -76,9 +74,8 @@ class NamespaceReach implements Reach {
     await command(`ip -n ${name} link set lo up`);
     const chain = ['{', 'type', 'filter', 'hook', 'input', 'priority', '0;', '}'];
     for (const prefix of [[], ['ip', 'netns', 'exec', name]]) {
-      const [program = '', ...args] = [...prefix, 'nft'];
-      await run(program, [...args, 'add', 'table', 'inet', name]);
-      await run(program, [...args, 'add', 'chain', 'inet', name, 'in', ...chain]);
+      await all([...prefix, 'nft', 'add', 'table', 'inet', name]);
+      await all([...prefix, 'nft', 'add', 'chain', 'inet', name, 'in', ...chain]);
     }
     return new NamespaceReach(name, host, port);
   }
@@ -117,7 +114,7 @@ class NamespaceReach implements Reach {
       run('ip', ['netns', 'exec', name, 'nft', 'list', 'chain', 'inet', name, 'in']),
     ]);
     const counts = listed.flatMap(({ stdout }) => [...stdout.matchAll(/counter packets (\d+)/g)].map((match) => Number(match[1])));
-    return counts.reduce((sum, count) => sum + count, 0);
+    return counts.reduce((sum, packets) => sum + packets, 0);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -163,7 +163,7 @@ export class NodeProcess implements AsyncDisposable {
     const { prefix = [], without, imports = [] } = this.#launch;
     const before = [...imports, ...(without === undefined ? [] : [mutations])].flatMap((file) => ['--import', file]);
     const node = [join(root, 'node_modules/.bin/node'), '--conditions=@perkey/source', '--expose-gc', ...before];
-    const [command = '', ...args] = [...prefix, ...node, program, JSON.stringify(this.settings)];
+    const [command, ...args] = [...prefix, ...node, program, JSON.stringify(this.settings)];
     const compileCache = { NODE_COMPILE_CACHE: join(root, '.cache/compile') };
     const child = spawn(command, args, {
       cwd: root,

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { violations } from './history-check.ts';
 import { Load } from './load.ts';
 import { machineMs } from './machine-clock.ts';
 import { CannotRun, type Figure, type Intensity, type Row, Stage } from './row.ts';
@@ -43,7 +44,13 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   const clients = [await world.client(), await world.client()];
   const keys = Array.from({ length: options.keys }, (_, i) => `key-${i}`);
   const { timeoutMs } = row;
-  const load = new Load({ sender: 'c', clients, keys, perSecond: Math.min(options.perSecond, row.perSecond ?? Infinity), ...definedOnly({ timeoutMs }) });
+  const load = new Load({
+    sender: 'c',
+    clients,
+    keys,
+    perSecond: Math.min(options.perSecond, row.perSecond ?? Infinity),
+    ...definedOnly({ timeoutMs }),
+  });
   const stage = new Stage({ world, load, intensity: options });
   let skipped: string | undefined;
   try {
@@ -56,7 +63,8 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   }
   await load.stop().catch((error: unknown) => stage.problems.push(String(error)));
   const history = world.history(load);
-  stage.problems.push(...world.violations(load).slice(0, 20));
+  const outcomes = history.outcomes.filter((outcome) => !stage.leftOut(outcome));
+  stage.problems.push(...violations({ ...history, outcomes }).slice(0, 20));
   if (stage.bites === 0 && skipped === undefined) stage.problems.push('nothing shows that the fault bit');
   const result: RowResult = {
     ...{ id: row.id, fault: row.fault, toReach: row.toReach, server, replicas, network: network ?? '' },
@@ -89,7 +97,10 @@ async function keep(world: World, load: Load, result: RowResult, seed: number): 
   const lines = (items: readonly unknown[]): string => items.map((item) => `${JSON.stringify(item)}\n`).join('');
   await writeFile(join(folder, 'outcomes.jsonl'), lines(load.outcomes));
   await writeFile(join(folder, 'records.jsonl'), lines([...world.observer.turnover, ...world.observer.grants]));
-  await writeFile(join(folder, 'logs.jsonl'), lines(world.processes.flatMap(({ nodeId, log }) => log.map((line) => ({ nodeId, ...line })))));
+  await writeFile(
+    join(folder, 'logs.jsonl'),
+    lines(world.processes.flatMap(({ nodeId, log }) => log.map((line) => ({ nodeId, ...line })))),
+  );
   await writeFile(join(folder, 'result.json'), JSON.stringify(result, undefined, 2));
 }
 

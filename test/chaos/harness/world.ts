@@ -9,7 +9,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type NatsCluster, startNatsCluster } from '../../support/nats-cluster.ts';
-import { type History, violations } from './history-check.ts';
+import type { History } from './history-check.ts';
 import type { Load } from './load.ts';
 import { Namespaces } from './namespaces.ts';
 import { type Launch, NodeProcess } from './node-process.ts';
@@ -242,11 +242,6 @@ export class World implements AsyncDisposable {
       turns: lines.filter((line) => line.is === 'turn'),
       shardOf: (key) => shardOf(key, shardCount),
     };
-  }
-
-  /** What in the whole history is against the promise. */
-  violations(...loads: readonly Load[]): string[] {
-    return violations(this.history(...loads));
   }
 
   /** Copies what the nodes wrote and what the servers said. */

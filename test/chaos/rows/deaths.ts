@@ -93,10 +93,13 @@ const stalled: Row = {
     const [key = ''] = keysOfA;
     const client = await world.client();
     const ms = stage.intensity.short ? 5_000 : 10_000;
-    const blocked = client.actor(Odd, key).block({ ms }).then(
-      () => 'ok',
-      (error: { code: string }) => error.code,
-    );
+    const blocked = client
+      .actor(Odd, key)
+      .block({ ms })
+      .then(
+        () => 'ok',
+        (error: { code: string }) => error.code,
+      );
     await load.pass(20);
     await stage.gap(keysOfA, machineMs(), 3_500, first);
     await a.until('it joins again', () => a.incarnations.length === 2);
@@ -139,7 +142,11 @@ function rolling(rounds: number): Row {
       stage.bit('every node was replaced', world.processes.length === 3 + 3 * rounds);
       await load.stop();
       const { ok = 0, ...others } = load.tally();
-      stage.exactly('calls that failed or are unknown', Object.values(others).reduce((sum, count) => sum + count, 0), 0);
+      stage.exactly(
+        'calls that failed or are unknown',
+        Object.values(others).reduce((sum, count) => sum + count, 0),
+        0,
+      );
       stage.note('calls answered', ok, 'calls');
       stage.exactly('counters that are not exact', countsAreExact(stage), 0);
     },

@@ -119,7 +119,10 @@ const suspended: Row = {
     const thawedAt = machineMs();
     await a.until('it joins again', () => a.incarnations.length === 2);
     await world.observer.settled(['a', 'b', 'c']);
-    stage.bit('others had taken over', world.turns().some(({ key, by, at }) => at < thawedAt && by !== first && keysOfA.includes(key)));
+    stage.bit(
+      'others had taken over',
+      world.turns().some(({ key, by, at }) => at < thawedAt && by !== first && keysOfA.includes(key)),
+    );
     const late = world.turns().filter(({ by, at }) => by === first && at > thawedAt);
     stage.exactly('turns of the old incarnation after the wake', late.length, 0);
   },

@@ -34,7 +34,8 @@ function noConnectionWasLost(stage: Stage): void {
 const hanging: Row = {
   id: 'F16',
   fault: 'a handler never resolves (turn limit 2 s)',
-  toReach: 'callers are told <= 1 s after the limit; the actor refuses at once, other keys notice nothing; served again once its shard has moved',
+  toReach:
+    'callers are told <= 1 s after the limit; the actor refuses at once, other keys notice nothing; served again once its shard has moved',
   mayEnd: /^never$/,
   async run(stage) {
     const { world, load } = stage;
@@ -94,16 +95,26 @@ const poison: Row = {
     await load.pass(500);
     const [key = ''] = stage.keysOf('a', 1);
     const failed = await Promise.all(Array.from({ length: 500 }, () => endOf(() => client.actor(Odd, key).fail())));
-    stage.bit('every handler failed', failed.every(({ code, executed }) => code === 'handler.failed' && executed === 'yes'));
+    stage.bit(
+      'every handler failed',
+      failed.every(({ code, executed }) => code === 'handler.failed' && executed === 'yes'),
+    );
     const ends: End[] = [];
     for (let i = 0; i < 50; i += 1) ends.push(await endOf(() => client.actor(Brittle, key).ping({ timeoutMs: 1_000 })));
     const codes = Object.entries(Object.groupBy(ends, ({ code }) => code)).map(([code, same]) => [code, same?.length ?? 0] as const);
-    stage.check('every call ends with the same error', codes.every(([code]) => code.startsWith('actor.')), codes);
+    stage.check(
+      'every call ends with the same error',
+      codes.every(([code]) => code.startsWith('actor.')),
+      codes,
+    );
     for (const [code, count] of codes) stage.note(code, count, 'calls');
     stage.atMost('told after', Math.max(...ends.map(({ ms }) => ms)), 500);
     const odd = await endOf(() => client.actor(Odd, key).ping());
     stage.check('the actor of the failed handlers does not serve', odd.code === 'ok', odd);
-    stage.check('a node has ended', world.nodes.every(({ running, incarnations }) => running && incarnations.length === 1));
+    stage.check(
+      'a node has ended',
+      world.nodes.every(({ running, incarnations }) => running && incarnations.length === 1),
+    );
   },
 };
 
@@ -125,8 +136,14 @@ const tooLarge: Row = {
     const reply = (bytes: number): Promise<End> => endOf(() => client.actor(Odd, key).produce({ bytes }));
     const requests = [await request(maxPayload), await request(300_000), await request(1_200_000)];
     const replies = [await reply(maxPayload), await reply(300_000), await reply(1_200_000)];
-    stage.bit('requests were refused', requests.every(({ code, executed }) => code === 'payload.too_large' && executed === 'no'));
-    stage.bit('replies were refused', replies.every(({ code, executed }) => code === 'reply.too_large' && executed === 'yes'));
+    stage.bit(
+      'requests were refused',
+      requests.every(({ code, executed }) => code === 'payload.too_large' && executed === 'no'),
+    );
+    stage.bit(
+      'replies were refused',
+      replies.every(({ code, executed }) => code === 'reply.too_large' && executed === 'yes'),
+    );
     stage.check('replies and requests', true, [requests, replies]);
     stage.atMost('told after', Math.max(...[...requests, ...replies].map(({ ms }) => ms)), 100);
     noConnectionWasLost(stage);
@@ -163,7 +180,10 @@ const malformed: Row = {
     const { p99Ms } = load.latency(since, machineMs(), stage.keysOf('a'));
     stage.note('frames sent', sent, 'frames');
     stage.note('p99 of calls meanwhile', p99Ms, 'ms');
-    stage.bit('the node noticed', world.node('a').log.some(({ message }) => message.includes('frame')));
+    stage.bit(
+      'the node noticed',
+      world.node('a').log.some(({ message }) => message.includes('frame')),
+    );
     stage.check('the log repeats every frame', world.node('a').log.length < 100, world.node('a').log.length);
     noConnectionWasLost(stage);
     stage.exactly('incarnations', world.node('a').incarnations.length, 1);

@@ -180,7 +180,8 @@ const patient = { pingIntervalMs: 60_000 };
 function heldBytes(way: 'toNode' | 'toServer'): Row {
   return {
     id: `F8 ${way}`,
-    fault: way === 'toNode' ? 'requests to an owner are held and released after the take-over' : 'answers and renewals of an owner, the same',
+    fault:
+      way === 'toNode' ? 'requests to an owner are held and released after the take-over' : 'answers and renewals of an owner, the same',
     toReach: 'nothing of it has an effect',
     world: { apart: ['a'], by: 'proxy', nats: patient },
     async run(stage) {

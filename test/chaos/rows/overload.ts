@@ -12,7 +12,8 @@ const megabyte = 1_048_576;
 const overload: Row = {
   id: 'F17',
   fault: '10 x overload for 60 s: turns of 1 ms, calls with a deadline of 1 s',
-  toReach: 'goodput >= 90 % of the peak; refusals typed and <= 50 ms; p99 of accepted <= deadline; memory bounded; back <= 1 s; evictions 0',
+  toReach:
+    'goodput >= 90 % of the peak; refusals typed and <= 50 ms; p99 of accepted <= deadline; memory bounded; back <= 1 s; evictions 0',
   perSecond: 50,
   // The load beside it meets full nodes as well.
   okMin: 0,
