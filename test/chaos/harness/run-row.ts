@@ -38,7 +38,8 @@ export const keepFolder: string = join(import.meta.dirname, '../../../.cache/cha
 /** Runs one row in a world of its own. Problems are in the result; it rejects only where no run came about. */
 export async function runRow(row: Row, options: RunOptions): Promise<RowResult> {
   const since = machineMs();
-  const { binary, replicas = 1, without } = options;
+  const { binary, without } = options;
+  const replicas = row.world?.replicas ?? options.replicas ?? 1;
   await using world = await World.start({ nodes: ['a', 'b', 'c'], ...row.world, ...definedOnly({ binary, without }), replicas });
   const { server, network } = { server: world.serverName, network: world.network };
   const clients = [await world.client(), await world.client()];

@@ -1,10 +1,10 @@
 /** With fewer in line nobody waits long, and nothing is measured. */
-export const lineLeast = 64;
+export const lineLeast = 8;
 
 /** Below this many that left, the pace is not known. */
-const leftLeast = 32;
+const leftLeast = 8;
 /** Beyond this many, those that left earlier count half. */
-const leftMost = 1_024;
+const leftMost = 256;
 
 /** A pause longer than this is no part of the pace: the process stood still, or its lease did not hold. */
 const pauseMs = 100;
