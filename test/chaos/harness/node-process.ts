@@ -5,11 +5,24 @@ import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { NodeMessage, NodeOrder, NodeProgramSettings } from './node-program.ts';
+import type { NodeMessage, NodeOrder, NodeProgramSettings, NodeStats } from './node-program.ts';
 import { Waiting } from './waiting.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const program = join(import.meta.dirname, 'node-program.ts');
+
+/** Imported before the program of a node: takes a part of the protocol out of it. */
+const mutations = join(import.meta.dirname, 'mutations.ts');
+
+/** How the process of a node is started. */
+export interface Launch {
+  /** Stands before the command. */
+  readonly prefix?: readonly string[];
+  /** A part of the protocol that is taken out: `mutations.ts`. */
+  readonly without?: string | undefined;
+  /** Imported before the program. */
+  readonly imports?: readonly string[];
+}
 
 export type NodeLogLine = NodeMessage & { readonly is: 'log' };
 
@@ -23,24 +36,28 @@ export class NodeProcess implements AsyncDisposable {
   readonly started = new Set<string>();
   supervisor: Supervisor | undefined;
   failure: { readonly code: string; readonly message: string } | undefined;
+  /** What it said of itself when it was last asked. */
+  stats: NodeStats | undefined;
+  readonly #launch: Launch;
   readonly #waiting = new Waiting();
   #child!: ChildProcess;
   #ready = false;
 
-  private constructor(settings: NodeProgramSettings) {
+  private constructor(settings: NodeProgramSettings, launch: Launch) {
     this.settings = settings;
+    this.#launch = launch;
   }
 
   /** Starts the process; does not wait for the node. */
-  static spawn(settings: NodeProgramSettings): NodeProcess {
-    const node = new NodeProcess(settings);
+  static spawn(settings: NodeProgramSettings, launch: Launch = {}): NodeProcess {
+    const node = new NodeProcess(settings, launch);
     node.#spawn({});
     return node;
   }
 
   /** The same under a supervisor, which starts it again when it has ended. */
-  static async supervised(settings: NodeProgramSettings): Promise<NodeProcess> {
-    const node = new NodeProcess(settings);
+  static async supervised(settings: NodeProgramSettings, launch: Launch = {}): Promise<NodeProcess> {
+    const node = new NodeProcess(settings, launch);
     const start = (): ChildProcess => node.#spawn({ PERKEY_SUPERVISED: '1' });
     const { cluster, nodeId } = settings;
     node.supervisor = await supervise({ cluster, nodeId, nats: settings.nats, start });
@@ -84,8 +101,17 @@ export class NodeProcess implements AsyncDisposable {
     return this.log.filter(({ message }) => message.includes(part));
   }
 
-  readers(order: NodeOrder): void {
-    this.#child.send(order);
+  /** Callers inside the node ask it without any wire, so that nothing but its own lease keeps it from answering what it remembers. */
+  readers(keys: readonly string[], everyMs: number): void {
+    this.#order({ order: 'readers', keys, everyMs });
+  }
+
+  /** Rejects when the process does not answer in time. */
+  async askStats(): Promise<NodeStats> {
+    this.stats = undefined;
+    this.#order({ order: 'stats' });
+    await this.until('it tells its figures', () => this.stats !== undefined, 10_000);
+    return this.stats!;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -129,12 +155,19 @@ export class NodeProcess implements AsyncDisposable {
     await this.kill();
   }
 
+  #order(order: NodeOrder): void {
+    this.#child.send(order, () => {});
+  }
+
   #spawn(env: Readonly<Record<string, string>>): ChildProcess {
-    const args = ['--conditions=@perkey/source', program, JSON.stringify(this.settings)];
+    const { prefix = [], without, imports = [] } = this.#launch;
+    const before = [...imports, ...(without === undefined ? [] : [mutations])].flatMap((file) => ['--import', file]);
+    const node = [join(root, 'node_modules/.bin/node'), '--conditions=@perkey/source', '--expose-gc', ...before];
+    const [command, ...args] = [...prefix, ...node, program, JSON.stringify(this.settings)];
     const compileCache = { NODE_COMPILE_CACHE: join(root, '.cache/compile') };
-    const child = spawn(join(root, 'node_modules/.bin/node'), args, {
+    const child = spawn(command, args, {
       cwd: root,
-      env: { ...process.env, ...compileCache, NATS_URL: '', ...env },
+      env: { ...process.env, ...compileCache, NATS_URL: '', PERKEY_WITHOUT: without, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#child = child;
@@ -149,6 +182,7 @@ export class NodeProcess implements AsyncDisposable {
     else if (message.is === 'ready') this.#ready = true;
     else if (message.is === 'failed') this.failure = message;
     else if (message.is === 'started') this.started.add(message.rid);
+    else if (message.is === 'stats') this.stats = message;
     else if (message.is === 'log') this.log.push(message);
     this.#waiting.look();
   }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { violations } from './support/history-check.ts';
-import type { Seen } from './support/ledger.ts';
-import type { Outcome } from './support/outcome.ts';
-import type { Turn } from './support/trace.ts';
+import { violations } from './harness/history-check.ts';
+import type { Seen } from './harness/ledger.ts';
+import type { Outcome } from './harness/outcome.ts';
+import type { Turn } from './harness/trace.ts';
 
 const seen = (value: number, more: Partial<Seen> = {}): Seen => ({ value, born: 's1', epoch: 1, node: 'a', by: 'a1', ...more });
 const turn = (at: number, rid: string, state: Seen): Turn => ({ is: 'turn', at, rid: `c/k/${rid}`, key: 'k', ...state });

@@ -1,7 +1,7 @@
 import { startNode, type Logger, type Node, type NodeOptions } from '@perkey/core';
 import { nats, reportIncarnation, type NatsOptions } from '@perkey/nats';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Ledger, ledger } from './ledger.ts';
+import { brittle, Ledger, ledger, odd, worker } from './ledger.ts';
 import { machineMs } from './machine-clock.ts';
 import { outcomeOf } from './outcome.ts';
 import { Trace } from './trace.ts';
@@ -12,6 +12,7 @@ export interface NodeProgramSettings {
   readonly nats: NatsOptions;
   /** Where it writes what it executes. */
   readonly traceFile: string;
+  readonly passivateAfterMs?: number;
   readonly options?: Omit<Partial<NodeOptions>, 'transport' | 'actors' | 'log' | 'metrics' | 'clock' | 'random'>;
 }
 
@@ -20,13 +21,22 @@ export type NodeMessage =
   | { readonly is: 'ready' }
   | { readonly is: 'failed'; readonly code: string; readonly message: string }
   | { readonly is: 'started'; readonly rid: string }
+  | ({ readonly is: 'stats' } & NodeStats)
   | { readonly is: 'log'; readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
 
-/** What the test may ask for. `readers`: from now on read these keys from inside the node, each about so often. */
-export interface NodeOrder {
-  readonly readers: readonly string[];
-  readonly everyMs: number;
+/** What a node holds, after a collection of garbage. */
+export interface NodeStats {
+  readonly heapBytes: number;
+  readonly rssBytes: number;
+  /** Open sockets, timers and the like. */
+  readonly handles: number;
+  /** Series of all metrics. */
+  readonly series: number;
 }
+
+/** What the harness may ask for. `readers`: from now on read these keys from inside the node, each about so often. */
+export type NodeOrder =
+  { readonly order: 'readers'; readonly keys: readonly string[]; readonly everyMs: number } | { readonly order: 'stats' };
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as NodeProgramSettings;
 const trace = new Trace(settings.traceFile);
@@ -41,7 +51,8 @@ const write = (level: string) => (fields: object, message: string) => {
 const log: Logger = { debug: () => {}, info: write('info'), warn: write('warn'), error: write('error') };
 
 let incarnation = '';
-const actor = ledger({ trace, incarnation: () => incarnation, onStarted: (rid) => tell({ is: 'started', rid }) });
+const { passivateAfterMs } = settings;
+const actor = ledger({ trace, incarnation: () => incarnation, onStarted: (rid) => tell({ is: 'started', rid }), passivateAfterMs });
 
 async function read(node: Node, key: string, everyMs: number): Promise<void> {
   const handle = node.actor(Ledger, key);
@@ -51,13 +62,25 @@ async function read(node: Node, key: string, everyMs: number): Promise<void> {
   }
 }
 
+function stats(node: Node): NodeStats {
+  globalThis.gc?.();
+  const { heapUsed, rss } = process.memoryUsage();
+  const series = node.metrics.snapshot().reduce((sum, family) => sum + family.series.length, 0);
+  return { heapBytes: heapUsed, rssBytes: rss, handles: process.getActiveResourcesInfo().length, series };
+}
+
+function obey(node: Node, order: NodeOrder): void {
+  if (order.order === 'stats') tell({ is: 'stats', ...stats(node) });
+  else for (const key of order.keys) void read(node, key, order.everyMs);
+}
+
 try {
   const node = await startNode({
     ...settings.options,
     cluster: settings.cluster,
     nodeId: settings.nodeId,
     transport: nats(settings.nats),
-    actors: [actor],
+    actors: [actor, odd, brittle, worker],
     log,
     onIncarnation: (nodeId, taken) => {
       incarnation = taken;
@@ -65,10 +88,7 @@ try {
       tell({ is: 'incarnation', incarnation });
     },
   });
-  process.on('message', (order) => {
-    const { readers, everyMs } = order as NodeOrder;
-    for (const key of readers) void read(node, key, everyMs);
-  });
+  process.on('message', (order) => obey(node, order as NodeOrder));
   process.once('SIGTERM', () => void node.stop().then(() => process.exit(0)));
   process.once('disconnect', () => process.exit(0));
   tell({ is: 'ready' });
