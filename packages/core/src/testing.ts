@@ -8,3 +8,4 @@ export type { HistoryEntry, RecordHistory, StoreName } from './testkit/faults/re
 export type { StoreFaults, WriteFault } from './testkit/faults/store-faults.ts';
 export { TestCluster, type TestClusterOptions } from './testkit/test-cluster.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';
+export { type Decision, given, type GivenAggregate, type GivenOptions, type SentMessage } from './testkit/given.ts';
