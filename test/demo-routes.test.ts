@@ -61,6 +61,7 @@ describe('what a request says about its call', () => {
 describe('errors', () => {
   const statuses: Readonly<Record<number, readonly ErrorCode[]>> = {
     400: ['input.invalid', 'key.invalid', 'payload.not_plain'],
+    403: ['request.forbidden'],
     409: ['idempotency.mismatch'],
     413: ['payload.too_large'],
     429: ['mailbox.full'],

@@ -35,6 +35,7 @@ const statusOf: Partial<Record<ErrorCode, number>> = {
   'input.invalid': 400,
   'key.invalid': 400,
   'payload.not_plain': 400,
+  'request.forbidden': 403,
   'idempotency.mismatch': 409,
   'payload.too_large': 413,
   'actor.error': 422,

@@ -1,4 +1,6 @@
 export { recordStoreSuite, type RecordStoreSubject } from './testkit/contract-suites/record-store-suite.ts';
+export { storeSuite } from './testkit/contract-suites/store-suite.ts';
+export { storeEnvironment, type StoreSubject } from './testkit/contract-suites/store-world.ts';
 export type { SuiteOptions, SuiteTest } from './testkit/contract-suites/suite.ts';
 export { transportSuite } from './testkit/contract-suites/transport-suite.ts';
 export type { Outage, TransportSubject } from './testkit/contract-suites/transport-world.ts';

@@ -16,7 +16,7 @@ export interface Snapshot {
 export interface SnapshotStore {
   /** Largest `body`, in bytes. */
   readonly bodyBytesMax: number;
-  /** Keeps it beside the stream's `kept` newest ones. Rejects with `store.unavailable`. */
+  /** Keeps the stream's `kept` newest ones, this one among them. Rejects with `store.unavailable`; with `payload.too_large` for a larger body. */
   save(stream: StreamName, snapshot: Snapshot, kept: number): Promise<void>;
   /** Those that are there, the newest first. Rejects with `store.unavailable`. */
   load(stream: StreamName): Promise<readonly Snapshot[]>;
@@ -44,10 +44,12 @@ export interface Durability {
 export interface OpenStore {
   /** Who holds the data, where only this node can reach it; undefined for a store that all nodes of the cluster share. Never changes for one store. */
   readonly privateId: string | undefined;
+  /** The shards of which it holds records. Asked once, of private stores, before the node takes shards. */
+  shardsHeld(): Promise<readonly number[]>;
   readonly durability: Durability;
   /** Keeps every record. */
   readonly events: CommitLog;
-  /** Keeps the last record of each stream only; a read gives at least that one. */
+  /** Keeps the last record of each stream only; a read gives at least that one, but may miss one that is replaced while it goes on. */
   readonly states: CommitLog;
   readonly snapshots: SnapshotStore;
   readonly records: KeptRecords;
@@ -58,6 +60,8 @@ export interface OpenStore {
 export interface StoreEnvironment {
   readonly cluster: string;
   readonly nodeId: string;
+  /** How many shards the cluster has. A private store that was written under another number or for another cluster refuses with `store.mismatch`. */
+  readonly shards: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
