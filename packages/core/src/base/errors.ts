@@ -46,7 +46,9 @@ export type ErrorCode =
   | 'event.invalid'
   | 'event.not_applicable'
   | 'event.unknown'
+  | 'state.not_plain'
   | 'commit.too_large'
+  | 'commit.conflict'
   | 'stream.tombstoned'
   | 'stream.corrupt'
   | 'store.full'
@@ -219,6 +221,17 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: 'never',
     meaning:
       'The history holds an event, or a version of one, that the definition does not know; host the newer definition, or add the event.',
+  },
+  'state.not_plain': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The turn left something in the state that cannot be stored; nothing was, and the state is what it was before. Use plain data.',
+  },
+  'commit.conflict': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'Other commits of the same actor came first again and again; nothing was stored. Come back after retryAfterMs.',
   },
   'commit.too_large': {
     executed: 'no',

@@ -4,8 +4,11 @@ import type { Authorize } from '../actor/authorization.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
+import type { DurabilityFactory } from '../actor/durability.ts';
 import type { Guard } from '../contract/calls.ts';
+import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
+import { durableActors } from '../durable/durable-actors.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
@@ -32,6 +35,8 @@ export interface SessionOptions {
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
   readonly privateStore: PrivateStore | undefined;
+  /** Open; undefined for a node that hosts no durable actors. */
+  readonly store: OpenStore | undefined;
   readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
@@ -225,6 +230,7 @@ export class Session {
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
+      durability: this.#durability(guard),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
@@ -241,6 +247,19 @@ export class Session {
       mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(guard);
+  }
+
+  #durability(guard: Guard): DurabilityFactory | undefined {
+    const { store, settings, environment } = this.#o;
+    const { clock, random, log, metrics } = environment;
+    if (store === undefined) return undefined;
+    const isOpen = (shard: number, epoch: number): boolean => this.#ownership.manager.epochOf(shard) === epoch;
+    return durableActors({
+      ...{ store, settings, random, log, metrics, owner: `${this.#self.nodeId}/${this.#self.incarnation}` },
+      mayAct: () => guard.mayAct(clock.now()),
+      mayStore: (shard, epoch) => this.#ownership.homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
+      onFenced: () => {},
+    });
   }
 
   #assembleOwnership(guard: Guard): void {
