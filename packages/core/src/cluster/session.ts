@@ -4,11 +4,9 @@ import type { Authorize } from '../actor/authorization.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
-import type { DurabilityFactory } from '../actor/durability.ts';
 import type { Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
-import { durableActors } from '../durable/durable-actors.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
@@ -17,6 +15,7 @@ import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
+import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
 import { doneWithin } from './pause.ts';
 import { type Incarnated, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
@@ -230,7 +229,7 @@ export class Session {
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
-      durability: this.#durability(guard),
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
@@ -247,19 +246,6 @@ export class Session {
       mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(guard);
-  }
-
-  #durability(guard: Guard): DurabilityFactory | undefined {
-    const { store, settings, environment } = this.#o;
-    const { clock, random, log, metrics } = environment;
-    if (store === undefined) return undefined;
-    const isOpen = (shard: number, epoch: number): boolean => this.#ownership.manager.epochOf(shard) === epoch;
-    return durableActors({
-      ...{ store, settings, random, log, metrics, owner: `${this.#self.nodeId}/${this.#self.incarnation}` },
-      mayAct: () => guard.mayAct(clock.now()),
-      mayStore: (shard, epoch) => this.#ownership.homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
-      onFenced: () => {},
-    });
   }
 
   #assembleOwnership(guard: Guard): void {
