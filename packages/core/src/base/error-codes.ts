@@ -33,6 +33,8 @@ export type ErrorCode =
   | 'state.not_plain'
   | 'commit.too_large'
   | 'commit.conflict'
+  | 'outbox.full'
+  | 'reminders.full'
   | 'stream.tombstoned'
   | 'stream.corrupt'
   | 'store.full'

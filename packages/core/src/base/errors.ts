@@ -172,6 +172,17 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: 'never',
     meaning: 'Other commits of the same actor came first again and again; nothing was stored. Come back after retryAfterMs.',
   },
+  'outbox.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'More messages of this actor wait for their delivery than outboxPendingMax; nothing was stored. See why they are not delivered.',
+  },
+  'reminders.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The turn would leave the actor with more reminders than remindersMax; nothing was stored.',
+  },
   'commit.too_large': {
     executed: 'no',
     retry: 'never',

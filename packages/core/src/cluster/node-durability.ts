@@ -24,7 +24,7 @@ export function nodeDurability(
   if (store === undefined) return undefined;
   const isOpen = (shard: number, epoch: number): boolean => ownership().manager.epochOf(shard) === epoch;
   return durableActors({
-    ...{ store, settings, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
+    ...{ store, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
     mayAct: () => guard.mayAct(clock.now()),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
     onFenced: () => {},

@@ -135,11 +135,11 @@ test('messages leave when their turn is stored, not before, and never for a turn
   const node = world.node([account, log]);
   await ask(world, node, 'deposit', { amount: 5n });
   expect(node.ask('account', 'alice', 'tell', { fail: true }).outcome).toBe('actor.error');
-  world.store.failNext('slow');
+  world.faults.nextAppends('stored_late_answer');
   const told = node.ask('account', 'alice', 'tell', { fail: false });
   await world.clock.settle();
   expect([told.outcome, node.ask('log', 'log', 'notes').value]).toEqual(['waiting', []]);
-  world.store.release();
+  world.faults.releaseLate();
   await settled(world, told);
   expect([told.outcome, node.ask('log', 'log', 'notes').value]).toEqual(['ok', ['told']]);
 });
@@ -159,7 +159,7 @@ test('more events than a commit may hold, and a record that is too large, are re
   await ask(world, node, 'many', { count: 10 });
   const tooMany = node.ask('account', 'alice', 'many', { count: 11 });
   expect([tooMany.outcome, tooMany.error?.executed]).toEqual(['commit.too_large', 'no']);
-  const tooLarge = node.ask('account', 'alice', 'open', { owner: 'x'.repeat(2_000) });
+  const tooLarge = await ask(world, node, 'open', { owner: 'x'.repeat(2_000) });
   expect([tooLarge.outcome, tooLarge.error?.executed]).toEqual(['commit.too_large', 'no']);
   expect(node.ask('account', 'alice', 'balance').value).toBe(10n);
   expect(await world.commits('account', 'alice')).toHaveLength(1);

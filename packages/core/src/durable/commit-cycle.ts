@@ -1,36 +1,42 @@
 import type { Activation } from '../actor/activation.ts';
-import type { Durability, DurabilityParts, DurableTurn, LoadedActor } from '../actor/durability.ts';
 import type { HostedMethod } from '../actor/actor-type.ts';
+import type { Durability, DurabilityParts, DurableTurn, LoadedActor } from '../actor/durability.ts';
 import { abandoned, expired, shardMoved, turnRefusal } from '../actor/refusals.ts';
 import { isThenable } from '../actor/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
-import { PerkeyError } from '../base/errors.ts';
+import type { PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
+import type { AppendResult } from '../events/append-result.ts';
 import type { StreamHead } from '../events/commit.ts';
-import { refusedAppend, conflictRefusal, tombstoned, unknownCommit } from './commit-errors.ts';
+import { conflictRefusal, tombstoned, unknownCommit } from './commit-errors.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
+import type { FenceLog } from './fence-log.ts';
 import { HeldActor } from './held-actor.ts';
-import type { Appended, Journal } from './journal.ts';
-import type { Decided, Keeping } from './keeping.ts';
+import type { Decided, Keeping, Settled } from './keeping.ts';
 import { keptReplies, repeatOf } from './kept-replies.ts';
 import type { Loader } from './loader.ts';
-import type { Settled, Settler } from './settler.ts';
 import type { DurableSettings } from './settings.ts';
-import type { Snapshots } from './snapshots.ts';
 
 export interface CommitCycleOptions {
   readonly parts: DurabilityParts;
   readonly settings: DurableSettings;
-  readonly journal: Journal;
   readonly keeping: Keeping;
   readonly loader: Loader;
-  readonly settler: Settler;
-  readonly snapshots: Snapshots | undefined;
+  readonly fenceLog: FenceLog;
   readonly metrics: DurableMetrics;
+  /** The lease, asked in the step in which a record goes to the store. */
+  readonly mayAct: () => boolean;
+  /** Asked before: the store may hold records of the shard. */
+  readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
   /** Appends of which nobody knows yet whether they are stored: the sequence that each expected, by the actor's key. */
   readonly doubts: Map<string, number>;
 }
+
+/** Nothing was sent: this node may not write for the shard. */
+const moved = Object.freeze({ kind: 'moved' as const });
+
+type Answer = AppendResult | typeof moved;
 
 /**
  * The way of a turn into the store.
@@ -83,15 +89,13 @@ export class CommitCycle implements Durability {
   #conclude(turn: DurableTurn, value: unknown): unknown {
     const held = HeldActor.of(turn.activation);
     const decided = this.#decide(turn, held, value);
-    if (decided === undefined) {
-      DurableTurnContext.release(turn.ctx as DurableTurnContext);
-      return value;
-    }
-    const startedAt = this.#o.parts.clock.now();
-    return this.#append(turn, held, decided).then((outcome) => {
-      this.#o.metrics.commitSeconds.observe((this.#o.parts.clock.now() - startedAt) / 1_000);
-      if (outcome.kind === 'appended') return this.#stored(turn, held, decided, outcome.head, value);
-      return this.#doubtful(turn, held, decided, value, outcome);
+    if (decided === undefined) return this.#released(turn, value);
+    const { parts, metrics } = this.#o;
+    const startedAt = parts.clock.now();
+    return this.#append(turn, held, decided).then((answer) => {
+      metrics.commitSeconds.observe((parts.clock.now() - startedAt) / 1_000);
+      if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, value);
+      return this.#doubtful(turn, held, decided, value, answer);
     });
   }
 
@@ -103,106 +107,131 @@ export class CommitCycle implements Durability {
     }
   }
 
-  /** Throws what keeps the record from being made. */
-  #append(turn: DurableTurn, held: HeldActor, decided: Decided): Promise<Appended> {
-    const { journal, keeping, parts, doubts } = this.#o;
-    const { subject, head } = held;
-    let body: Uint8Array;
-    try {
-      if (head.ended) throw tombstoned(parts.type.name);
-      const before = { ...head, version: decided.version - decided.draft.events.length };
-      body = journal.encode(keeping.recordKind, subject, before, decided.draft, decided.kept);
-    } catch (thrown) {
-      this.#o.metrics.commit('refused');
-      throw this.#failed(turn, thrown instanceof PerkeyError ? turnRefusal(thrown) : thrown);
-    }
-    doubts.set(turn.activation.key, head.sequence);
-    return journal.append(subject, head.sequence, body, decided.version);
+  /** Never rejects. */
+  #append(turn: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
+    const mayStore = this.#o.mayStore(held.shard, held.author.epoch);
+    if (mayStore === true) return this.#send(turn, held, decided);
+    return mayStore.then(
+      (isAllowed) => (isAllowed ? this.#send(turn, held, decided) : moved),
+      () => moved,
+    );
+  }
+
+  #send({ activation }: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
+    const { mayAct, doubts, keeping } = this.#o;
+    if (!mayAct()) return Promise.resolve(moved);
+    doubts.set(activation.key, held.head.sequence);
+    return keeping.append(held, decided);
   }
 
   #stored(turn: DurableTurn, held: HeldActor, decided: Decided, head: StreamHead, value: unknown): unknown {
-    const { metrics, doubts, keeping, snapshots } = this.#o;
-    const { activation, ctx } = turn;
-    doubts.delete(activation.key);
+    const { doubts, keeping } = this.#o;
+    const { version } = held.head;
+    doubts.delete(turn.activation.key);
     held.head = head;
-    keeping.advance(activation, held, decided);
-    metrics.commit('stored');
-    const { length } = decided.draft.events;
-    if (length > 0) metrics.eventsAppended.inc(length);
-    held.sinceSnapshot += length;
-    snapshots?.consider(activation, held);
-    DurableTurnContext.release(ctx as DurableTurnContext);
+    keeping.advance(turn.activation, held, decided, version);
+    return this.#released(turn, value);
+  }
+
+  /** What the turn wants done is done now. */
+  #released(turn: DurableTurn, value: unknown): unknown {
+    DurableTurnContext.release(turn.ctx as DurableTurnContext);
     return value;
   }
 
   /** The store did not say yes. What became of the commit is found out, and where it is certainly not stored the handler runs again. */
-  async #doubtful(turn: DurableTurn, held: HeldActor, first: Decided, value: unknown, answer: Appended): Promise<unknown> {
-    const { parts, settings, metrics, settler, keeping } = this.#o;
-    const endsAt = parts.clock.now() + settings.commitTimeoutMs;
+  async #doubtful(turn: DurableTurn, held: HeldActor, first: Decided, value: unknown, firstAnswer: Answer): Promise<unknown> {
+    const { parts, settings, metrics } = this.#o;
+    const deadline = parts.clock.now() + settings.commitSettleMs;
     let decided = first;
-    let outcome = answer;
     let reply = value;
+    let answer = firstAnswer;
     for (let runs = 0; ; runs += 1) {
-      if (outcome.kind === 'appended') return this.#stored(turn, held, decided, outcome.head, reply);
-      if (outcome.kind === 'refused') {
-        this.#o.doubts.delete(turn.activation.key);
-        metrics.commit('refused');
-        throw this.#failed(turn, turnRefusal(refusedAppend(outcome.reason, outcome.text)));
-      }
-      if (outcome.kind === 'moved') {
-        this.#o.doubts.delete(turn.activation.key);
-        metrics.commit('refused');
-        throw this.#failed(turn, turnRefusal(shardMoved(held.subject.shard, undefined)));
-      }
-      metrics.commit(outcome.kind);
-      const settled = await settler.settle(turn.activation, held, decided.draft.id, outcome.kind === 'unknown', endsAt);
-      if (settled.kind === 'stored') return this.#foundStored(turn, held, settled, reply);
-      this.#mayRunAgain(turn, held, settled, runs, endsAt);
-      const repeat = repeatOf(turn, held.books);
-      if (repeat !== undefined) return repeat.value;
+      if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, reply);
+      const settled = await this.#settled(turn, held, decided, answer, deadline);
+      if (settled.kind === 'stored') return this.#foundStored(turn, held, settled.failure, reply);
+      this.#mustMayRunAgain(turn, held, settled, runs, deadline);
+      const known = this.#repeat(turn, held);
+      if (known !== undefined) return this.#released(turn, known.value);
       metrics.reruns.inc();
-      DurableTurnContext.reset(turn.ctx as DurableTurnContext);
-      keeping.undo(turn.activation, held);
-      try {
-        reply = await turn.call();
-      } catch (thrown) {
-        throw this.#failed(turn, thrown);
-      }
+      reply = await this.#runAgain(turn, held);
       const again = this.#decide(turn, held, reply);
-      if (again === undefined) {
-        DurableTurnContext.release(turn.ctx as DurableTurnContext);
-        return reply;
-      }
+      if (again === undefined) return this.#released(turn, reply);
       decided = again;
-      outcome = await this.#append(turn, held, decided);
+      answer = await this.#append(turn, held, decided);
+    }
+  }
+
+  /** Throws what the caller hears where the store said for certain that nothing is stored. */
+  async #settled(
+    turn: DurableTurn,
+    held: HeldActor,
+    decided: Decided,
+    answer: Exclude<Answer, { readonly kind: 'appended' }>,
+    deadline: number,
+  ): Promise<Settled> {
+    const { doubts, keeping, metrics } = this.#o;
+    const { key } = turn.activation;
+    if (answer.kind === 'refused' || answer.kind === 'moved' || answer.kind === 'fenced') {
+      doubts.delete(key);
+      const error = answer.kind === 'refused' ? answer.error : shardMoved(held.shard, undefined);
+      throw this.#failed(turn, turnRefusal(error));
+    }
+    if (answer.kind === 'conflict') metrics.conflicts.inc();
+    const settled = await keeping.settle(turn.activation, held, decided, deadline);
+    if (settled.kind === 'unknown') metrics.unknown.inc();
+    else doubts.delete(key);
+    return settled;
+  }
+
+  async #runAgain(turn: DurableTurn, held: HeldActor): Promise<unknown> {
+    DurableTurnContext.reset(turn.ctx as DurableTurnContext);
+    this.#o.keeping.undo(turn.activation, held);
+    try {
+      return await turn.call();
+    } catch (thrown) {
+      throw this.#failed(turn, thrown);
     }
   }
 
   /** The commit is in the log after all, by this turn or by an earlier one with the same idempotency key, whose reply then counts. */
-  #foundStored(turn: DurableTurn, held: HeldActor, settled: Settled & { readonly kind: 'stored' }, value: unknown): unknown {
-    if (settled.failure !== undefined) held.stale = true;
-    const repeat = repeatOf(turn, held.books);
-    DurableTurnContext.release(turn.ctx as DurableTurnContext);
-    return repeat === undefined ? value : repeat.value;
+  #foundStored(turn: DurableTurn, held: HeldActor, failure: PerkeyError | undefined, value: unknown): unknown {
+    if (failure !== undefined || held.head.epoch > held.author.epoch) held.stale = true;
+    const known = this.#repeat(turn, held);
+    return this.#released(turn, known === undefined ? value : known.value);
+  }
+
+  #repeat(turn: DurableTurn, held: HeldActor): { readonly value: unknown } | undefined {
+    try {
+      return repeatOf(turn, held.books, this.#o.parts.clock.wall());
+    } catch (thrown) {
+      throw this.#failed(turn, thrown);
+    }
   }
 
   /** Throws what the caller hears where the handler does not run again. */
-  #mayRunAgain(turn: DurableTurn, held: HeldActor, settled: Exclude<Settled, { kind: 'stored' }>, runs: number, endsAt: number): void {
-    const { parts, settings } = this.#o;
-    const { subject } = held;
-    const now = parts.clock.now();
+  #mustMayRunAgain(
+    turn: DurableTurn,
+    held: HeldActor,
+    settled: Settled & { readonly kind: 'absent' | 'unknown' | 'stored' },
+    runs: number,
+    deadline: number,
+  ): void {
+    const { parts, settings, fenceLog } = this.#o;
+    const { type, clock } = parts;
+    const now = clock.now();
+    const isFenced = settled.kind !== 'unknown' && settled.failure === undefined && held.head.epoch > held.author.epoch;
     let error: PerkeyError | undefined;
-    if (settled.kind === 'unknown') {
-      held.stale = true;
-      error = unknownCommit(parts.type.name);
-    } else if (settled.failure !== undefined) {
-      held.stale = true;
-      error = settled.failure;
-    } else if (!TurnContext.isLive(turn.ctx)) error = abandoned();
-    else if (held.head.ended) error = tombstoned(parts.type.name);
-    else if (!parts.guard.mayAct(now)) error = shardMoved(subject.shard, undefined);
+    if (settled.kind === 'unknown') error = unknownCommit(type.name);
+    else if (settled.failure !== undefined) error = settled.failure;
+    else if (isFenced) error = shardMoved(held.shard, undefined);
+    if (error !== undefined) held.stale = true;
+    else if (!TurnContext.isLive(turn.ctx)) error = abandoned();
+    else if (held.head.ended) error = tombstoned(type.name);
+    else if (!this.#o.mayAct()) error = shardMoved(held.shard, undefined);
     else if (turn.request !== undefined && turn.request.deadline <= now) error = expired();
-    else if (runs >= settings.commitRerunsMax || now >= endsAt) error = conflictRefusal(parts.type.name);
+    else if (runs >= settings.commitRerunsMax || now >= deadline) error = conflictRefusal(type.name);
+    if (isFenced) fenceLog.rejected(held);
     if (error !== undefined) throw this.#failed(turn, turnRefusal(error));
   }
 

@@ -1,20 +1,6 @@
 import { bareError } from '../base/bare-error.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
-import type { RefusedAppend } from '../contract/commit-log.ts';
-
-/** The log said that the record is not stored and never will be. */
-export function refusedAppend(reason: RefusedAppend, text: string): PerkeyError {
-  const said = safeText(text, 256);
-  switch (reason) {
-    case 'full':
-      return bareError('store.full', `the store has no room; nothing was stored: ${said}`, { retryAfterMs: 1_000 });
-    case 'too_large':
-      return bareError('commit.too_large', `the store does not take so large a record; nothing was stored: ${said}`);
-    case 'unavailable':
-      return unavailable(`the store could not be reached; nothing was stored: ${said}`);
-  }
-}
 
 /** The store did not answer, and nothing was asked of it that would have stored something. */
 export function unavailable(text: string): PerkeyError {
@@ -37,8 +23,9 @@ export function tombstoned(type: string): PerkeyError {
 
 /** What loading came to, as an error that says that nothing was executed. */
 export function loadFailure(thrown: unknown): PerkeyError {
-  if (!(thrown instanceof PerkeyError)) return unavailable(`loading failed: ${safeText(describeThrown(thrown), 256)}`);
-  return thrown.executed === 'no'
-    ? thrown
-    : bareError(thrown.code, thrown.message, { executed: 'no', details: thrown.details, cause: thrown });
+  if (!(thrown instanceof PerkeyError)) {
+    return bareError('actor.activation_failed', `loading failed: ${safeText(describeThrown(thrown), 256)}`, { cause: thrown });
+  }
+  if (thrown.executed === 'no') return thrown;
+  return bareError(thrown.code, thrown.message, { executed: 'no', details: thrown.details, cause: thrown });
 }

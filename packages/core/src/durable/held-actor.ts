@@ -1,26 +1,26 @@
 import type { Activation } from '../actor/activation.ts';
-import type { StreamHead } from '../events/commit.ts';
-import { noHead } from '../events/commit.ts';
-import type { Books } from './books.ts';
-import type { Subject } from './journal.ts';
+import type { StreamName } from '../contract/commit-log.ts';
+import type { Bookkeeping } from '../events/bookkeeping.ts';
+import type { CommitAuthor, StreamHead } from '../events/commit.ts';
 
 /** What the runtime knows of a durable actor in memory, beside its state. Between two turns of the event loop it fits the state. */
 export class HeldActor {
-  readonly subject: Subject;
-  head: StreamHead = noHead;
-  books: Books;
-  /** Events after the last snapshot. */
-  sinceSnapshot = 0;
-  isSaving = false;
+  readonly stream: StreamName;
+  readonly shard: number;
+  /** Under whose name and epoch it is written here. */
+  readonly author: CommitAuthor;
+  head: StreamHead;
+  books: Bookkeeping;
   /** It may not be what the store holds. */
   stale = false;
-  /** Of an actor whose state is kept: the state as it was stored last, encoded; undefined while nothing is stored. */
+  /** Of an actor whose state is kept: the state as it was stored last, encoded. */
   keptState: Uint8Array | undefined = undefined;
-  /** Of an actor whose state is kept: the ids of its last commits. */
-  recent: readonly string[] = [];
 
-  constructor(subject: Subject, books: Books) {
-    this.subject = subject;
+  constructor(stream: StreamName, shard: number, author: CommitAuthor, head: StreamHead, books: Bookkeeping) {
+    this.stream = stream;
+    this.shard = shard;
+    this.author = author;
+    this.head = head;
     this.books = books;
   }
 
@@ -30,13 +30,4 @@ export class HeldActor {
     if (!(held instanceof HeldActor)) throw new TypeError('the actor was not loaded');
     return held;
   }
-}
-
-/** An actor on its way into memory, or forward: the state and what belongs to it. */
-export interface Folding {
-  readonly held: HeldActor;
-  state: unknown;
-  /** Of the last record that was folded. */
-  version: number;
-  epoch: number;
 }

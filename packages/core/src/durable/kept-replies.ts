@@ -4,7 +4,7 @@ import { turnRefusal } from '../actor/refusals.ts';
 import { bareError } from '../base/bare-error.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { CommittedReply } from '../events/commit.ts';
-import type { BookedReply, Books } from './books.ts';
+import type { Bookkeeping, RememberedReply } from '../events/bookkeeping.ts';
 
 /** The reply of a turn as its commit holds it; undefined where nobody can ask for it again. */
 export function replyNote({ request, method }: DurableTurn, value: unknown): CommittedReply | undefined {
@@ -22,7 +22,7 @@ function packed(value: unknown): readonly unknown[] {
   }
 }
 
-function outcomeOf({ outcome }: BookedReply): ReplyOutcome | undefined {
+function outcomeOf({ outcome }: RememberedReply): ReplyOutcome | undefined {
   if (!Array.isArray(outcome)) return undefined;
   const [kind, value] = outcome as unknown[];
   if (kind === 'ok') return { kind: 'ok', value };
@@ -31,9 +31,9 @@ function outcomeOf({ outcome }: BookedReply): ReplyOutcome | undefined {
 }
 
 /** The replies for the actor's window. `wall`: now, in ms since 1970. */
-export function keptReplies(books: Books, wall: number): readonly KeptReply[] {
+export function keptReplies(books: Bookkeeping, wall: number): readonly KeptReply[] {
   const kept: KeptReply[] = [];
-  for (const reply of books.replies) {
+  for (const reply of books.replies(wall)) {
     const outcome = outcomeOf(reply);
     const { idempotencyKey, method, caller, at } = reply;
     if (outcome !== undefined) kept.push({ idempotencyKey, method, caller, ageMs: Math.max(0, wall - at), outcome });
@@ -45,9 +45,10 @@ export function keptReplies(books: Books, wall: number): readonly KeptReply[] {
  * What the turn's idempotency key came to before, if it is known by now. Throws `TurnRefusal` where that was an error, or the key was another
  * method's or caller's.
  */
-export function repeatOf({ request }: DurableTurn, books: Books): { readonly value: unknown } | undefined {
-  const reply = request?.idempotencyKey === undefined ? undefined : books.reply(request.idempotencyKey);
-  if (request === undefined || reply === undefined) return undefined;
+export function repeatOf({ request }: DurableTurn, books: Bookkeeping, wall: number): { readonly value: unknown } | undefined {
+  if (request?.idempotencyKey === undefined) return undefined;
+  const reply = books.replies(wall).find(({ idempotencyKey }) => idempotencyKey === request.idempotencyKey);
+  if (reply === undefined) return undefined;
   if (reply.method !== request.method || reply.caller !== request.caller) {
     throw turnRefusal(bareError('idempotency.mismatch', 'the idempotency key was used before for another method or by another caller'));
   }

@@ -6,11 +6,12 @@ import { seededRandom } from '../base/random.ts';
 import type { OpenStore } from '../contract/store.ts';
 import { durableActors } from '../durable/durable-actors.ts';
 import { type DurableSettings, durableOptions } from '../durable/settings.ts';
-import { type Commit } from '../events/commit.ts';
+import type { Commit } from '../events/commit.ts';
 import { CommitReader } from '../events/commit-reader.ts';
 import { memoryStore } from '../memory/memory-store.ts';
 import { ActorFixture, type FixtureOptions } from './actor-fixture.ts';
-import { type LogName, FaultyStore } from './faults/faulty-store.ts';
+import type { CommitFaults } from './faults/commit-faults.ts';
+import { FaultyStore } from './faulty-store.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface DurableFixtureOptions extends Pick<FixtureOptions, 'settings' | 'middleware' | 'epoch'> {
@@ -34,7 +35,7 @@ export class DurableWorld {
 
   static async start(): Promise<DurableWorld> {
     const clock = new VirtualClock();
-    const store = new FaultyStore(memoryStore());
+    const store = new FaultyStore(memoryStore(), { clock });
     const rest = { cluster: 'test', nodeId: 'n', shards: 1, connectTimeoutMs: 1_000, log: silentLogger, metrics: noMetrics };
     return new DurableWorld(clock, store, await store.open({ ...rest, clock, random: seededRandom(5) }));
   }
@@ -51,7 +52,8 @@ export class DurableWorld {
       clock: this.clock,
       durability: (fixture) =>
         durableActors({
-          ...{ store: this.#open, settings: resolveOptions(durableOptions, durable), owner, random, log: fixture.log },
+          ...{ store: this.#open, settings: resolveOptions(durableOptions, durable), shards: 1, owner, random },
+          ...{ clock: this.clock, log: fixture.log },
           metrics: fixture.metrics,
           mayAct: () => fixture.mayAct,
           mayStore: () => true,
@@ -60,8 +62,13 @@ export class DurableWorld {
     });
   }
 
+  /** What the nodes suffer at the store. */
+  get faults(): CommitFaults {
+    return this.store.of('n');
+  }
+
   /** Everything that is stored of one actor, oldest first. */
-  async commits(type: string, key: string, log: LogName = 'events'): Promise<readonly Commit[]> {
+  async commits(type: string, key: string, log: 'events' | 'states' = 'events'): Promise<readonly Commit[]> {
     const commits: Commit[] = [];
     const reader = new CommitReader();
     const reading = async (): Promise<void> => {
@@ -69,12 +76,7 @@ export class DurableWorld {
         for (const record of records) commits.push(reader.read(record));
       }
     };
-    const { readsFail, onRead } = this.store;
-    this.store.readsFail = false;
-    this.store.onRead = () => undefined;
     await this.clock.run(reading());
-    this.store.readsFail = readsFail;
-    this.store.onRead = onRead;
     return commits;
   }
 
