@@ -86,6 +86,7 @@ export {
   type ReminderChange,
   type StreamHead,
 } from './events/commit.ts';
+export { Bookkeeping, type BookkeepingLimits, type PendingMessage, type RememberedReply } from './events/bookkeeping.ts';
 export { EventCatalogue, type EventKind, type Upcast } from './events/event-catalogue.ts';
 export type { EventBatch, EventRead } from './events/event-reads.ts';
 export { EventStore, type EventStoreParts } from './events/event-store.ts';

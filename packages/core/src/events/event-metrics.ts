@@ -20,7 +20,7 @@ export class EventMetrics {
       metrics.counter('perkey_store_appends_total', 'Appends to the store by how they ended.', { log, outcome });
     const settled = (outcome: string): Counter =>
       metrics.counter('perkey_store_settled_total', 'Commits without an answer, by what was found out about them.', { log, outcome });
-    this.events = metrics.counter('perkey_store_events_appended_total', 'Events that were stored.', { log });
+    this.events = metrics.counter('perkey_store_events_appended_total', 'Events that were stored.');
     this.bytes = metrics.counter('perkey_store_appended_bytes_total', 'Bytes of the records that were stored.', { log });
     this.appendSeconds = metrics.histogram('perkey_store_append_duration_seconds', 'From an append to its answer.', secondsBuckets, {
       log,

@@ -299,7 +299,7 @@ test('everything that is counted is counted', async () => {
     'perkey_store_appends_total events conflict': 1,
     'perkey_store_appends_total events fenced': 1,
     'perkey_store_appends_total events refused': 1,
-    'perkey_store_events_appended_total events': 2,
+    perkey_store_events_appended_total: 2,
     'perkey_store_load_duration_seconds events': 2,
     'perkey_store_load_failures_total events': 1,
     'perkey_store_loads_total events': 2,

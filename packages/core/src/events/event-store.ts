@@ -1,5 +1,4 @@
 import type { Clock } from '../base/clock.ts';
-import { digestName } from '../base/digest.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { resolveOptions } from '../base/options.ts';
 import type { GivenOptions } from '../base/options.ts';
@@ -10,6 +9,7 @@ import { Appender } from './appender.ts';
 import type { AppendResult } from './append-result.ts';
 
 import type { Commit, CommitAuthor, CommitDraft, StreamHead } from './commit.ts';
+import { CommitIds } from './commit-ids.ts';
 import { CommitReader } from './commit-reader.ts';
 import { EventMetrics } from './event-metrics.ts';
 import { readEvents } from './event-reads.ts';
@@ -37,37 +37,23 @@ export interface EventStoreParts {
  * The histories of durable actors in a log: one command, one commit, one record. What comes in and goes out passes here and nowhere else, so
  * that records are written and read in one form, and no append is made without the head and the epoch that it builds on.
  */
-export class EventStore {
+export class EventStore extends CommitIds {
   readonly #log: CommitLog;
   readonly #clock: Clock;
   readonly #appender: Appender;
   readonly #reader = new CommitReader();
   readonly #metrics: EventMetrics;
   readonly #settings: Pick<EventSettings, 'eventsPerCommitMax' | 'commitBytesMax' | 'commitSettleMs'>;
-  /** Unguessable enough never to be drawn twice. */
-  readonly #idPrefix: string;
-  #ids = 0;
 
   constructor({ log, clock, random, metrics, shards, options = {} }: EventStoreParts) {
+    super(random);
     const { eventsPerCommitMax, commitBytesMax, commitSettleMs } = eventOptions;
     this.#settings = resolveOptions({ eventsPerCommitMax, commitBytesMax, commitSettleMs }, options);
     this.#log = log;
     this.#clock = clock;
     this.#metrics = new EventMetrics(metrics, 'events');
-    this.#idPrefix = random.hex(8);
     const { eventsPerCommitMax: eventsMax, commitBytesMax: bytesMax } = this.#settings;
     this.#appender = new Appender({ log, clock, metrics: this.#metrics, shards, eventsMax, bytesMax });
-  }
-
-  /** An id for a commit whose command carries no idempotency key. */
-  newCommitId(): string {
-    this.#ids += 1;
-    return `${this.#idPrefix}${this.#ids.toString(36)}`;
-  }
-
-  /** The id for a commit of a command with an idempotency key: the same at each repeat, so that its events have the same ids. */
-  commitId(stream: StreamName, method: string, caller: string, idempotencyKey: string): string {
-    return digestName(JSON.stringify([stream.type, stream.key, method, caller, idempotencyKey])).slice(0, 22);
   }
 
   /** Stores what a command decided, whole or not at all, if `head` is still the stream's last record. Never rejects. */

@@ -37,20 +37,27 @@ export interface SettleParts {
 export async function settle(parts: SettleParts): Promise<Settlement> {
   const { clock, metrics, deadline } = parts;
   let why = 'the time was over';
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMaxMs, pauseMs * 2)) {
+  for await (const _ of settlePauses(clock, deadline)) {
     const settled = await attempt(parts);
     if (typeof settled !== 'string') {
       metrics.settleEnded(settled.kind);
       return settled;
     }
     why = settled;
-    if (clock.now() + pauseMs >= deadline) break;
+  }
+  metrics.settleEnded('unknown');
+  return { kind: 'unknown', error: new PerkeyError('commit.unknown', `The store did not say whether it holds the commit: ${why}`) };
+}
+
+/** One step at once, others after growing pauses, none that would begin after `deadline` (monotonic ms). */
+export async function* settlePauses(clock: Clock, deadline: number): AsyncGenerator<void, void, undefined> {
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMaxMs, pauseMs * 2)) {
+    yield;
+    if (clock.now() + pauseMs >= deadline) return;
     await new Promise<void>((resolve) => {
       clock.setTimer(pauseMs, resolve);
     });
   }
-  metrics.settleEnded('unknown');
-  return { kind: 'unknown', error: new PerkeyError('commit.unknown', `The store did not say whether it holds the commit: ${why}`) };
 }
 
 /** The settlement, or why there is none yet. Never rejects. */
