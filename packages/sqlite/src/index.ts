@@ -1,2 +1,2 @@
-/** The name that this store is logged and exported under. */
-export const storeName = 'sqlite';
+export { type SqliteOptions, type SqliteOptionTable, sqliteOptionTable } from './options.ts';
+export { sqlite } from './sqlite.ts';

@@ -63,4 +63,5 @@ export type ErrorCode =
   | 'transport.no_jetstream'
   | 'store.unavailable'
   | 'store.mismatch'
+  | 'store.refused'
   | 'nats_server.not_found';
