@@ -7,6 +7,9 @@ import type { OpenStore } from '../contract/store.ts';
 import { durableActors } from '../durable/durable-actors.ts';
 import { type DurableSettings, durableOptions } from '../durable/settings.ts';
 import type { Commit } from '../events/commit.ts';
+import { EventStore } from '../events/event-store.ts';
+import type { StreamReport } from '../events/verify.ts';
+import type { StreamName } from '../contract/commit-log.ts';
 import { CommitReader } from '../events/commit-reader.ts';
 import { memoryStore } from '../memory/memory-store.ts';
 import { ActorFixture, type FixtureOptions } from './actor-fixture.ts';
@@ -78,6 +81,13 @@ export class DurableWorld {
     };
     await this.clock.run(reading());
     return commits;
+  }
+
+  /** What is wrong with a stream of events. */
+  async verify(stream: StreamName): Promise<StreamReport['problems']> {
+    const { clock } = this;
+    const store = new EventStore({ log: this.#open.events, clock, random: seededRandom(9), metrics: noMetrics, shards: 1 });
+    return (await clock.run(store.verify(stream))).problems;
   }
 
   /** Their events, as `[name, data]`. */
