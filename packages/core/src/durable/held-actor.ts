@@ -15,6 +15,8 @@ export class HeldActor {
   stale = false;
   /** Of an actor whose state is kept: the state as it was stored last, encoded. */
   keptState: Uint8Array | undefined = undefined;
+  /** Of an actor whose state is kept: the ids of its last commits, oldest first. */
+  recent: readonly string[] = [];
 
   constructor(stream: StreamName, shard: number, author: CommitAuthor, head: StreamHead, books: Bookkeeping) {
     this.stream = stream;

@@ -17,6 +17,9 @@ import { HeldActor } from './held-actor.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
 import { commitIdOf, type NoteLimits, notesOf, remindersOf } from './turn-notes.ts';
 
+/** How many commits a record can tell of: as long as no more were missed, it proves which of them were stored. */
+const recentMax = 32;
+
 export interface StateKeepingOptions {
   readonly services: ContextServices;
   readonly states: StateStore;
@@ -46,7 +49,11 @@ export class StateKeeping implements Keeping {
     if (isSame && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
     const at = services.clock.wall();
     const draft = { ...notesOf(turn, held, value, noteLimits), id: commitIdOf(states, turn), at, events: [] };
-    return { draft, kept: { state: bytes, bookkeeping: this.#booked(held.books, draft, at) }, state: activation.state };
+    return {
+      draft,
+      kept: { state: bytes, bookkeeping: [this.#booked(held.books, draft, at), withRecent(held, draft.id)] },
+      state: activation.state,
+    };
   }
 
   /** The books after this commit, which is not yet in them. */
@@ -65,29 +72,45 @@ export class StateKeeping implements Keeping {
   advance(_activation: Activation, held: HeldActor, { draft, kept }: Decided): void {
     held.books.apply(draft, draft.at);
     held.keptState = (kept as KeptState).state as Uint8Array;
+    held.recent = withRecent(held, draft.id);
   }
 
-  undo(activation: Activation, { keptState }: HeldActor): void {
-    if (keptState !== undefined) activation.state = decode(keptState, 0, keptState.length, commitLimits);
+  undo(activation: Activation, held: HeldActor): void {
+    activation.state = stateOf(held);
   }
 
   async settle(activation: Activation, held: HeldActor, decided: Decided, deadline: number): Promise<Settled> {
     const { stream, head, author } = held;
-    const settlement = await this.#o.states.settle(stream, head, author, draftOf(decided), deadline);
+    const { id } = decided.draft;
+    const isStoredBefore = (latest: StoredState): boolean | undefined => tells(latest, head.version, id);
+    const settlement = await this.#o.states.settle(stream, head, author, draftOf(decided), deadline, isStoredBefore);
     if (settlement.kind === 'unknown') return settlement;
-    if (settlement.kind === 'appended') {
+    const { latest } = settlement;
+    if (settlement.kind === 'appended' && latest === undefined) {
       held.head = settlement.head;
       this.advance(activation, held, decided);
       return { kind: 'stored', failure: undefined };
     }
+    const kind = settlement.kind === 'appended' ? 'stored' : 'absent';
     try {
-      held.books = Bookkeeping.restore(settlement.latest.bookkeeping, this.#o.limits);
-      held.keptState = bytesOf(settlement.latest);
-      held.head = settlement.latest.head;
+      this.#take(held, latest as StoredState);
       this.undo(activation, held);
-      return { kind: 'absent', failure: undefined };
+      return { kind, failure: undefined };
     } catch (thrown) {
-      return { kind: 'absent', failure: loadFailure(unreadable(settlement.latest, thrown)) };
+      return { kind, failure: loadFailure(thrown) };
+    }
+  }
+
+  /** Throws `stream.corrupt`, and leaves the actor as it was. */
+  #take(held: HeldActor, latest: StoredState): void {
+    try {
+      const { books, recent } = partsOf(latest);
+      held.books = Bookkeeping.restore(books, this.#o.limits);
+      held.keptState = bytesOf(latest);
+      held.recent = recent;
+      held.head = latest.head;
+    } catch (thrown) {
+      throw new PerkeyError('stream.corrupt', `the state in record ${latest.head.sequence} cannot be read: ${describeThrown(thrown)}`);
     }
   }
 
@@ -101,13 +124,9 @@ export class StateKeeping implements Keeping {
       held.keptState = encode(state, commitLimits);
       return { held, state };
     }
-    try {
-      const held = new HeldActor(stream, slot.shard, author, latest.head, Bookkeeping.restore(latest.bookkeeping, limits));
-      held.keptState = bytesOf(latest);
-      return { held, state: decode(held.keptState, 0, held.keptState.length, commitLimits) };
-    } catch (thrown) {
-      throw unreadable(latest, thrown);
-    }
+    const held = new HeldActor(stream, slot.shard, author, latest.head, new Bookkeeping(limits));
+    this.#take(held, latest);
+    return { held, state: stateOf(held) };
   }
 
   /** The same state again. */
@@ -115,8 +134,33 @@ export class StateKeeping implements Keeping {
     const { states, services } = this.#o;
     const { stream, head, author, books, keptState } = held;
     const at = services.clock.wall();
-    return states.save(stream, head, author, { id: states.newCommitId(), at, state: keptState, bookkeeping: books.pack(at) });
+    const id = states.newCommitId();
+    const recent = withRecent(held, id);
+    held.recent = recent;
+    return states.save(stream, head, author, { id, at, state: keptState, bookkeeping: [books.pack(at), recent] });
   }
+}
+
+function withRecent({ recent }: HeldActor, id: string): readonly string[] {
+  return [...recent.slice(1 - recentMax), id];
+}
+
+/** Whether a later state says that the commit of this id was stored behind the version. */
+function tells(latest: StoredState, version: number, id: string): boolean | undefined {
+  const { recent } = partsOf(latest);
+  if (recent.includes(id)) return true;
+  return latest.head.version - version <= recent.length ? false : undefined;
+}
+
+function partsOf({ bookkeeping }: StoredState): { readonly books: unknown; readonly recent: readonly string[] } {
+  const [books, recent] = Array.isArray(bookkeeping) ? (bookkeeping as unknown[]) : [];
+  if (!Array.isArray(recent)) throw new RangeError('its bookkeeping has another form');
+  return { books, recent };
+}
+
+function stateOf({ keptState }: HeldActor): unknown {
+  if (keptState === undefined) throw new TypeError('the actor was not loaded');
+  return decode(keptState, 0, keptState.length, commitLimits);
 }
 
 function draftOf({ draft, kept }: Decided): StateDraft {
@@ -128,10 +172,6 @@ function draftOf({ draft, kept }: Decided): StateDraft {
 function bytesOf({ state }: StoredState): Uint8Array {
   if (!(state instanceof Uint8Array)) throw new RangeError('it is of another form');
   return new Uint8Array(state);
-}
-
-function unreadable({ head }: StoredState, thrown: unknown): PerkeyError {
-  return new PerkeyError('stream.corrupt', `the state in record ${head.sequence} cannot be read: ${describeThrown(thrown)}`);
 }
 
 function encoded({ type, state }: Activation): Uint8Array {

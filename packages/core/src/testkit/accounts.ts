@@ -77,6 +77,40 @@ export const account: ActorDefinition = Account.aggregate({
   queries: { balance: (ctx) => ctx.state.balance },
 });
 
+const Counter = defineActor('counter', {
+  add: { input: z.number(), output: z.number() },
+  addLater: { input: z.number(), output: z.number() },
+  touch: { output: z.string() },
+  spoil: {},
+  rot: {},
+  get: { output: z.number(), readonly: true },
+});
+
+/** An actor whose state is kept. */
+export const counter: ActorDefinition = Counter.host({
+  state: (): { value: number; rest?: unknown } => ({ value: 0 }),
+  persist: 'state',
+  add(ctx, n) {
+    ctx.state.value += n;
+    return ctx.state.value;
+  },
+  async addLater(ctx, n) {
+    ctx.state.value += n;
+    await Promise.resolve();
+    return ctx.state.value;
+  },
+  touch: () => 'nothing changed',
+  spoil(ctx) {
+    ctx.state.value = -1;
+    throw new Error('after it changed the state');
+  },
+  rot(ctx) {
+    ctx.state.value = -1;
+    ctx.state.rest = () => 'not plain';
+  },
+  get: (ctx) => ctx.state.value,
+});
+
 /** Moves time until there is an answer. */
 export async function settled(world: DurableWorld, asked: Asked): Promise<Asked> {
   await world.clock.until(() => asked.outcome !== 'waiting', { what: 'an answer', stepMs: 1 });

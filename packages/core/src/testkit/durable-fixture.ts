@@ -19,6 +19,8 @@ import { VirtualClock } from './virtual-clock.ts';
 
 export interface DurableFixtureOptions extends Pick<FixtureOptions, 'settings' | 'middleware' | 'epoch'> {
   readonly durable?: Partial<DurableSettings>;
+  /** What stands between the node and the store. */
+  readonly through?: (store: OpenStore) => OpenStore;
 }
 
 /** A store in memory with faults, and nodes that host durable actors on it, all in virtual time. */
@@ -48,14 +50,15 @@ export class DurableWorld {
     this.#nodes += 1;
     const owner = `node-${this.#nodes}/i${this.#nodes}`;
     const random = seededRandom(this.#nodes);
-    const { epoch = 6 + this.#nodes, durable = {}, ...rest } = options;
+    const { epoch = 6 + this.#nodes, durable = {}, through, ...rest } = options;
+    const store = through === undefined ? this.#open : through(this.#open);
     return new ActorFixture(definitions, {
       ...rest,
       epoch,
       clock: this.clock,
       durability: (fixture) =>
         durableActors({
-          ...{ store: this.#open, settings: resolveOptions(durableOptions, durable), shards: 1, owner, random },
+          ...{ store, settings: resolveOptions(durableOptions, durable), shards: 1, owner, random },
           ...{ clock: this.clock, log: fixture.log },
           metrics: fixture.metrics,
           mayAct: () => fixture.mayAct,
