@@ -5,6 +5,7 @@ import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
+import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { frameKind } from './frame.ts';
@@ -14,6 +15,7 @@ import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
+import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
 import { doneWithin } from './pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
@@ -34,6 +36,8 @@ export interface SessionOptions {
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
   readonly privateStore: PrivateStore | undefined;
+  /** Open; undefined for a node that hosts no durable actors. */
+  readonly store: OpenStore | undefined;
   readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
@@ -229,6 +233,7 @@ export class Session {
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
