@@ -8,6 +8,7 @@ import type { Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
+import { foreignAnswer } from './foreign-answer.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
@@ -280,13 +281,10 @@ export class Session {
     this.#mustGoOn();
     await this.#bringHome();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
-    await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey, principal } = call;
-      return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey, onBehalfOf: principal },
-        timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
-      });
-    });
+    await this.#link.serveForeignCalls(
+      { nodeId, version: '0.1.0', types },
+      foreignAnswer(() => this.#router, settings.requestTimeoutMs),
+    );
     this.#mustGoOn();
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
