@@ -43,6 +43,14 @@ export type ErrorCode =
   | 'call.cycle'
   | 'idempotency.mismatch'
   | 'client.closed'
+  | 'event.invalid'
+  | 'event.not_applicable'
+  | 'event.unknown'
+  | 'commit.too_large'
+  | 'stream.tombstoned'
+  | 'stream.corrupt'
+  | 'store.full'
+  | 'store.missing'
   | 'handler.failed'
   | 'actor.error'
   | 'output.invalid'
@@ -53,6 +61,7 @@ export type ErrorCode =
   | 'node.lost'
   | 'turn.timeout'
   | 'turn.abandoned'
+  | 'commit.unknown'
   | 'request.aborted'
   | 'reply.malformed'
   | 'options.invalid'
@@ -162,7 +171,8 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
   'node.overloaded': {
     executed: 'no',
     retry: 'never',
-    meaning: 'The node has more requests waiting than it may hold; come back after retryAfterMs.',
+    meaning:
+      'The node has more requests waiting than it may hold, or than could run in the time of this one; come back after retryAfterMs.',
   },
   'client.overloaded': {
     executed: 'no',
@@ -195,6 +205,46 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning: 'The idempotency key was already used for another method or by another caller.',
   },
   'client.closed': { executed: 'no', retry: 'never', meaning: 'The client or node was closed before the request was sent.' },
+  'event.invalid': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The handler raised an event whose data does not fit its schema, or is not plain data; nothing was stored and the state is unchanged.',
+  },
+  'event.not_applicable': {
+    executed: 'no',
+    retry: 'never',
+    meaning: "evolve threw for an event, new or stored; nothing was stored and the state is unchanged. See the node's log.",
+  },
+  'event.unknown': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The history holds an event, or a version of one, that the definition does not know; host the newer definition, or add the event.',
+  },
+  'commit.too_large': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'What the turn decided does not fit into one record of the store, or is too many events; nothing was stored. Decide less at once.',
+  },
+  'stream.tombstoned': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The history of this actor was closed for good by a tombstone; nothing can be added to it.',
+  },
+  'stream.corrupt': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      "The history of this actor cannot be read: a record of it is damaged, missing or not of this form. See the node's log, and verify it.",
+  },
+  'store.full': { executed: 'no', retry: 'never', meaning: 'The store has no room left; nothing was stored. Give it room.' },
+  'store.missing': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The node hosts a durable actor but has no store; start it with one.',
+  },
   'handler.failed': { executed: 'yes', retry: 'never', meaning: "The handler ran and threw; see the node's log for the stack." },
   'actor.error': {
     executed: 'yes',
@@ -232,6 +282,11 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     executed: 'unknown',
     retry: 'never',
     meaning: 'The shard moved or the node stopped before the running turn could end.',
+  },
+  'commit.unknown': {
+    executed: 'unknown',
+    retry: 'never',
+    meaning: 'The store did not say in time whether it holds what the turn decided; it may. A repeat with the same idempotency key tells.',
   },
   'request.aborted': {
     executed: 'unknown',
