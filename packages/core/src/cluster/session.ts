@@ -203,7 +203,9 @@ export class Session {
     const { transport, environment } = this.#o;
     const events = {
       onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
-      onUndeliverable: (token: number): void => this.#undeliverable(token),
+      onUndeliverable: (token: number): void => {
+        if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
+      },
       onState: (up: boolean): void => this.#linkChanged(up),
     };
     this.#link = await transport.openData({ kind: 'node', ...this.#self }, events, environment);
@@ -329,10 +331,6 @@ export class Session {
     this.#inbound.opened(record.shard, record.epoch);
     this.#routes.learn(record);
     this.#ownership.announcer.opened(record, before);
-  }
-
-  #undeliverable(token: number): void {
-    if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
   #linkChanged(up: boolean): void {
