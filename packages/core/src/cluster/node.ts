@@ -14,7 +14,7 @@ import { type Random, systemRandom } from '../base/random.ts';
 import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import { checkCluster } from './cluster-record.ts';
-import { doneWithin, pause } from './pause.ts';
+import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
 import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
 

@@ -15,7 +15,7 @@ import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
-import { doneWithin } from './pause.ts';
+import { doneWithin } from '../base/pause.ts';
 import { type Incarnated, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
