@@ -7,6 +7,7 @@ import type { Metrics } from '../base/metrics.ts';
 import type { Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
 import { type DeadLetter, DeadLetters } from '../events/dead-letters.ts';
+import type { EventCatalogue } from '../events/event-catalogue.ts';
 import type { EventSource } from '../events/event-source.ts';
 import { GenerationRecords, type Generations } from '../events/generations.ts';
 import { checkProjection, type Projection, type ProjectionDefinition } from '../events/projection.ts';
@@ -19,6 +20,7 @@ export interface HostedProjectionsOptions {
   readonly shards: number;
   readonly store: OpenStore;
   readonly source: EventSource;
+  readonly catalogues: ReadonlyMap<string, EventCatalogue>;
   readonly guard: Guard;
   readonly clock: Clock;
   readonly log: Logger;

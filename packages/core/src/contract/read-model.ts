@@ -1,24 +1,17 @@
-/** How far a projection has come. */
-export interface Checkpoint {
-  /** Everything up to this position has been handled. */
-  readonly position: number;
-  /** The epoch under which it was saved: a fencing token, which only rises. */
-  readonly epoch: number;
-}
-
 /**
- * A database that takes what a projection derives together with how far it has come, both or neither: so each event counts exactly once in it.
- * `name` names the projection and its generation.
+ * Where a projection writes what it makes of events, with its checkpoint beside it: both are kept or neither, so that every event has its effect
+ * exactly once, whatever ends in between. A store that cannot do this is no read model; its projection gets each event at least once.
  */
-export interface ReadModel<Tx> {
-  /** What was saved last; undefined: nothing. Rejects with `store.unavailable`. */
-  checkpoint(name: string): Promise<Checkpoint | undefined>;
+export interface ReadModel<Transaction> {
+  /** The position after which the projection goes on, 0 where it has none. Rejects with `store.unavailable`. */
+  checkpoint(projection: string): Promise<number>;
   /**
-   * Runs `work`, which writes by `tx` and is synchronous, and saves `next`, in one transaction. Resolves to false, with nothing written, when the
-   * checkpoint saved last is not at `from` (undefined: none) or has a higher epoch than `next`: somebody else is at work. Rejects with what
-   * `work` threw, or with `store.unavailable`; nothing was written then.
+   * Runs `work` and moves the checkpoint of `projection` from `from` to `to`, in one transaction; 0 as `to` takes it away, for a rebuild whose `work`
+   * clears what was written. Resolves with false when the checkpoint is another than `from`: somebody else went on, and nothing was done.
+   * Rejects with what `work` threw, or with `store.unavailable`; nothing was written then, except where that error says `unknown`.
+   * `work` does not wait for anything: it returns when it is done.
    */
-  transact(name: string, from: number | undefined, next: Checkpoint, work: (tx: Tx) => void): Promise<boolean>;
-  /** Forgets the checkpoint. */
-  forget(name: string): Promise<void>;
+  advance(projection: string, from: number, to: number, work: (transaction: Transaction) => void): Promise<boolean>;
+  /** Idempotent. */
+  close(): Promise<void>;
 }

@@ -72,6 +72,6 @@ export interface StoreEnvironment {
 /** Where durable actors keep what they are. */
 export interface Store {
   readonly name: string;
-  /** Opens what is there or creates it. Rejects with `store.unavailable`, `transport.connect_timeout`, `transport.refused` or `transport.no_jetstream`. */
+  /** Opens what is there or creates it. Rejects with `store.unavailable`, `store.mismatch`, `store.refused`, `transport.connect_timeout`, `transport.refused` or `transport.no_jetstream`. */
   open(environment: StoreEnvironment): Promise<OpenStore>;
 }

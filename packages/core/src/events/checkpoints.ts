@@ -1,6 +1,13 @@
 import { PerkeyError } from '../base/errors.ts';
-import type { Checkpoint } from '../contract/read-model.ts';
 import type { KeptRecords } from '../contract/store.ts';
+
+/** How far a projection has come. */
+export interface Checkpoint {
+  /** Everything up to this position has been handled. */
+  readonly position: number;
+  /** The epoch under which it was saved: a fencing token, which only rises. */
+  readonly epoch: number;
+}
 
 interface Found {
   readonly checkpoint: Checkpoint;

@@ -6,6 +6,7 @@ import type { Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { DeadLetters } from './dead-letters.ts';
+import type { EventCatalogue } from './event-catalogue.ts';
 import type { EventSource } from './event-source.ts';
 import { type Generation, GenerationRecords, type Generations } from './generations.ts';
 import type { Projection } from './projection.ts';
@@ -19,6 +20,7 @@ export interface ProjectionGroupOptions {
   readonly epoch: number;
   readonly store: OpenStore;
   readonly source: EventSource;
+  readonly catalogues: ReadonlyMap<string, EventCatalogue>;
   readonly guard: Guard;
   readonly clock: Clock;
   readonly log: Logger;
@@ -109,11 +111,11 @@ export class ProjectionGroup {
   }
 
   #begin(generation: Generation): void {
-    const { projections, epoch, source, guard, clock, log, store } = this.#o;
+    const { projections, epoch, source, catalogues, guard, clock, log, store } = this.#o;
     const projection = projections.find(({ version }) => version === generation.version);
     if (this.#stop.signal.aborted || projection === undefined || this.#runs.has(generation.number)) return;
     const run = new ProjectionRun({
-      ...{ projection, generation, epoch, source, guard, clock, log, metrics: this.#metrics },
+      ...{ projection, generation, epoch, source, catalogues, guard, clock, log, metrics: this.#metrics },
       checkpoints: new Checkpoints(store.records),
       deadLetters: new DeadLetters(store.records),
       onCaughtUp: () => void this.#caughtUp(projection, generation),
@@ -142,6 +144,9 @@ export class ProjectionGroup {
     const { store, projections } = this.#o;
     const name = `${this.#name}.${generation}`;
     await new Checkpoints(store.records).forget(name);
-    for (const { readModel } of projections) await readModel?.forget(name);
+    for (const { readModel } of projections) {
+      const at = (await readModel?.checkpoint(name)) ?? 0;
+      if (at > 0) await readModel?.advance(name, at, 0, () => {});
+    }
   }
 }

@@ -6,7 +6,9 @@ import type { Guard } from '../contract/calls.ts';
 import { Checkpoints } from './checkpoints.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { EventHandling } from './event-handling.ts';
-import type { EventBatch, EventSource } from './event-source.ts';
+import type { EventCatalogue } from './event-catalogue.ts';
+import type { EventBatch } from './event-reads.ts';
+import type { EventSource } from './event-source.ts';
 import type { Generation } from './generations.ts';
 import type { Projection } from './projection.ts';
 import type { ProjectionMetrics } from './projection-metrics.ts';
@@ -21,6 +23,8 @@ export interface ProjectionRunOptions {
   /** Of the right to run it; rises with each owner. */
   readonly epoch: number;
   readonly source: EventSource;
+  /** Lead events to the present versions of their actor types. */
+  readonly catalogues: ReadonlyMap<string, EventCatalogue>;
   readonly checkpoints: Checkpoints;
   readonly deadLetters: DeadLetters;
   readonly guard: Guard;
@@ -50,8 +54,7 @@ export class ProjectionRun {
   readonly #name: string;
   #state: ProjectionState = 'starting';
   #position = 0;
-  /** Undefined: no checkpoint was saved yet. */
-  #saved: number | undefined = undefined;
+  #saved = 0;
   #error: string | undefined = undefined;
   #isCaughtUp = false;
   readonly #done: Promise<void>;
@@ -108,7 +111,7 @@ export class ProjectionRun {
   /** Spares the next owner what was handled since the last checkpoint. */
   async #saveLast(): Promise<void> {
     const { guard, clock, log } = this.#o;
-    if (this.#position === (this.#saved ?? 0) || !guard.mayAct(clock.now())) return;
+    if (this.#position === this.#saved || !guard.mayAct(clock.now())) return;
     try {
       await this.#commit(this.#position, () => {});
     } catch (thrown) {
@@ -121,10 +124,14 @@ export class ProjectionRun {
 
   async #load(): Promise<void> {
     const { projection, checkpoints, epoch } = this.#o;
-    const found = await (projection.readModel?.checkpoint(this.#name) ?? checkpoints.load(this.#name));
+    if (projection.readModel !== undefined) {
+      this.#saved = this.#position = await projection.readModel.checkpoint(this.#name);
+      return;
+    }
+    const found = await checkpoints.load(this.#name);
     if (found !== undefined && found.epoch > epoch) this.#end('fenced', undefined);
     this.#position = found?.position ?? 0;
-    this.#saved = found?.position;
+    this.#saved = this.#position;
     // Saved again under this epoch before anything is handled: from here on a former owner gets no further.
     if (!this.#stop.signal.aborted && found?.epoch !== epoch) await this.#save(this.#position);
   }
@@ -139,24 +146,22 @@ export class ProjectionRun {
   }
 
   async #follow(): Promise<void> {
-    const { source, projection } = this.#o;
+    const { source, projection, catalogues } = this.#o;
     const { signal } = this.#stop;
     if (signal.aborted) return;
     if (this.#state === 'starting') this.#state = 'catching up';
-    const { types, batchMax } = projection;
-    for await (const batch of source.read({ after: this.#position, types, batchMax, follow: true, signal })) {
+    const { types, events, batchMax } = projection;
+    for await (const batch of source.subscribe({ after: this.#position, types, events, batchMax, catalogues, signal })) {
       if (!(await this.#take(batch)) || signal.aborted) return;
     }
   }
 
   /** False: the run has ended. */
   async #take({ events, through, live }: EventBatch): Promise<boolean> {
-    const { projection, generation } = this.#o;
-    const { events: names } = projection;
-    const chosen = names === undefined ? events : events.filter(({ event }) => names.has(event));
-    if (chosen.length > 0 && !(await this.#handle(chosen, through))) return false;
+    const { generation } = this.#o;
+    if (events.length > 0 && !(await this.#handle(events, through))) return false;
     this.#position = Math.max(this.#position, through);
-    const isQuiet = sequenceBefore(this.#position) - sequenceBefore(this.#saved ?? 0) < quietRecordsMax;
+    const isQuiet = sequenceBefore(this.#position) - sequenceBefore(this.#saved) < quietRecordsMax;
     if (!isQuiet && !(await this.#save(this.#position))) return false;
     if (live && !this.#isCaughtUp && this.#position >= generation.liveAfter) {
       if (this.#saved !== this.#position && !(await this.#save(this.#position))) return false;
@@ -268,11 +273,12 @@ export class ProjectionRun {
   /** False when it was fenced. Rejects with what `work` threw, or with `store.unavailable`. */
   async #commit(position: number, work: (tx: unknown) => void): Promise<boolean> {
     const { projection, checkpoints, epoch, metrics } = this.#o;
-    const next = { position, epoch };
-    const isSaved = await (projection.readModel?.transact(this.#name, this.#saved, next, work) ?? checkpoints.save(this.#name, next));
-    if (!isSaved) {
-      const found = await projection.readModel?.checkpoint(this.#name);
-      if (found !== undefined && found.epoch <= epoch) throw new Error('a former owner has moved the checkpoint meanwhile');
+    const { readModel } = projection;
+    if (readModel !== undefined) {
+      const isNext = await readModel.advance(this.#name, this.#saved, position, work);
+      // Each event counts once there, whoever writes it: this run goes on behind what the other one has written.
+      if (!isNext) throw new Error('another run has moved the checkpoint meanwhile');
+    } else if (!(await checkpoints.save(this.#name, { position, epoch }))) {
       this.#end('fenced', undefined);
       return false;
     }

@@ -64,7 +64,7 @@ export interface Projection {
   readonly name: string;
   readonly version: number;
   readonly types: readonly string[] | undefined;
-  readonly events: ReadonlySet<string> | undefined;
+  readonly events: readonly string[] | undefined;
   readonly batchMax: number;
   readonly handle: (event: StoredEvent, ctx: ProjectionContext<unknown>) => unknown;
   readonly readModel: ReadModel<unknown> | undefined;
@@ -103,8 +103,7 @@ export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Proje
   if (typeof definition.handle !== 'function') throw invalid(name, 'handle', definition.handle, 'a function');
   checkStrategy(name, onError);
   return {
-    ...{ name, version, types, batchMax, onError },
-    events: events && new Set(events),
+    ...{ name, version, types, events, batchMax, onError },
     handle: definition.handle.bind(definition) as Projection['handle'],
     readModel: readModel as ReadModel<unknown> | undefined,
     onSwitch: definition.onSwitch?.bind(definition),
