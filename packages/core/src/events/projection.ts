@@ -13,7 +13,7 @@ export interface RetryPolicy {
   /** Before the second attempt; twice as long before each further one. */
   readonly delayMs: number;
   readonly delayMaxMs: number;
-  readonly then: AfterRetries;
+  readonly afterwards: AfterRetries;
 }
 
 /**
@@ -73,7 +73,7 @@ export interface Projection {
 }
 
 const namePattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
-const usualRetry: RetryPolicy = { attemptsMax: 5, delayMs: 100, delayMaxMs: 5_000, then: 'stop' };
+const usualRetry: RetryPolicy = { attemptsMax: 5, delayMs: 100, delayMaxMs: 5_000, afterwards: 'stop' };
 const fields: ReadonlySet<string> = new Set([
   'name',
   'version',
@@ -104,7 +104,7 @@ export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Proje
   checkStrategy(name, onError);
   return {
     ...{ name, version, types, events, batchMax, onError },
-    handle: definition.handle.bind(definition) as Projection['handle'],
+    handle: definition.handle.bind(definition),
     readModel: readModel as ReadModel<unknown> | undefined,
     onSwitch: definition.onSwitch?.bind(definition),
   };
@@ -116,8 +116,8 @@ function checkStrategy(name: string, strategy: ErrorStrategy): void {
   checkWhole(name, 'onError.attemptsMax', strategy.attemptsMax, 1_000_000);
   checkWhole(name, 'onError.delayMs', strategy.delayMs, 3_600_000);
   checkWhole(name, 'onError.delayMaxMs', strategy.delayMaxMs, 86_400_000);
-  if (strategy.then !== 'stop' && strategy.then !== 'dead-letter') {
-    throw invalid(name, 'onError.then', strategy.then, "'stop' or 'dead-letter'");
+  if (strategy.afterwards !== 'stop' && strategy.afterwards !== 'dead-letter') {
+    throw invalid(name, 'onError.afterwards', strategy.afterwards, "'stop' or 'dead-letter'");
   }
 }
 
