@@ -37,7 +37,7 @@ class ToldSource implements EventSource {
 
   async *subscribe({ after = 0, events: names, batchMax, signal }: EventRead): AsyncIterable<EventBatch> {
     this.readsFrom.push(after);
-    for (let from = after; signal?.aborted !== true;) {
+    for (let from = after; !isAborted(signal);) {
       const events = this.events.filter(({ position }) => position > from).slice(0, batchMax);
       from = events.at(-1)?.position ?? from;
       yield {

@@ -104,7 +104,7 @@ export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Proje
   checkStrategy(name, onError);
   return {
     ...{ name, version, types, events, batchMax, onError },
-    handle: definition.handle.bind(definition),
+    handle: definition.handle.bind(definition as ProjectionDefinition<unknown>),
     readModel: readModel as ReadModel<unknown> | undefined,
     onSwitch: definition.onSwitch?.bind(definition),
   };
