@@ -1,3 +1,7 @@
+import type { ErrorCode } from './error-codes.ts';
+
+export type { ErrorCode } from './error-codes.ts';
+
 /** Whether the handler of the refused or failed request ran: `no` is always safe to try again. */
 export type Executed = 'no' | 'yes' | 'unknown';
 
@@ -13,70 +17,6 @@ export interface ErrorKind {
   /** What happened and what to do next, in one sentence; the errors page is tested against it. */
   readonly meaning: string;
 }
-
-/** Spelled out, because a declaration file cannot take it from the table below; the compiler holds both equal. */
-export type ErrorCode =
-  | 'shard.moved'
-  | 'node.suspended'
-  | 'link.down'
-  | 'node.unreachable'
-  | 'actor.not_hosted'
-  | 'shard.no_owner'
-  | 'actor.unknown_type'
-  | 'method.unknown'
-  | 'input.invalid'
-  | 'key.invalid'
-  | 'payload.too_large'
-  | 'payload.not_plain'
-  | 'request.expired'
-  | 'request.cancelled'
-  | 'request.malformed'
-  | 'request.refused'
-  | 'request.forbidden'
-  | 'protocol.unsupported'
-  | 'mailbox.full'
-  | 'node.overloaded'
-  | 'client.overloaded'
-  | 'actor.limit'
-  | 'actor.quarantined'
-  | 'actor.activation_failed'
-  | 'call.cycle'
-  | 'idempotency.mismatch'
-  | 'client.closed'
-  | 'event.invalid'
-  | 'event.not_applicable'
-  | 'event.unknown'
-  | 'commit.too_large'
-  | 'stream.tombstoned'
-  | 'stream.corrupt'
-  | 'store.full'
-  | 'store.missing'
-  | 'handler.failed'
-  | 'actor.error'
-  | 'output.invalid'
-  | 'reply.too_large'
-  | 'reply.not_plain'
-  | 'deadline.exceeded'
-  | 'link.lost'
-  | 'node.lost'
-  | 'turn.timeout'
-  | 'turn.abandoned'
-  | 'commit.unknown'
-  | 'request.aborted'
-  | 'reply.malformed'
-  | 'options.invalid'
-  | 'contract.invalid'
-  | 'actor.duplicate_type'
-  | 'cluster.shards_mismatch'
-  | 'node.duplicate_id'
-  | 'node.stopped'
-  | 'transport.connect_timeout'
-  | 'transport.refused'
-  | 'transport.no_jetstream'
-  | 'store.unavailable'
-  | 'store.mismatch'
-  | 'store.refused'
-  | 'nats_server.not_found';
 
 /** The closed catalogue: every error that the runtime itself raises, by its stable code. */
 export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
@@ -171,7 +111,8 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
   'node.overloaded': {
     executed: 'no',
     retry: 'never',
-    meaning: 'The node has more requests waiting than it may hold; come back after retryAfterMs.',
+    meaning:
+      'The node has more requests waiting than it may hold, or than could run in the time of this one; come back after retryAfterMs.',
   },
   'client.overloaded': {
     executed: 'no',
@@ -220,6 +161,28 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: 'never',
     meaning:
       'The history holds an event, or a version of one, that the definition does not know; host the newer definition, or add the event.',
+  },
+  'state.not_plain': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The turn left something in the state that cannot be stored; nothing was, and the state is what it was before. Use plain data.',
+  },
+  'commit.conflict': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'Other commits of the same actor came first again and again; nothing was stored. Come back after retryAfterMs.',
+  },
+  'outbox.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'More messages of this actor wait for their delivery than outboxPendingMax; nothing was stored. See why they are not delivered.',
+  },
+  'reminders.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The turn would leave the actor with more reminders than remindersMax; nothing was stored.',
   },
   'commit.too_large': {
     executed: 'no',

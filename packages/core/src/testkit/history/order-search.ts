@@ -1,5 +1,6 @@
 import type { HistoryModel } from './model.ts';
 import type { Operation } from './operation.ts';
+import { Passages } from './passages.ts';
 import { valueText } from './text.ts';
 
 export interface OrderSearchOptions {
@@ -22,8 +23,10 @@ export interface Farthest {
   readonly count: number;
   /** The state there, as a text. */
   readonly state: string;
-  /** Everything that was answered before this had to come next, and nothing of it could. */
+  /** Everything that had been answered before this had to come next... */
   readonly until: number;
+  /** ...beginning with one of these, and none could; or one of these, which come later, still has to find the state. */
+  readonly stuck: readonly Operation[];
 }
 
 interface Frame<State> {
@@ -44,7 +47,7 @@ interface Frame<State> {
  *
  * A depth-first search that takes, step by step, one operation that no other must precede, and goes back where none fits: J. M. Wing and C. Gong, "Testing and
  * verifying concurrent objects" (1993), with the memory of visited configurations of G. Lowe, "Testing for linearizability" (2017). A
- * configuration is the set of operations taken and the state. Loose operations are tried last, and of two configurations that differ in their loose operations
+ * configuration is the set of operations taken and the state. A read that fits is taken at once, without a choice. Loose operations are tried last, and of two configurations that differ in their loose operations
  * only, the one that has used more of the same is no better and is passed over.
  */
 export class OrderSearch<State> {
@@ -56,9 +59,12 @@ export class OrderSearch<State> {
   /** For a loose operation: its like before it, which is taken first; -1 for none. */
   readonly #alike: readonly number[];
   readonly #clients: readonly number[];
+  readonly #passages: Passages<State> | undefined;
   /** By client: the highest `seq` that was taken, and the lowest of those that wait. */
   readonly #highest: number[] = [];
   readonly #foremost = new Map<number, number>();
+  /** By client: whether any of its numbered calls is loose. */
+  readonly #hasLoose: boolean[] = [];
   readonly #isTaken: Uint8Array;
   readonly #visited = new Map<string, bigint[]>();
   #loose = 0n;
@@ -66,6 +72,7 @@ export class OrderSearch<State> {
   #takenCount = 0;
   #steps = 0;
   #farthest: Farthest;
+  #farthestState: State;
 
   constructor(model: HistoryModel<State>, answered: readonly Operation[], loose: readonly Operation[], options: OrderSearchOptions) {
     const byStart = (a: Operation, b: Operation): number => a.t0 - b.t0;
@@ -76,10 +83,17 @@ export class OrderSearch<State> {
     this.#isTaken = new Uint8Array(this.#operations.length);
     this.#alike = this.#likes();
     this.#clients = this.#numberClients();
-    this.#farthest = { count: 0, state: model.textOf(model.initial), until: Infinity };
+    this.#passages = Passages.of(model, this.#operations, answered.length);
+    this.#farthestState = model.initial;
+    this.#farthest = { count: 0, state: model.textOf(model.initial), until: Infinity, stuck: [] };
   }
 
   run(): OrderSearchResult {
+    const unfindable = this.#passages?.unfindable();
+    if (unfindable !== undefined) {
+      this.#noteFarthest(this.#model.initial, -Infinity, [unfindable]);
+      return this.#result('none');
+    }
     const first = this.#arrive(this.#model.initial, -1, -Infinity);
     const frames = first === undefined ? [] : [first];
     while (this.#takenCount < this.#answeredCount) {
@@ -96,7 +110,10 @@ export class OrderSearch<State> {
   }
 
   #result(decision: OrderSearchResult['decision']): OrderSearchResult {
-    return { decision, steps: this.#steps, farthest: this.#farthest };
+    const { stuck, until } = this.#farthest;
+    const finders = decision === 'found' ? [] : (this.#passages?.findersOf(this.#farthestState) ?? []);
+    const later = finders.map((i) => this.#operations[i]!).filter(({ t0 }) => t0 > until);
+    return { decision, steps: this.#steps, farthest: { ...this.#farthest, stuck: [...stuck, ...later.slice(0, 3)] } };
   }
 
   /** Tries the next operation of a frame: its frame, or undefined where that leads nowhere. */
@@ -114,7 +131,8 @@ export class OrderSearch<State> {
     const state = this.#model.step(frame.state, this.#operations[index]!);
     if (state === undefined || (isLoose && this.#model.idOf(state) === this.#model.idOf(frame.state))) return undefined;
     const highestBefore = this.#take(index);
-    const child = this.#arrive(state, index, highestBefore);
+    const mayLeave = this.#passages?.mayLeave(frame.state, state) ?? true;
+    const child = mayLeave ? this.#arrive(state, index, highestBefore) : undefined;
     if (child === undefined && this.#takenCount < this.#answeredCount) this.#takeBack(index, highestBefore);
     return child;
   }
@@ -138,11 +156,27 @@ export class OrderSearch<State> {
     }
     this.#steps += (end - this.#low) >> 4;
     if (!this.#isNew(`${this.#low}${ahead}|${this.#model.idOf(state)}`)) return undefined;
-    if (this.#takenCount > this.#farthest.count || this.#farthest.until === Infinity)
-      this.#farthest = { count: this.#takenCount, state: this.#model.textOf(state), until };
+    if (this.#takenCount > this.#farthest.count || this.#farthest.until === Infinity) this.#noteFarthest(state, until, next);
     const may = next.filter((i) => this.#operations[i]!.t0 <= until && this.#isInOrder(i) && this.#isForemost(i));
     may.sort((a, b) => this.#operations[a]!.t1 - this.#operations[b]!.t1);
+    const free = may.find((i) => this.#isFree(i, state));
+    if (free !== undefined) return { state, next: [free], until, at: 0, hasLoose: true, taken, highestBefore };
     return { state, next: may, until, at: 0, hasLoose: false, taken, highestBefore };
+  }
+
+  #noteFarthest(state: State, until: number, next: readonly number[]): void {
+    const stuck = next.map((i) => this.#operations[i]!);
+    this.#farthestState = state;
+    this.#farthest = { count: this.#takenCount, state: this.#model.textOf(state), until, stuck };
+  }
+
+  /** A read that fits: whatever order there is from here, there is one with it at once. Only a loose call that its client sent before would come too late. */
+  #isFree(index: number, state: State): boolean {
+    const client = this.#clients[index]!;
+    if (client >= 0 && this.#hasLoose[client] === true) return false;
+    this.#steps += 1;
+    const operation = this.#operations[index]!;
+    return this.#model.isRead(operation) && this.#model.step(state, operation) !== undefined;
   }
 
   #isNew(place: string): boolean {
@@ -185,6 +219,7 @@ export class OrderSearch<State> {
   /** Returns what the highest number of the client was before. */
   #take(index: number): number {
     this.#isTaken[index] = 1;
+    this.#passages?.take(index);
     if (index < this.#answeredCount) {
       this.#takenCount += 1;
       while (this.#low < this.#answeredCount && this.#isTaken[this.#low] === 1) this.#low += 1;
@@ -198,6 +233,7 @@ export class OrderSearch<State> {
 
   #takeBack(index: number, highestBefore: number): void {
     this.#isTaken[index] = 0;
+    this.#passages?.takeBack(index);
     if (index < this.#answeredCount) {
       this.#takenCount -= 1;
       if (index < this.#low) this.#low = index;
@@ -219,7 +255,7 @@ export class OrderSearch<State> {
 
   #numberClients(): number[] {
     const numbers = new Map<string, number>();
-    return this.#operations.map(({ client, seq }) => {
+    return this.#operations.map(({ client, seq }, i) => {
       if (seq === undefined || !this.#options.inClientOrder) return -1;
       let number = numbers.get(client);
       if (number === undefined) {
@@ -227,6 +263,7 @@ export class OrderSearch<State> {
         numbers.set(client, number);
         this.#highest.push(-Infinity);
       }
+      if (i >= this.#answeredCount) this.#hasLoose[number] = true;
       return number;
     });
   }
