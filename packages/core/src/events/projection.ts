@@ -88,7 +88,7 @@ const fields: ReadonlySet<string> = new Set([
 
 /** Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
 export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
-  const { name, version = 1, types, events, batchMax = 100, readModel, onError = usualRetry } = definition;
+  const { name, version = 1, types, events, batchMax = 100, onError = usualRetry } = definition;
   if (typeof name !== 'string' || !namePattern.test(name)) throw invalid('', 'name', name, `of the form ${namePattern.source}`);
   for (const field of Object.keys(definition))
     if (!fields.has(field)) throw invalid(name, field, 'set', 'left out: there is no such option');
@@ -102,11 +102,13 @@ export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Proje
   }
   if (typeof definition.handle !== 'function') throw invalid(name, 'handle', definition.handle, 'a function');
   checkStrategy(name, onError);
+  // What the transaction is, only the definition itself knows.
+  const untyped = definition as unknown as ProjectionDefinition<unknown>;
   return {
     ...{ name, version, types, events, batchMax, onError },
-    handle: definition.handle.bind(definition as ProjectionDefinition<unknown>),
-    readModel: readModel as ReadModel<unknown> | undefined,
-    onSwitch: definition.onSwitch?.bind(definition),
+    handle: untyped.handle.bind(untyped),
+    readModel: untyped.readModel,
+    onSwitch: untyped.onSwitch?.bind(untyped),
   };
 }
 
