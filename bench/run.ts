@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { appendSqlite } from './append-sqlite.ts';
 import { call } from './call.ts';
 import { codec } from './codec.ts';
 import { failover } from './failover.ts';
@@ -6,12 +7,24 @@ import { http } from './http.ts';
 import { local } from './local.ts';
 import { memory } from './memory.ts';
 import { placement } from './placement.ts';
+import { replaySqlite } from './replay-sqlite.ts';
 import { smoke } from './smoke.ts';
 import type { Bench } from './support/bench.ts';
 import { machine } from './support/machine.ts';
 import { say } from './support/say.ts';
 
-const benches: Readonly<Record<string, Bench>> = { call, local, memory, placement, failover, http, codec, smoke };
+const benches: Readonly<Record<string, Bench>> = {
+  call,
+  local,
+  memory,
+  placement,
+  failover,
+  http,
+  codec,
+  'append-sqlite': appendSqlite,
+  'replay-sqlite': replaySqlite,
+  smoke,
+};
 
 const help = `npm run bench -- <name> [--json] [--quick] [--profile <folder>]
 
@@ -22,6 +35,8 @@ const help = `npm run bench -- <name> [--json] [--quick] [--profile <folder>]
   failover   what callers see when a node is told to stop, or is killed
   http       the counter demo under autocannon, hey and wrk, beside a bare server
   codec      the wire form, beside JSON and msgpackr
+  append-sqlite  appends of 256 writers to a SQLite store, beside bare grouped transactions
+  replay-sqlite  1,000,000 events read from a SQLite store, beside bare paged reads
   smoke      a short run of each of them
 
 --json     one object on the last line of standard output

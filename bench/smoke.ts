@@ -1,3 +1,4 @@
+import { appendSqlite } from './append-sqlite.ts';
 import { call } from './call.ts';
 import { codec } from './codec.ts';
 import { failover } from './failover.ts';
@@ -5,10 +6,21 @@ import { http } from './http.ts';
 import { local } from './local.ts';
 import { memory } from './memory.ts';
 import { placement } from './placement.ts';
+import { replaySqlite } from './replay-sqlite.ts';
 import type { Bench, BenchOptions } from './support/bench.ts';
 import { say } from './support/say.ts';
 
-const benches: Readonly<Record<string, Bench>> = { call, local, memory, placement, failover, http, codec };
+const benches: Readonly<Record<string, Bench>> = {
+  call,
+  local,
+  memory,
+  placement,
+  failover,
+  http,
+  codec,
+  'append-sqlite': appendSqlite,
+  'replay-sqlite': replaySqlite,
+};
 
 /** A short run of every bench, in less than a minute: they must not crash. Its numbers say nothing. */
 export async function smoke(options: BenchOptions): Promise<object> {

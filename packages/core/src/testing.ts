@@ -11,5 +11,38 @@ export type { AppendFault, CommitFaults } from './testkit/faults/commit-faults.t
 export type { CutOptions, Direction, LinkKind, ProcessFaults } from './testkit/faults/process-faults.ts';
 export type { HistoryEntry, RecordHistory, StoreName } from './testkit/faults/record-history.ts';
 export type { StoreFaults, WriteFault } from './testkit/faults/store-faults.ts';
+export { appendList } from './testkit/history/append-list.ts';
+export {
+  checkHistory,
+  type CheckHistoryOptions,
+  expectHistory,
+  type HistoryVerdict,
+  type StateLoss,
+  verdictText,
+} from './testkit/history/check.ts';
+export { counter } from './testkit/history/counter.ts';
+export type { HistoryFigures, Percentiles } from './testkit/history/figures.ts';
+export type { HistoryFinding, HistoryRule } from './testkit/history/finding.ts';
+export {
+  historyFromLines,
+  historyFromStream,
+  type HistoryLinesOptions,
+  historyToLines,
+  MalformedHistory,
+} from './testkit/history/lines.ts';
+export {
+  type Answer,
+  type Call,
+  type History,
+  type LoggedEvent,
+  mergeHistories,
+  type Operation,
+  type OutcomeKind,
+} from './testkit/history/operation.ts';
+export { type AliveAtTheEnd, gapsPerKey, type KeyGap } from './testkit/history/liveness.ts';
+export type { HistoryModel, HistoryPlaces, PlacedOperation, PlaceFault } from './testkit/history/model.ts';
+export { register } from './testkit/history/register.ts';
+export type { LeastOfHistory } from './testkit/history/vacuity.ts';
+export { HistoryRecorder, type HistoryRecorderOptions, type OpenCall } from './testkit/history/recorder.ts';
 export { TestCluster, type TestClusterOptions } from './testkit/test-cluster.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';
