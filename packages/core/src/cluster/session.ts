@@ -300,7 +300,7 @@ export class Session {
     this.#routes.sweepGone((who) => this.#members.isGone(who));
     this.#ownership.transfers.sweep(
       (who) => this.#members.isGone(who),
-      (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
+      (transfer, shard, epoch) => this.#table.mayName(transfer, shard, epoch),
     );
     this.#ownership.manager.membersChanged();
   }

@@ -29,7 +29,7 @@ export class Transfers implements ShardTransfers {
     this.#sender = new TransferSender({ clock, link, self, partTimeoutMs, partBytesMax: Math.floor(link.frameBytesMax / 2) });
   }
 
-  async send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[]): Promise<boolean> {
+  async send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[], epoch: number): Promise<boolean> {
     const { link, statesLost, log } = this.#o;
     const encoded: Uint8Array[] = [];
     for (const actor of actors) {
@@ -41,7 +41,7 @@ export class Transfers implements ShardTransfers {
       }
     }
     if (encoded.length === 0) return false;
-    await this.#sender.send(link.peerAddress(to.nodeId, to.incarnation), shard, transfer, encoded);
+    await this.#sender.send(link.peerAddress(to.nodeId, to.incarnation), shard, transfer, encoded, epoch);
     return true;
   }
 
@@ -68,8 +68,8 @@ export class Transfers implements ShardTransfers {
     return this.#sender.onUndeliverable(token);
   }
 
-  /** Drops what came from incarnations that are gone, other than transfers that `keep` names. */
-  sweep(isGone: (from: Incarnated) => boolean, keep: (transfer: string, shard: number) => boolean): void {
-    this.#receiver.sweep(isGone, keep);
+  /** See `TransferReceiver.sweep`. */
+  sweep(isGone: (from: Incarnated) => boolean, mayBeNamed: (transfer: string, shard: number, epoch: number) => boolean): void {
+    this.#receiver.sweep(isGone, mayBeNamed);
   }
 }
