@@ -1,3 +1,7 @@
+import type { ErrorCode } from './error-codes.ts';
+
+export type { ErrorCode } from './error-codes.ts';
+
 /** Whether the handler of the refused or failed request ran: `no` is always safe to try again. */
 export type Executed = 'no' | 'yes' | 'unknown';
 
@@ -13,70 +17,6 @@ export interface ErrorKind {
   /** What happened and what to do next, in one sentence; the errors page is tested against it. */
   readonly meaning: string;
 }
-
-/** Spelled out, because a declaration file cannot take it from the table below; the compiler holds both equal. */
-export type ErrorCode =
-  | 'shard.moved'
-  | 'node.suspended'
-  | 'link.down'
-  | 'node.unreachable'
-  | 'actor.not_hosted'
-  | 'shard.no_owner'
-  | 'actor.unknown_type'
-  | 'method.unknown'
-  | 'input.invalid'
-  | 'key.invalid'
-  | 'payload.too_large'
-  | 'payload.not_plain'
-  | 'request.expired'
-  | 'request.cancelled'
-  | 'request.malformed'
-  | 'request.refused'
-  | 'request.forbidden'
-  | 'protocol.unsupported'
-  | 'mailbox.full'
-  | 'node.overloaded'
-  | 'client.overloaded'
-  | 'actor.limit'
-  | 'actor.quarantined'
-  | 'actor.activation_failed'
-  | 'call.cycle'
-  | 'idempotency.mismatch'
-  | 'client.closed'
-  | 'event.invalid'
-  | 'event.not_applicable'
-  | 'event.unknown'
-  | 'commit.too_large'
-  | 'stream.tombstoned'
-  | 'stream.corrupt'
-  | 'store.full'
-  | 'store.missing'
-  | 'handler.failed'
-  | 'actor.error'
-  | 'output.invalid'
-  | 'reply.too_large'
-  | 'reply.not_plain'
-  | 'deadline.exceeded'
-  | 'link.lost'
-  | 'node.lost'
-  | 'turn.timeout'
-  | 'turn.abandoned'
-  | 'commit.unknown'
-  | 'request.aborted'
-  | 'reply.malformed'
-  | 'options.invalid'
-  | 'contract.invalid'
-  | 'actor.duplicate_type'
-  | 'cluster.shards_mismatch'
-  | 'node.duplicate_id'
-  | 'node.stopped'
-  | 'transport.connect_timeout'
-  | 'transport.refused'
-  | 'transport.no_jetstream'
-  | 'store.unavailable'
-  | 'store.mismatch'
-  | 'store.refused'
-  | 'nats_server.not_found';
 
 /** The closed catalogue: every error that the runtime itself raises, by its stable code. */
 export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
