@@ -48,6 +48,17 @@ export {
   type Via,
 } from './contract/transport.ts';
 export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, TimerSchedule } from './actor/actor-context.ts';
+export type { AggregateDefinition, AggregateImplementation } from './actor/aggregate.ts';
+export type {
+  AggregateContext,
+  MissedReminders,
+  Outbox,
+  QueryContext,
+  ReminderEntry,
+  Reminders,
+  ReminderSchedule,
+} from './actor/aggregate-context.ts';
+export type { EventFacts, EventPair, EventSpec, EventSpecs } from './actor/event-specs.ts';
 export { type ActorError, isActorError } from './actor/domain-error.ts';
 export { type ActorContract, type ActorDefinition, defineActor } from './actor/definition.ts';
 export { type DeactivationReason, type UnknownCall } from './actor/implementation.ts';

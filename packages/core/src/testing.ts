@@ -60,3 +60,4 @@ export {
 export type { SimulationWorld } from './testkit/simulation/world.ts';
 export { TestCluster, type TestClusterOptions } from './testkit/test-cluster.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';
+export { type Decision, given, type GivenAggregate, type GivenOptions, type SentMessage } from './testkit/given.ts';

@@ -6,7 +6,7 @@ import { productionFloorNote } from './server-version.ts';
 
 const sayEveryMs = 3_000;
 
-export type ConnectionKind = 'data' | 'control';
+export type ConnectionKind = 'data' | 'control' | 'store';
 
 /** What is logged and counted of one connection. Nothing here ever sees a credential. */
 export class ConnectionReport {

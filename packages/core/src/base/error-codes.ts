@@ -1,4 +1,4 @@
-/** Spelled out, because a declaration file cannot take it from the catalogue of errors; the compiler holds both equal. */
+/** Spelled out, because a declaration file cannot take it from the catalogue; the compiler holds both equal. */
 export type ErrorCode =
   | 'shard.moved'
   | 'node.suspended'
@@ -30,7 +30,11 @@ export type ErrorCode =
   | 'event.invalid'
   | 'event.not_applicable'
   | 'event.unknown'
+  | 'state.not_plain'
   | 'commit.too_large'
+  | 'commit.conflict'
+  | 'outbox.full'
+  | 'reminders.full'
   | 'stream.tombstoned'
   | 'stream.corrupt'
   | 'store.full'

@@ -111,7 +111,8 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
   'node.overloaded': {
     executed: 'no',
     retry: 'never',
-    meaning: 'The node has more requests waiting than it may hold; come back after retryAfterMs.',
+    meaning:
+      'The node has more requests waiting than it may hold, or than could run in the time of this one; come back after retryAfterMs.',
   },
   'client.overloaded': {
     executed: 'no',
@@ -160,6 +161,28 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: 'never',
     meaning:
       'The history holds an event, or a version of one, that the definition does not know; host the newer definition, or add the event.',
+  },
+  'state.not_plain': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The turn left something in the state that cannot be stored; nothing was, and the state is what it was before. Use plain data.',
+  },
+  'commit.conflict': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'Other commits of the same actor came first again and again; nothing was stored. Come back after retryAfterMs.',
+  },
+  'outbox.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'More messages of this actor wait for their delivery than outboxPendingMax; nothing was stored. See why they are not delivered.',
+  },
+  'reminders.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The turn would leave the actor with more reminders than remindersMax; nothing was stored.',
   },
   'commit.too_large': {
     executed: 'no',

@@ -22,6 +22,8 @@ export interface SettleStateParts {
   readonly author: CommitAuthor;
   readonly draft: StateDraft;
   readonly deadline: number;
+  /** Whether a state that was stored some steps later says that the draft was stored before it; `undefined` where it does not say. */
+  readonly isStoredBefore?: ((latest: StoredState) => boolean | undefined) | undefined;
 }
 
 /** Never rejects. */
@@ -35,7 +37,7 @@ export async function settleState(parts: SettleStateParts): Promise<StateSettlem
   return { kind: 'unknown', error: new PerkeyError('commit.unknown', `The store did not say whether it holds the state: ${why}`) };
 }
 
-async function attempt({ store, stream, head, author, draft }: SettleStateParts): Promise<StateSettlement | string> {
+async function attempt({ store, stream, head, author, draft, isStoredBefore }: SettleStateParts): Promise<StateSettlement | string> {
   const result = await store.save(stream, head, author, draft);
   if (result.kind === 'appended') return result;
   if (result.kind === 'refused') return result.error.message;
@@ -45,7 +47,9 @@ async function attempt({ store, stream, head, author, draft }: SettleStateParts)
     if (latest === undefined || latest.head.sequence <= head.sequence) return 'the stream has another last state than can be read';
     if (latest.id === draft.id) return { kind: 'appended', head: latest.head };
     if (latest.previousHash === head.hash) return { kind: 'absent', latest };
-    return 'other states were stored meanwhile';
+    const isStored = isStoredBefore?.(latest);
+    if (isStored !== undefined) return isStored ? { kind: 'appended', head: latest.head, latest } : { kind: 'absent', latest };
+    return { kind: 'unknown', error: new PerkeyError('commit.unknown', 'Other states were stored since, which do not tell of this one.') };
   } catch (thrown) {
     return describeThrown(thrown);
   }

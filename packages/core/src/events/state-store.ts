@@ -76,7 +76,14 @@ export class StateStore extends CommitIds {
    * What became of a save that was answered `unknown` or `conflict`: it is made again until the store says, at the latest at `deadline`
    * (monotonic ms; by default after `commitSettleMs`). Of all attempts at most one is applied, since they expect the same.
    */
-  async settle(stream: StreamName, head: StreamHead, author: CommitAuthor, draft: StateDraft, deadline?: number): Promise<StateSettlement> {
+  async settle(
+    stream: StreamName,
+    head: StreamHead,
+    author: CommitAuthor,
+    draft: StateDraft,
+    deadline?: number,
+    isStoredBefore?: (latest: StoredState) => boolean | undefined,
+  ): Promise<StateSettlement> {
     const settlement = await settleState({
       store: this,
       clock: this.#clock,
@@ -84,6 +91,7 @@ export class StateStore extends CommitIds {
       head,
       author,
       draft,
+      isStoredBefore,
       deadline: deadline ?? this.#clock.now() + this.#settleMs,
     });
     this.#metrics.settleEnded(settlement.kind);
