@@ -63,7 +63,6 @@ export class FaultyStore implements Store {
       states: logOf('states'),
       snapshots: faultySnapshots(inner.snapshots, calls),
       records: faultyRecords(inner.records, calls),
-      shardsHeld: () => inner.shardsHeld(),
       close: () => inner.close(),
     };
   }
