@@ -8,6 +8,7 @@ import type { Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
+import { foreignAnswer } from './foreign-answer.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
@@ -202,7 +203,9 @@ export class Session {
     const { transport, environment } = this.#o;
     const events = {
       onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
-      onUndeliverable: (token: number): void => this.#undeliverable(token),
+      onUndeliverable: (token: number): void => {
+        if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
+      },
       onState: (up: boolean): void => this.#linkChanged(up),
     };
     this.#link = await transport.openData({ kind: 'node', ...this.#self }, events, environment);
@@ -280,13 +283,10 @@ export class Session {
     this.#mustGoOn();
     await this.#bringHome();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
-    await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey, principal } = call;
-      return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey, onBehalfOf: principal },
-        timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
-      });
-    });
+    await this.#link.serveForeignCalls(
+      { nodeId, version: '0.1.0', types },
+      foreignAnswer(() => this.#router, settings.requestTimeoutMs),
+    );
     this.#mustGoOn();
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
@@ -331,10 +331,6 @@ export class Session {
     this.#inbound.opened(record.shard, record.epoch);
     this.#routes.learn(record);
     this.#ownership.announcer.opened(record, before);
-  }
-
-  #undeliverable(token: number): void {
-    if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
   #linkChanged(up: boolean): void {
