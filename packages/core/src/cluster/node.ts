@@ -16,7 +16,7 @@ import type { Store } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import { checkCluster } from './cluster-record.ts';
 import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
-import { doneWithin, pause } from './pause.ts';
+import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
 import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
 

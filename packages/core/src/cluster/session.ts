@@ -18,7 +18,7 @@ import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
 import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
-import { doneWithin } from './pause.ts';
+import { doneWithin } from '../base/pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
 import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
