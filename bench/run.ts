@@ -1,17 +1,32 @@
 import { parseArgs } from 'node:util';
+import { appendJetStream } from './append-jetstream.ts';
 import { call } from './call.ts';
 import { codec } from './codec.ts';
 import { failover } from './failover.ts';
 import { http } from './http.ts';
+import { loadJetStream } from './load-jetstream.ts';
 import { local } from './local.ts';
 import { memory } from './memory.ts';
 import { placement } from './placement.ts';
+import { replayJetStream } from './replay-jetstream.ts';
 import { smoke } from './smoke.ts';
 import type { Bench } from './support/bench.ts';
 import { machine } from './support/machine.ts';
 import { say } from './support/say.ts';
 
-const benches: Readonly<Record<string, Bench>> = { call, local, memory, placement, failover, http, codec, smoke };
+const benches: Readonly<Record<string, Bench>> = {
+  call,
+  local,
+  memory,
+  placement,
+  failover,
+  http,
+  codec,
+  'append-jetstream': appendJetStream,
+  'load-jetstream': loadJetStream,
+  'replay-jetstream': replayJetStream,
+  smoke,
+};
 
 const help = `npm run bench -- <name> [--json] [--quick] [--profile <folder>]
 
@@ -22,6 +37,9 @@ const help = `npm run bench -- <name> [--json] [--quick] [--profile <folder>]
   failover   what callers see when a node is told to stop, or is killed
   http       the counter demo under autocannon, hey and wrk, beside a bare server
   codec      the wire form, beside JSON and msgpackr
+  append-jetstream  appends to the store in JetStream, beside acknowledged publishes with nothing around them
+  load-jetstream    what an activation reads from the store in JetStream, beside raw reads of the same messages
+  replay-jetstream  a read of a million records, beside raw consumers
   smoke      a short run of each of them
 
 --json     one object on the last line of standard output

@@ -9,8 +9,8 @@ import type { StoreLink, StoredMessage } from './store-link.ts';
 import type { LogNames } from './store-names.ts';
 import type { ToldSequences } from './told.ts';
 
-/** So many records are fetched one by one, each about as long as a round trip, before a consumer is made, which takes several. */
-const walkMax = 3;
+/** So many records are fetched one by one before a consumer is made, which takes two round trips, and on several servers an agreement of them. */
+const walkMax = { alone: 1, replicated: 6 };
 const retryMs = 200;
 /** A read that gets no further for so many attempts gives up. */
 const attemptsMax = 3;
@@ -105,10 +105,11 @@ export async function* readStream(place: ReadPlace, subject: string, read: LogRe
   const [last, first] = await Promise.all([lastOf(place, subject), next(read.after + 1)]);
   const end = last?.sequence ?? 0;
   if (end <= read.after || last === undefined || isAborted(read.signal)) return;
+  const most = link.replicas > 1 ? walkMax.replicated : walkMax.alone;
   const records: LogRecord[] = [];
   for (let found = first; found !== undefined; found = await next(found.sequence + 1)) {
     records.push(recordOf(found));
-    if (found.sequence >= end || records.length >= walkMax) break;
+    if (found.sequence >= end || records.length >= most) break;
   }
   const through = records.at(-1)?.sequence ?? read.after;
   for (let i = 0; i < records.length; i += read.batchMax) {
