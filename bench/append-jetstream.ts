@@ -32,6 +32,7 @@ export function openJetStream(servers: readonly string[], replicas: number, clus
   return jetstream({ servers, replicas }).open({
     cluster,
     nodeId: 'bench',
+    shards: 256,
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,

@@ -16,7 +16,7 @@ export interface ReplayJetStreamResult {
 }
 
 const natsStream = 'perkey_replay_events';
-const rounds = 3;
+const rounds = 2;
 
 /** Publishes without acknowledgement but for the last of each thousand, so that the server keeps up. */
 async function fill(bare: BareJetStream, count: number): Promise<void> {

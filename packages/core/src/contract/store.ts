@@ -44,6 +44,8 @@ export interface Durability {
 export interface OpenStore {
   /** Who holds the data, where only this node can reach it; undefined for a store that all nodes of the cluster share. Never changes for one store. */
   readonly privateId: string | undefined;
+  /** The shards of which it holds records. Asked once, of private stores, before the node takes shards. */
+  shardsHeld(): Promise<readonly number[]>;
   readonly durability: Durability;
   /** Keeps every record. */
   readonly events: CommitLog;
@@ -58,6 +60,8 @@ export interface OpenStore {
 export interface StoreEnvironment {
   readonly cluster: string;
   readonly nodeId: string;
+  /** How many shards the cluster has. A private store that was written under another number or for another cluster refuses with `store.mismatch`. */
+  readonly shards: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -68,6 +72,6 @@ export interface StoreEnvironment {
 /** Where durable actors keep what they are. */
 export interface Store {
   readonly name: string;
-  /** Opens what is there or creates it. Rejects with `store.unavailable`, `transport.connect_timeout`, `transport.refused` or `transport.no_jetstream`. */
+  /** Opens what is there or creates it. Rejects with `store.unavailable`, `store.mismatch`, `store.refused`, `transport.connect_timeout`, `transport.refused` or `transport.no_jetstream`. */
   open(environment: StoreEnvironment): Promise<OpenStore>;
 }

@@ -53,6 +53,7 @@ function openTables(tables: Tables, { clock }: StoreEnvironment, recordBytesMax:
   const answers = new StoreAnswers(clock);
   return {
     privateId: undefined,
+    shardsHeld: () => Promise.resolve([]),
     durability,
     events: new MemoryCommitLog(tables.events, answers, recordBytesMax),
     states: new MemoryCommitLog(tables.states, answers, recordBytesMax),

@@ -23,6 +23,11 @@ export interface Asked {
 export interface FixtureOptions {
   readonly settings?: Partial<ActorSettings>;
   readonly middleware?: ActorHostOptions['middleware'];
+  readonly authorize?: ActorHostOptions['authorize'];
+  readonly clock?: VirtualClock;
+  /** Of shard 0; default 7. */
+  readonly epoch?: number;
+  readonly durability?: (fixture: ActorFixture) => ActorHostOptions['durability'];
 }
 
 export interface LogLine {
@@ -33,30 +38,37 @@ export interface LogLine {
 
 /** One actor host with virtual time, whose shard 0 is open with epoch 7; calls of its actors come back to it. */
 export class ActorFixture implements Caller {
-  readonly clock: VirtualClock = new VirtualClock();
+  readonly clock: VirtualClock;
   readonly metrics: MetricsRegistry = new MetricsRegistry();
   readonly lines: LogLine[] = [];
+  readonly log: Logger;
   readonly host: ActorHost;
   /** The lease. */
   mayAct = true;
+  /** When it ends, by the reading of the clock that the host asks with. */
+  leaseUntil = Infinity;
   /** The options of each call that an actor made. */
   readonly calls: (CallOptions | undefined)[] = [];
   #nextId = 0;
 
   constructor(definitions: readonly ActorDefinition[], options: FixtureOptions = {}) {
+    this.clock = options.clock ?? new VirtualClock();
+    this.log = this.#logger({});
     this.host = new ActorHost({
       nodeId: 'node-a',
       definitions,
       settings: resolveOptions(actorOptions, options.settings ?? {}),
       middleware: options.middleware ?? [],
-      guard: { mayAct: () => this.mayAct },
+      authorize: options.authorize,
+      guard: { mayAct: (now) => this.mayAct && now < this.leaseUntil },
       caller: () => this,
       clock: this.clock,
       random: seededRandom(1),
-      log: this.#logger({}),
+      log: this.log,
       metrics: this.metrics,
+      durability: options.durability?.(this),
     });
-    this.host.openShard(0, 7, []);
+    this.host.openShard(0, options.epoch ?? 7, []);
   }
 
   /** Admits a request and tells what becomes of it. */

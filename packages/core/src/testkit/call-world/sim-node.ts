@@ -53,11 +53,11 @@ export class SimNode {
       },
       epochOf: (shard) => this.#epochs.get(shard),
       answerAsk: () => {},
-      onTransfer: () => {},
-      onTransferAck: () => {},
+      onTransfer: () => true,
+      onTransferAck: () => true,
     });
     this.link.attach({
-      onFrame: (frame, from, peer) => this.#inbound.take(frame, from, peer),
+      onFrame: (frame, from, via) => this.#inbound.take(frame, from, via),
       onUndeliverable: (token) => this.caller.router.onUndeliverable(token),
       onState: (up) => {
         if (!up) this.caller.router.onLinkDown();

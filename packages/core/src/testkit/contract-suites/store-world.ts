@@ -23,6 +23,7 @@ export function storeEnvironment(given: Partial<StoreEnvironment> = {}): StoreEn
   return {
     cluster: 'test',
     nodeId: 'n1',
+    shards: 256,
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,

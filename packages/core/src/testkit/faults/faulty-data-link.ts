@@ -9,6 +9,7 @@ import type {
   NodeRole,
   ServiceDescription,
   Transport,
+  Via,
 } from '../../contract/transport.ts';
 import type { CallbackGuard } from '../../memory/guarded-callback.ts';
 import { Gate } from './gate.ts';
@@ -63,10 +64,10 @@ class DataConnection implements FaultyConnection, DataLinkEvents {
     return this.inner.up;
   }
 
-  onFrame(frame: Uint8Array, from: Address, peer: boolean): void {
+  onFrame(frame: Uint8Array, from: Address, via: Via): void {
     const copy = frame.slice();
     this.#pass('onFrame', () => {
-      this.#events.onFrame(copy, from, peer);
+      this.#events.onFrame(copy, from, via);
       copy.fill(scrambled);
     });
   }
@@ -170,7 +171,9 @@ export class FaultyDataLink implements DataLink {
   send(to: Address, frame: Uint8Array, token: number): boolean {
     const connection = this.#keeper.current;
     if (connection?.up !== true) return false;
-    if (this.#parts.owners.get(to)?.refusesFrames !== true) return connection.send(to, frame, token);
+    const owner = this.#parts.owners.get(to);
+    if (owner !== undefined && this.#parts.faults.isSevered(owner)) return true;
+    if (owner?.refusesFrames !== true) return connection.send(to, frame, token);
     if (token >= 0) this.#parts.environment.clock.defer(() => connection.onUndeliverable(token));
     return true;
   }
