@@ -98,6 +98,11 @@ export class JetStreamStore implements OpenStore {
     return new JetStreamStore(gate, channel, names, payloadMax, limits.readBytesMax);
   }
 
+  /** All nodes reach it, so it ties no shard to one of them. */
+  shardsHeld(): Promise<readonly number[]> {
+    return Promise.resolve([]);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
