@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { call } from './call.ts';
 import { codec } from './codec.ts';
 import { failover } from './failover.ts';
+import { history } from './history.ts';
 import { http } from './http.ts';
 import { local } from './local.ts';
 import { memory } from './memory.ts';
@@ -11,7 +12,7 @@ import type { Bench } from './support/bench.ts';
 import { machine } from './support/machine.ts';
 import { say } from './support/say.ts';
 
-const benches: Readonly<Record<string, Bench>> = { call, local, memory, placement, failover, http, codec, smoke };
+const benches: Readonly<Record<string, Bench>> = { call, local, memory, placement, failover, http, codec, history, smoke };
 
 const help = `npm run bench -- <name> [--json] [--quick] [--profile <folder>]
 
@@ -22,6 +23,7 @@ const help = `npm run bench -- <name> [--json] [--quick] [--profile <folder>]
   failover   what callers see when a node is told to stop, or is killed
   http       the counter demo under autocannon, hey and wrk, beside a bare server
   codec      the wire form, beside JSON and msgpackr
+  history    a million operations on a thousand keys, decided by the history checker of the test kit
   smoke      a short run of each of them
 
 --json     one object on the last line of standard output

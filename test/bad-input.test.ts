@@ -299,6 +299,23 @@ describe('frames of strangers', () => {
     await live.alive();
   });
 
+  test('a stranger who guesses the number of a request cannot answer it', async () => {
+    // Envelopes of 12 bytes: the number of the request, a verdict of 0 for a value, and the text "no".
+    const answers = Array.from({ length: 200 }, (_, id) => frame(2, Uint8Array.of(0, 0, 0, 12, 0, 0, 0, id, 0, 0xa2, 0x6e, 0x6f)));
+    const unexpected = badFrames();
+    let settled: unknown;
+    const calling = live.node
+      .request('narrow', 'block', 'guess', undefined, { timeoutMs: 20_000 })
+      .then((value) => (settled = value ?? 'nothing'));
+    for (const bytes of answers)
+      for (const subject of [live.nodeSubject, live.peerSubject, `perkey.${live.cluster}.any`]) live.raw.publish(subject, bytes);
+    await expect.poll(() => badFrames() - unexpected).toBe(600);
+    expect(settled).toBeUndefined();
+    live.release();
+    await calling;
+    expect(settled).toBe('nothing');
+  });
+
   test('a reply subject of the caller’s making leads nowhere', async () => {
     const { shard, epoch } = await epochs();
     const targets = [

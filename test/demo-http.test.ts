@@ -206,7 +206,7 @@ describe('ids', () => {
     expect(problem(await call({ method: 'POST', path: `/counter/${id}/increment` }))).toEqual([400, 'http.bad_path', 'no']);
   });
 
-  test.each(['a'.repeat(513), 'ß'.repeat(257), '😀'.repeat(129), 'x'.repeat(5_000)])('an id over 512 bytes is refused', async (id) => {
+  test.each(['a'.repeat(513), 'ß'.repeat(257), '😀'.repeat(129), 'x'.repeat(2_000)])('an id over 512 bytes is refused', async (id) => {
     expect(problem(await get(id))).toEqual([400, 'key.invalid', 'no']);
     expect(problem(await increment(id))).toEqual([400, 'key.invalid', 'no']);
   });

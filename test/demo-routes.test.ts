@@ -1,7 +1,8 @@
 import { type CallOptions, type Client, type ErrorCode, errorCatalogue, PerkeyError } from '@perkey/core';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createHttpServer } from '../examples/counter/src/http-server.ts';
+import { counterProblem } from '../examples/counter/src/counter-problem.ts';
+import { createHttpServer } from '../examples/support/src/http-server.ts';
 import { addRoutes } from '../examples/counter/src/routes.ts';
 
 interface Call {
@@ -16,7 +17,7 @@ function apiWith(answer: (call: Call) => Promise<unknown>): ReturnType<typeof cr
     increment: (input: unknown, options: CallOptions) => answer({ id, input, options }),
     get: (options: CallOptions) => answer({ id, options }),
   });
-  const app = createHttpServer(pino({ level: 'silent' }));
+  const app = createHttpServer(pino({ level: 'silent' }), counterProblem);
   addRoutes(app, { actor } as unknown as Client);
   return app;
 }
@@ -61,6 +62,7 @@ describe('what a request says about its call', () => {
 describe('errors', () => {
   const statuses: Readonly<Record<number, readonly ErrorCode[]>> = {
     400: ['input.invalid', 'key.invalid', 'payload.not_plain'],
+    403: ['request.forbidden'],
     409: ['idempotency.mismatch'],
     413: ['payload.too_large'],
     429: ['mailbox.full'],

@@ -8,6 +8,7 @@ import {
   type LinkEnvironment,
   type Logger,
   type Metrics,
+  type Via,
 } from '@perkey/core';
 import { nats, type NatsOptions } from '@perkey/nats';
 
@@ -65,7 +66,7 @@ export function environmentOf({
 export interface Arrived {
   readonly text: string;
   readonly from: Address;
-  readonly peer: boolean;
+  readonly via: Via;
 }
 
 /** What a link told, with waits for what it has yet to tell. */
@@ -75,8 +76,8 @@ export class Told {
   readonly states: boolean[] = [];
   readonly #waiting = new Set<() => void>();
 
-  onFrame(frame: Uint8Array, from: Address, peer: boolean): void {
-    this.frames.push({ text: Buffer.from(frame).toString(), from, peer });
+  onFrame(frame: Uint8Array, from: Address, via: Via): void {
+    this.frames.push({ text: Buffer.from(frame).toString(), from, via });
     this.#look();
   }
 

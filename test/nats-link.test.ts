@@ -146,8 +146,8 @@ test('after a reset nothing is delivered that was read before it', async () => {
   const node = await links.node({ servers: server.url }, environmentOf());
   const client = await links.client({ servers: server.url }, environmentOf());
   const onFrame = node.told.onFrame.bind(node.told);
-  node.told.onFrame = (frame, from, peer) => {
-    onFrame(frame, from, peer);
+  node.told.onFrame = (frame, from, via) => {
+    onFrame(frame, from, via);
     if (node.told.frames.length === 1) node.link.reset();
   };
   for (let i = 0; i < 50; i += 1) client.link.send(node.link.address, bytesOf(`${i}`), i);
@@ -206,7 +206,7 @@ test('a crafted reply subject is not taken for an address', async () => {
     'perkey.test.peer.n1.i1',
     'perkey.test.reply.x',
     'perkey.test.reply.x.y',
-    'perkey.test.reply.x.1.2',
+    'perkey.test.reply.x.1.2.3',
     'perkey.test.reply.*.1',
     'perkey.test.reply.>.1',
     'perkey.testx.reply.x.1',

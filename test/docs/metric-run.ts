@@ -17,7 +17,7 @@ import { type NatsServer, startNatsServer } from '@perkey/nats/dev';
 import { prometheusExporter } from '@perkey/prometheus';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { EventLoop } from '../../examples/counter/src/event-loop.ts';
+import { EventLoop } from '../../examples/support/src/event-loop.ts';
 import { code, markdownTable } from './page-tables.ts';
 
 /** One metric as a run exported it. */

@@ -9,12 +9,13 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   actor: ['base', 'contract'],
   events: ['base', 'contract'],
   memory: ['base', 'contract'],
-  cluster: ['base', 'contract', 'actor', 'events'],
+  durable: ['base', 'contract', 'actor', 'events'],
+  cluster: ['base', 'contract', 'actor', 'events', 'durable'],
   client: ['base', 'contract', 'actor', 'events', 'cluster'],
-  testkit: ['base', 'contract', 'actor', 'events', 'cluster', 'client', 'memory'],
-  'index.ts': ['base', 'contract', 'actor', 'events', 'cluster', 'client', 'memory'],
-  'internal.ts': ['base', 'contract', 'actor', 'events', 'cluster', 'client', 'memory'],
-  'testing.ts': ['base', 'contract', 'actor', 'events', 'cluster', 'client', 'memory', 'testkit'],
+  testkit: ['base', 'contract', 'actor', 'events', 'durable', 'cluster', 'client', 'memory'],
+  'index.ts': ['base', 'contract', 'actor', 'events', 'durable', 'cluster', 'client', 'memory'],
+  'internal.ts': ['base', 'contract', 'actor', 'events', 'durable', 'cluster', 'client', 'memory'],
+  'testing.ts': ['base', 'contract', 'actor', 'events', 'durable', 'cluster', 'client', 'memory', 'testkit'],
 };
 
 /** The one package that imports a dependency. Tests of the whole and benches may too: they measure against the bare dependency. */
@@ -26,12 +27,12 @@ const soleImporters: readonly { readonly dependency: RegExp; readonly area: stri
 
 /** The core opens no socket and no file, and starts no process. */
 const closedToCore = /^node:(net|tls|dgram|dns|http|https|http2|fs|child_process|cluster|repl|readline|sqlite)(\/|$)/;
-/** Time and chance, with the only file that may have them. */
-const timeAndChance: Readonly<Record<string, string>> = {
-  'node:timers': 'packages/core/src/base/clock.ts',
-  'node:timers/promises': 'packages/core/src/base/clock.ts',
-  'node:perf_hooks': 'packages/core/src/base/clock.ts',
-  'node:crypto': 'packages/core/src/base/random.ts',
+/** Time, chance and digests, with the only files that may have them. */
+const timeAndChance: Readonly<Record<string, readonly string[]>> = {
+  'node:timers': ['packages/core/src/base/clock.ts'],
+  'node:timers/promises': ['packages/core/src/base/clock.ts'],
+  'node:perf_hooks': ['packages/core/src/base/clock.ts'],
+  'node:crypto': ['packages/core/src/base/random.ts', 'packages/core/src/base/digest.ts'],
 };
 
 interface Manifest {
@@ -76,7 +77,7 @@ function checkRelative(file: string, specifier: string): string | undefined {
   const allowed = layers[layer];
   if (allowed === undefined) return `test/tidy/walls.ts does not know packages/core/src/${layer}; say there what it may import.`;
   if (layer === targetLayer || allowed.includes(targetLayer)) return undefined;
-  return `packages/core/src/${layer} does not import ${targetLayer}; the direction is base <- contract <- actor, events <- cluster <- client.`;
+  return `packages/core/src/${layer} does not import ${targetLayer}; the direction is base <- contract <- actor, events <- durable <- cluster <- client.`;
 }
 
 function checkDoor(file: string, door: string, area: string, exports: Readonly<Record<string, unknown>>): string | undefined {
@@ -90,8 +91,8 @@ function checkDoor(file: string, door: string, area: string, exports: Readonly<R
 function checkBuiltin(file: string, specifier: string): string | undefined {
   if (!file.startsWith('packages/core/') || isTest(file)) return undefined;
   if (closedToCore.test(specifier)) return `The core opens no socket and no file: no ${specifier} here.`;
-  const home = timeAndChance[specifier];
-  return home === undefined || home === file ? undefined : `Only ${home} imports ${specifier}.`;
+  const homes = timeAndChance[specifier];
+  return homes === undefined || homes.includes(file) ? undefined : `Only ${homes.join(' and ')} imports ${specifier}.`;
 }
 
 /** The check of every import of the repository at `root`; the manifests are read once. */

@@ -1,17 +1,15 @@
 import { type Client, connect, type ResolvedOptions } from '@perkey/core';
+import { type Broker, EventLoop, libraryLog, openBroker, run } from '@perkey/example-support';
+import { closeHttpServer, createHttpServer, listen } from '@perkey/example-support/http';
 import { type PrometheusExporter, prometheusExporter } from '@perkey/prometheus';
 import { flushCompileCache } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Broker, openBroker } from './broker.ts';
-import { EventLoop } from './event-loop.ts';
-import { closeHttpServer, createHttpServer, listen } from './http-server.ts';
-import { libraryLog } from './log.ts';
 import { NodeProcess } from './node-processes.ts';
 import { startCounterNode } from './nodes.ts';
-import { run } from './program.ts';
 import { addRoutes, examples } from './routes.ts';
 import { announce } from './running-demo.ts';
+import { counterProblem } from './counter-problem.ts';
 import { demoSettings } from './settings.ts';
 
 type Settings = ResolvedOptions<typeof demoSettings>;
@@ -35,7 +33,7 @@ async function start(settings: Settings, log: Logger, running: AsyncDisposableSt
 
   const client = running.use(await connect({ cluster, transport: broker.transport(), callerName: 'counter-http', log: libraryLog(log) }));
   exporter.add(() => client.metrics.snapshot(), { node: 'http' });
-  const app = createHttpServer(log);
+  const app = createHttpServer(log, counterProblem);
   addRoutes(app, client);
   running.defer(() => closeHttpServer(app));
   const port = await listen(app, host, settings.httpPort, log);

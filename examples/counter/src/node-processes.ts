@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { libraryLog } from './log.ts';
+import { libraryLog } from '@perkey/example-support';
 
 export interface NodeProcessOptions {
   readonly nodeId: string;

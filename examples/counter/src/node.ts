@@ -1,10 +1,9 @@
 import type { ResolvedOptions } from '@perkey/core';
+import { EventLoop, run } from '@perkey/example-support';
 import { followSupervisor, nats, reportIncarnation } from '@perkey/nats';
 import type { Logger } from 'pino';
-import { EventLoop } from './event-loop.ts';
 import { joined, type MetricsAnswer, metricsQuestion } from './node-processes.ts';
 import { startCounterNode } from './nodes.ts';
-import { run } from './program.ts';
 import { findRunningDemo } from './running-demo.ts';
 import { nodeSettings } from './settings.ts';
 

@@ -1,7 +1,7 @@
 import { type Node, startNode, type Transport } from '@perkey/core';
+import { libraryLog } from '@perkey/example-support';
 import type { Logger } from 'pino';
 import { counter } from './counter.ts';
-import { libraryLog } from './log.ts';
 
 export interface CounterNode {
   readonly nodeId: string;

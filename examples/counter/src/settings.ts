@@ -1,3 +1,4 @@
+import { brokerSettings } from '@perkey/example-support';
 import type { OptionTable } from '@perkey/core';
 
 const everywhere = {
@@ -10,15 +11,7 @@ const everywhere = {
     env: 'COUNTER_CLUSTER',
     help: 'Name of the cluster.',
   },
-  natsUrl: {
-    kind: 'text',
-    default: '',
-    min: 0,
-    max: 4_096,
-    secret: true,
-    env: 'NATS_URL',
-    help: 'NATS server to use, and no other. Default: the first that is found or can be started.',
-  },
+  ...brokerSettings,
   host: { kind: 'text', default: '127.0.0.1', min: 1, max: 255, env: 'COUNTER_HOST', help: 'Address to listen on.' },
   logLevel: {
     kind: 'choice',

@@ -17,20 +17,34 @@ export { noMetrics } from './base/metrics.ts';
 export { MetricsRegistry } from './base/metrics-registry.ts';
 export { type OptionRow, optionRows, type OptionTable, parseOption, type ResolvedOptions, resolveOptions } from './base/options.ts';
 export { type Random, seededRandom, systemRandom } from './base/random.ts';
-export { type Caller, type CallOptions, type Headers } from './contract/calls.ts';
-export type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from './contract/record-store.ts';
+export { type Caller, type CallOptions, type CallSource, type Headers } from './contract/calls.ts';
 export type {
-  Address,
-  ClientRole,
-  ControlLink,
-  ControlLinkEvents,
-  DataLink,
-  DataLinkEvents,
-  ForeignCall,
-  LinkEnvironment,
-  NodeRole,
-  ServiceDescription,
-  Transport,
+  AppendOutcome,
+  CommitLog,
+  LogAppend,
+  LogBatch,
+  LogFilter,
+  LogRead,
+  LogRecord,
+  RefusedAppend,
+  StreamName,
+} from './contract/commit-log.ts';
+export type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from './contract/record-store.ts';
+export type { Durability, KeptRecords, OpenStore, Snapshot, SnapshotStore, Store, StoreEnvironment } from './contract/store.ts';
+export {
+  type Address,
+  type ClientRole,
+  type ControlLink,
+  type ControlLinkEvents,
+  type DataLink,
+  type DataLinkEvents,
+  type ForeignCall,
+  type LinkEnvironment,
+  type NodeRole,
+  plainVia,
+  type ServiceDescription,
+  type Transport,
+  type Via,
 } from './contract/transport.ts';
 export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, TimerSchedule } from './actor/actor-context.ts';
 export { type ActorError, isActorError } from './actor/domain-error.ts';
@@ -38,6 +52,7 @@ export { type ActorContract, type ActorDefinition, defineActor } from './actor/d
 export { type DeactivationReason, type UnknownCall } from './actor/implementation.ts';
 export type { ActorHandle, CallSettings, NotifyHandle, NotifySettings } from './actor/handle-classes.ts';
 export type { ActorControl, HostInspection } from './actor/inspection.ts';
+export type { Authorize, CallToAuthorize } from './actor/authorization.ts';
 export type { IncomingCall, TurnMiddleware } from './actor/middleware.ts';
 export { type CallMiddleware, type Client, type ClientOptions, connect, type OutgoingCall } from './client/client.ts';
 export { type Node, type NodeInspection, type NodeOptions, type NodeState, startNode } from './cluster/node.ts';
@@ -45,3 +60,4 @@ export { callerOptions, nodeOptions } from './cluster/settings.ts';
 export { describeThrown } from './base/errors.ts';
 export type { GivenOptions } from './base/options.ts';
 export { type ForeignCallInput, type MemoryHub, type MemoryHubOptions, memory, memoryHub } from './memory/memory-hub.ts';
+export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';

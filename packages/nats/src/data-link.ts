@@ -1,4 +1,4 @@
-import { PerkeyError } from '@perkey/core';
+import { PerkeyError, plainVia } from '@perkey/core';
 import type {
   Address,
   ClientRole,
@@ -9,13 +9,14 @@ import type {
   LinkEnvironment,
   NodeRole,
   ServiceDescription,
+  Via,
 } from '@perkey/core';
 import type { Msg } from '@nats-io/transport-node';
 import { ManagedConnection } from './connection.ts';
 import type { LiveConnection } from './connection.ts';
 import { ForeignDoor } from './foreign-calls.ts';
 import type { ResolvedNats } from './options.ts';
-import { isFrameAddress, queueGroup, senderOf, subjectsOf } from './subjects.ts';
+import { isFrameAddress, isToken, queueGroup, senderOf, subjectsOf } from './subjects.ts';
 import type { Subjects } from './subjects.ts';
 import type { Wanted } from './subscription.ts';
 
@@ -28,12 +29,13 @@ const earlyFramesMax = 1_024;
 /** The first subscriptions of a connection are those for replies. */
 const replySubscriptions = 2;
 /** Then come the other ones of a node; behind them is what it offers to foreign callers. */
-const ownSubscriptions = 5;
+const ownSubscriptions = 6;
+const knownSendersMax = 4_096;
 
 interface EarlyFrame {
   readonly frame: Uint8Array;
   readonly from: Address;
-  readonly peer: boolean;
+  readonly via: Via;
 }
 
 export class NatsDataLink implements DataLink {
@@ -51,6 +53,9 @@ export class NatsDataLink implements DataLink {
   /** The one options object of `publish`, which the library reads before it returns. */
   readonly #withReply: { reply: string } = { reply: '' };
   readonly #tokenPrefix: string;
+  /** By the name of a proven sender. */
+  readonly #senders = new Map<string, Via>();
+  readonly #nodePrefix: string;
   #connection: ManagedConnection | undefined;
   #live: LiveConnection | undefined;
   /** A connection that is not up yet; what arrives by it waits in `#early`. */
@@ -67,7 +72,8 @@ export class NatsDataLink implements DataLink {
     this.#environment = environment;
     this.#nats = nats;
     this.#subjects = subjectsOf(environment.cluster);
-    this.address = this.#subjects.reply(environment.random.hex(16));
+    this.address = this.#subjects.reply(nats.limits.principal, environment.random.hex(16));
+    this.#nodePrefix = role.kind === 'node' ? `${this.#subjects.node(role.nodeId, role.incarnation)}.` : '';
     this.anyNode = this.#subjects.any;
     this.everyClient = this.#subjects.clients;
     this.#tokenPrefix = `${this.address}.`;
@@ -81,7 +87,6 @@ export class NatsDataLink implements DataLink {
     nats: ResolvedNats,
   ): Promise<NatsDataLink> {
     const link = new NatsDataLink(role, events, environment, nats);
-    if (role.kind === 'node') link.#subjects.node(role.nodeId, role.incarnation);
     const name =
       role.kind === 'node' ? `${nats.name} ${environment.cluster} node ${role.nodeId}` : `${nats.name} ${environment.cluster} client`;
     link.#connection = await ManagedConnection.open('data', name, nats, environment, {
@@ -100,8 +105,11 @@ export class NatsDataLink implements DataLink {
     return this.#live !== undefined;
   }
 
+  /** A client with a principal sends to the subjects that its user alone may publish to. */
   nodeAddress(nodeId: string, incarnation: string): Address {
-    return this.#subjects.node(nodeId, incarnation);
+    const { principal } = this.#nats.limits;
+    const address = this.#subjects.node(nodeId, incarnation);
+    return principal === '' || this.#role.kind === 'node' ? address : `${address}.${principal}`;
   }
 
   peerAddress(nodeId: string, incarnation: string): Address {
@@ -210,28 +218,29 @@ export class NatsDataLink implements DataLink {
   }
 
   #subscriptions(live: LiveConnection): readonly Wanted[] {
-    const onFrame = (message: Msg): void => this.#onFrame(live, message, false);
+    const taker = (via: Via) => (message: Msg) => this.#onFrame(live, message, via);
     const own: Wanted[] = [
-      { subject: this.address, onMessage: onFrame },
+      { subject: this.address, onMessage: taker(plainVia.reply) },
       { subject: `${this.address}.*`, onMessage: (message) => this.#onStatus(live, message) },
     ];
     const role = this.#role;
     if (this.#retired) return own;
-    if (role.kind === 'client') return [...own, { subject: this.#subjects.clients, onMessage: onFrame }];
+    if (role.kind === 'client') return [...own, { subject: this.#subjects.clients, onMessage: taker(plainVia.shared) }];
     return [
       ...own,
-      { subject: this.#subjects.node(role.nodeId, role.incarnation), onMessage: onFrame },
-      { subject: this.#subjects.peer(role.nodeId, role.incarnation), onMessage: (message) => this.#onFrame(live, message, true) },
-      { subject: this.#subjects.any, queue: queueGroup, onMessage: onFrame },
+      { subject: this.#subjects.node(role.nodeId, role.incarnation), onMessage: taker(plainVia.node) },
+      { subject: `${this.#nodePrefix}*`, onMessage: (message) => this.#onFrame(live, message, this.#proven(message.subject)) },
+      { subject: this.#subjects.peer(role.nodeId, role.incarnation), onMessage: taker(plainVia.peer) },
+      { subject: this.#subjects.any, queue: queueGroup, onMessage: taker(plainVia.shared) },
     ];
   }
 
   /** The library goes on with what it has read when its connection was lost meanwhile; that is not delivered. */
-  #onFrame(live: LiveConnection, message: Msg, peer: boolean): void {
+  #onFrame(live: LiveConnection, message: Msg, via: Via): void {
     if (this.#live === live) {
-      this.#events.onFrame(message.data, this.#sender(message.reply ?? ''), peer);
+      this.#events.onFrame(message.data, this.#sender(message.reply ?? ''), via);
     } else if (this.#preparing === live && this.#early.length < earlyFramesMax) {
-      this.#early.push({ frame: message.data.slice(), from: this.#sender(message.reply ?? ''), peer });
+      this.#early.push({ frame: message.data.slice(), from: this.#sender(message.reply ?? ''), via });
     }
   }
 
@@ -240,6 +249,18 @@ export class NatsDataLink implements DataLink {
     const from = senderOf(this.#subjects, replySubject);
     if (from === '') this.#strangers.inc();
     return from;
+  }
+
+  /** The last token of the subject, to which the server let its sender publish. A token that is no name proves nothing. */
+  #proven(subject: string): Via {
+    const principal = subject.slice(this.#nodePrefix.length);
+    const known = this.#senders.get(principal);
+    if (known !== undefined) return known;
+    if (!isToken(principal)) return plainVia.node;
+    if (this.#senders.size >= knownSendersMax) this.#senders.clear();
+    const via: Via = { at: 'node', principal };
+    this.#senders.set(principal, via);
+    return via;
   }
 
   /** Only the server publishes below the reply address, and only to say that nobody listened. */
@@ -255,8 +276,8 @@ export class NatsDataLink implements DataLink {
     this.#tell('onState', () => this.#events.onState(true));
     const early = this.#early;
     this.#early = [];
-    for (const { frame, from, peer } of early) {
-      if (this.#live === live) this.#tell('onFrame', () => this.#events.onFrame(frame, from, peer));
+    for (const { frame, from, via } of early) {
+      if (this.#live === live) this.#tell('onFrame', () => this.#events.onFrame(frame, from, via));
     }
   }
 

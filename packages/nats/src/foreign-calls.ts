@@ -5,7 +5,7 @@ import { readJsonCall, writeJsonAnswer, writeJsonError } from './json-call.ts';
 import type { JsonAnswer } from './json-call.ts';
 import { MicroService } from './micro-service.ts';
 import { callTarget, isToken, mayTakeAnswers, queueGroup } from './subjects.ts';
-import type { Subjects } from './subjects.ts';
+import type { CallTarget, Subjects } from './subjects.ts';
 import type { Wanted } from './subscription.ts';
 
 const bodyBytesMax = 262_144;
@@ -44,11 +44,9 @@ export class ForeignDoor {
   subscriptions(nats: NatsConnection): readonly Wanted[] {
     const { subjects, service } = this.#options;
     const callable = service.types.filter(({ type }) => isToken(type));
-    const calls = callable.map(({ type }): Wanted => ({
-      subject: subjects.calls(type),
-      queue: queueGroup,
-      onMessage: (message) => void this.#onCall(nats, message),
-    }));
+    const calls = callable
+      .flatMap(({ type }) => subjects.calls(type))
+      .map((subject): Wanted => ({ subject, queue: queueGroup, onMessage: (message) => void this.#onCall(nats, message) }));
     const discovery = this.#service.subjects().map(({ subject, describe }): Wanted => ({
       subject,
       onMessage: (message) => {
@@ -85,7 +83,7 @@ export class ForeignDoor {
     if (wantsAnswer) this.#publish(nats, message.reply ?? '', outcome);
   }
 
-  #execute(message: Msg, target: { readonly type: string; readonly method: string } | undefined): Promise<unknown> {
+  #execute(message: Msg, target: CallTarget | undefined): Promise<unknown> {
     if (target === undefined) throw new PerkeyError('request.malformed', 'the subject does not name a type and a method');
     if (this.#inFlight > inFlightMax)
       throw new PerkeyError('node.overloaded', 'this node is answering as many calls in JSON as it may', { retryAfterMs: 100 });

@@ -4,7 +4,7 @@ import { PerkeyError } from '@perkey/core';
 import { expect, test } from 'vitest';
 import { readJsonCall, writeJsonAnswer, writeJsonError } from './json-call.ts';
 
-const target = { type: 'counter', method: 'increment' };
+const target = { type: 'counter', method: 'increment', principal: '' };
 
 function message(body: string | Uint8Array, marks: Readonly<Record<string, string>> = {}): Msg {
   const headers = new MsgHdrsImpl();

@@ -2,6 +2,7 @@ import { PerkeyError, isErrorCode, safeText } from '@perkey/core';
 import type { ErrorCode, ForeignCall } from '@perkey/core';
 import { Match, headers } from '@nats-io/transport-node';
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
+import type { CallTarget } from './subjects.ts';
 
 /**
  * A call in JSON, as any NATS client can make it with a request to `perkey.<cluster>.call.<type>.<method>`.
@@ -11,7 +12,7 @@ import type { Msg, MsgHdrs } from '@nats-io/transport-node';
  * The answer's body is the output in JSON. An error has the headers `Perkey-Error-Code`, `Perkey-Executed` (`no`, `yes`, `unknown`),
  * `Nats-Service-Error`, `Nats-Service-Error-Code`, and the body `{code, message, executed, details, retryAfterMs?}`.
  */
-export function readJsonCall(message: Msg, target: { readonly type: string; readonly method: string }, bytesMax: number): ForeignCall {
+export function readJsonCall(message: Msg, target: CallTarget, bytesMax: number): ForeignCall {
   const { headers: given, data } = message;
   if (data.length > bytesMax) throw malformed('payload.too_large', `the body has ${data.length} bytes; the limit is ${bytesMax}`);
   const body = parseBody(data);
@@ -147,6 +148,7 @@ const statuses: ReadonlyMap<ErrorCode, number> = new Map<ErrorCode, number>([
   ['request.malformed', 400],
   ['call.cycle', 400],
   ['request.refused', 403],
+  ['request.forbidden', 403],
   ['actor.unknown_type', 404],
   ['method.unknown', 404],
   ['payload.too_large', 413],

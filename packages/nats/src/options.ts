@@ -5,7 +5,9 @@ const inboxForm: RegExp = /[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*/;
 
 type NumberOption = Extract<OptionTable[string], { readonly kind: 'integer' | 'number' }>;
 type TextOption = Extract<OptionTable[string], { readonly kind: 'text' }>;
-export type NatsOptionTable = Readonly<Record<Exclude<keyof NatsLimits, 'inboxPrefix'>, NumberOption> & Record<'inboxPrefix', TextOption>>;
+export type NatsOptionTable = Readonly<
+  Record<Exclude<keyof NatsLimits, 'inboxPrefix' | 'principal'>, NumberOption> & Record<'inboxPrefix' | 'principal', TextOption>
+>;
 
 /** The numbers and texts of the transport, for the configuration page. */
 export const natsOptionTable: NatsOptionTable = {
@@ -58,6 +60,14 @@ export const natsOptionTable: NatsOptionTable = {
     form: { pattern: inboxForm, meaning: 'tokens of A-Z a-z 0-9 _ - with dots between' },
     help: 'Where the control connection takes the answers of the server; private where permissions are set per process.',
   },
+  principal: {
+    kind: 'text',
+    default: '',
+    min: 0,
+    max: 64,
+    form: { pattern: /[A-Za-z0-9_-]*/, meaning: 'a name of A-Z a-z 0-9 _ -' },
+    help: 'A name in the subjects of this process that the permissions of its user bind it to, so that nodes know who calls and nobody else reads its answers. Empty: none.',
+  },
 };
 
 /** What each is, and its bounds: `natsOptionTable`. */
@@ -70,6 +80,7 @@ export interface NatsLimits {
   readonly pingsUnansweredMax?: number | undefined;
   readonly outboundBytesMax?: number | undefined;
   readonly inboxPrefix?: string | undefined;
+  readonly principal?: string | undefined;
 }
 
 /** As the client library takes them. `{}` insists on TLS with the system's authorities; files are read at each connect. */

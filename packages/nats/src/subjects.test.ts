@@ -24,9 +24,10 @@ const hostile = [
 test('names are made of the tokens given', () => {
   expect(subjects.node('n1', 'i1')).toBe('perkey.demo.node.n1.i1');
   expect(subjects.peer('n1', 'i1')).toBe('perkey.demo.peer.n1.i1');
-  expect(subjects.reply('abc')).toBe('perkey.demo.reply.abc');
+  expect(subjects.reply('', 'abc')).toBe('perkey.demo.reply.abc');
+  expect(subjects.reply('alice', 'abc')).toBe('perkey.demo.reply.alice.abc');
   expect(subjects.call('counter', 'get')).toBe('perkey.demo.call.counter.get');
-  expect(subjects.calls('counter')).toBe('perkey.demo.call.counter.*');
+  expect(subjects.calls('counter')).toEqual(['perkey.demo.call.counter.*', 'perkey.demo.call.counter.*.*']);
   expect([subjects.any, subjects.clients, subjects.service]).toEqual(['perkey.demo.any', 'perkey.demo.clients', 'perkey-demo']);
   expect([subjects.membersBucket, subjects.shardsBucket]).toEqual(['perkey_demo_members', 'perkey_demo_shards']);
 });
@@ -39,7 +40,7 @@ test('what is no token never enters a name', () => {
       () => subjects.node(text, 'i1'),
       () => subjects.node('n1', text),
       () => subjects.peer('n1', text),
-      () => subjects.reply(text),
+      () => subjects.reply('', text),
       () => subjects.call(text, 'get'),
       () => subjects.call('counter', text),
       () => subjects.calls(text),
@@ -50,15 +51,24 @@ test('what is no token never enters a name', () => {
 });
 
 test('frames go to addresses of the own cluster only', () => {
-  const good = [subjects.node('n1', 'i1'), subjects.peer('n1', 'i1'), subjects.reply('abc'), subjects.any, subjects.clients];
+  const good = [
+    subjects.node('n1', 'i1'),
+    subjects.peer('n1', 'i1'),
+    subjects.reply('', 'abc'),
+    subjects.reply('alice', 'abc'),
+    'perkey.demo.node.n1.i1.alice',
+    subjects.any,
+    subjects.clients,
+  ];
   for (const address of good) expect([address, isFrameAddress(subjects, address)]).toEqual([address, true]);
   const bad = [
     'perkey.demo.',
     'perkey.demo.call.counter.get',
     'perkey.demo.node.n1',
-    'perkey.demo.node.n1.i1.x',
+    'perkey.demo.node.n1.i1.x.y',
+    'perkey.demo.peer.n1.i1.x',
     'perkey.demo.node.*.i1',
-    'perkey.demo.reply.abc.1',
+    'perkey.demo.reply.abc.1.2',
     'perkey.demo.reply.>',
     'perkey.demo.anyone',
     'perkey.demo2.any',
@@ -71,7 +81,9 @@ test('frames go to addresses of the own cluster only', () => {
 test('a sender is told from a reply subject of the own cluster, by its whole form', () => {
   expect(senderOf(subjects, 'perkey.demo.reply.abc.0')).toBe('perkey.demo.reply.abc');
   expect(senderOf(subjects, 'perkey.demo.reply.abc.9007199254740991')).toBe('perkey.demo.reply.abc');
+  expect(senderOf(subjects, 'perkey.demo.reply.alice.abc.7')).toBe('perkey.demo.reply.alice.abc');
   const bad = [
+    'perkey.demo.reply.a.b.c.7',
     'perkey.demo.reply.abc',
     'perkey.demo.reply.abc.x',
     'perkey.demo.reply..1',
@@ -83,10 +95,12 @@ test('a sender is told from a reply subject of the own cluster, by its whole for
 });
 
 test('the target of a call in JSON', () => {
-  expect(callTarget(subjects, 'perkey.demo.call.counter.get')).toEqual({ type: 'counter', method: 'get' });
+  expect(callTarget(subjects, 'perkey.demo.call.counter.get')).toEqual({ type: 'counter', method: 'get', principal: '' });
+  expect(callTarget(subjects, 'perkey.demo.call.counter.get.alice')).toEqual({ type: 'counter', method: 'get', principal: 'alice' });
   for (const subject of [
     'perkey.demo.call.counter',
-    'perkey.demo.call.counter.get.x',
+    'perkey.demo.call.counter.get.x.y',
+    'perkey.demo.call.counter.get.',
     'perkey.demo.call.a b.get',
     'perkey.demo.call..get',
   ]) {

@@ -6,24 +6,20 @@ import type { Address } from '@perkey/core';
  *
  * | name | who publishes | who subscribes | what |
  * |---|---|---|---|
- * | `perkey.<cluster>.node.<nodeId>.<incarnation>` | nodes, clients | that node | frames to a node |
- * | `perkey.<cluster>.peer.<nodeId>.<incarnation>` | nodes only | that node | frames between nodes (shards on the move) |
- * | `perkey.<cluster>.reply.<id>` | nodes | the link with that random id | frames of replies |
- * | `perkey.<cluster>.reply.<id>.<frame token>` | nobody but the server | the same link | `503 no responders`: the frame with this token reached nobody |
+ * | `perkey.<cluster>.node.<nodeId>.<incarnation>` | clients | that node | frames to a node |
+ * | the same with `.<principal>` | clients of the user that alone may publish there | that node | frames whose sender is proven |
+ * | `perkey.<cluster>.peer.<nodeId>.<incarnation>` | nodes only | that node | frames between nodes (requests, shards on the move) |
+ * | `perkey.<cluster>.reply.<id>`, `perkey.<cluster>.reply.<principal>.<id>` | nodes | the link with that random id | frames of replies |
+ * | the same with `.<frame token>` | nobody but the server | the same link | `503 no responders`: the frame with this token reached nobody |
  * | `perkey.<cluster>.any` | clients | every node, queue group `perkey` | frames that any node may take |
  * | `perkey.<cluster>.clients` | nodes | every client | frames to all clients (changes of topology) |
- * | `perkey.<cluster>.call.<type>.<method>` | any NATS client | nodes that host the type, queue group `perkey` | requests in JSON |
+ * | `perkey.<cluster>.call.<type>.<method>`, the same with `.<principal>` | any NATS client | nodes that host the type, queue group `perkey` | requests in JSON |
  * | `$SRV.PING`, `$SRV.INFO`, `$SRV.STATS`, each also with `.perkey-<cluster>` and `.perkey-<cluster>.<nodeId>` | `nats micro` | every node | NATS micro service discovery |
  * | bucket `perkey_<cluster>_members` (stream `KV_...`, subjects `$KV.perkey_<cluster>_members.>`) | nodes, on the control connection | nodes | leases of nodes |
  * | bucket `perkey_<cluster>_shards` | the same | the same | shard records |
  *
- * A node's data connection needs: publish to `perkey.<cluster>.>` and, for calls in JSON, to the callers' inboxes (`_INBOX.>`); subscribe to
- * `perkey.<cluster>.>` and `$SRV.>`. It must not be allowed to publish to `$KV.>` or `$JS.>`: a caller chooses where an answer goes.
- * A client needs: publish to `perkey.<cluster>.node.>` and `perkey.<cluster>.any`; subscribe to `perkey.<cluster>.reply.>` and
- * `perkey.<cluster>.clients`. It must not be allowed to publish to `perkey.<cluster>.peer.>`.
- * The control connection needs: publish to `$KV.<bucket>.>` and to `$JS.API.STREAM.INFO|MSG.GET|MSG.DELETE.<stream>`,
- * `$JS.API.CONSUMER.CREATE.<stream>.>`, `$JS.API.CONSUMER.DELETE.<stream>.>` of the two buckets (the first node of a cluster also
- * `$JS.API.INFO` and `$JS.API.STREAM.CREATE.<stream>`); subscribe to `_INBOX.>`, or what `inboxPrefix` says.
+ * What each role needs of a server, and no more, is in `docs/security.md`. A node's data connection must not be allowed to publish to `$KV.>`
+ * or `$JS.>`: a caller chooses where an answer goes.
  */
 export interface Subjects {
   readonly cluster: string;
@@ -38,10 +34,11 @@ export interface Subjects {
   readonly shardsBucket: string;
   node(nodeId: string, incarnation: string): Address;
   peer(nodeId: string, incarnation: string): Address;
-  reply(id: string): Address;
+  /** With `principal` '' the plain form. */
+  reply(principal: string, id: string): Address;
   call(type: string, method: string): string;
-  /** All methods of a type. */
-  calls(type: string): string;
+  /** All methods of a type: by anybody, and by those who are proven. */
+  calls(type: string): readonly string[];
 }
 
 /** One queue group for all that any node may take. */
@@ -74,8 +71,9 @@ export function subjectsOf(cluster: string): Subjects {
     shardsBucket: `perkey_${cluster}_shards`,
     node: (nodeId: string, incarnation: string) => `${prefix}node.${token('nodeId', nodeId)}.${token('incarnation', incarnation)}`,
     peer: (nodeId: string, incarnation: string) => `${prefix}peer.${token('nodeId', nodeId)}.${token('incarnation', incarnation)}`,
-    reply: (id: string) => `${prefix}reply.${token('reply id', id)}`,
-    calls: (type: string) => `${prefix}call.${token('actor type', type)}.*`,
+    reply: (principal: string, id: string) =>
+      `${prefix}reply.${principal === '' ? '' : `${token('principal', principal)}.`}${token('reply id', id)}`,
+    calls: (type: string) => ['*', '*.*'].map((rest) => `${prefix}call.${token('actor type', type)}.${rest}`),
     call: (type: string, method: string) => `${prefix}call.${token('actor type', type)}.${token('method', method)}`,
   });
 }
@@ -84,13 +82,14 @@ export function subjectsOf(cluster: string): Subjects {
 export function isFrameAddress(subjects: Subjects, address: Address): boolean {
   if (!address.startsWith(subjects.prefix)) return false;
   const tokens = address.slice(subjects.prefix.length).split('.');
-  const [kind, first, second] = tokens;
-  if (kind === 'node' || kind === 'peer') return tokens.length === 3 && isToken(first ?? '') && isToken(second ?? '');
-  if (kind === 'reply') return tokens.length === 2 && isToken(first ?? '');
+  const [kind, ...rest] = tokens;
+  if (kind === 'peer') return rest.length === 2 && rest.every(isToken);
+  if (kind === 'node') return (rest.length === 2 || rest.length === 3) && rest.every(isToken);
+  if (kind === 'reply') return (rest.length === 1 || rest.length === 2) && rest.every(isToken);
   return tokens.length === 1 && (kind === 'any' || kind === 'clients');
 }
 
-const replyTail = /^[A-Za-z0-9_-]{1,64}\.\d{1,16}$/;
+const replyTail = /^(?:[A-Za-z0-9_-]{1,64}\.)?[A-Za-z0-9_-]{1,64}\.\d{1,16}$/;
 
 /** The address in the reply subject of a frame, without its token; '' where the subject is not that of a link of this cluster. */
 export function senderOf(subjects: Subjects, replySubject: string): Address {
@@ -99,11 +98,18 @@ export function senderOf(subjects: Subjects, replySubject: string): Address {
   return replySubject.slice(0, replySubject.lastIndexOf('.'));
 }
 
-/** The type and method in the subject of a call in JSON. */
-export function callTarget(subjects: Subjects, subject: string): { readonly type: string; readonly method: string } | undefined {
-  const [type, method, ...more] = subject.slice(subjects.prefix.length + 'call.'.length).split('.');
-  if (type === undefined || method === undefined || more.length > 0 || !isToken(type) || !isToken(method)) return undefined;
-  return { type, method };
+export interface CallTarget {
+  readonly type: string;
+  readonly method: string;
+  readonly principal: string;
+}
+
+/** The type, the method and the proven caller ('' where there is none) in the subject of a call in JSON. */
+export function callTarget(subjects: Subjects, subject: string): CallTarget | undefined {
+  const [type = '', method = '', principal, ...more] = subject.slice(subjects.prefix.length + 'call.'.length).split('.');
+  if (more.length > 0 || !isToken(type) || !isToken(method)) return undefined;
+  if (principal === undefined) return { type, method, principal: '' };
+  return isToken(principal) ? { type, method, principal } : undefined;
 }
 
 /** False for subjects that carry frames or that the server itself acts on: a caller must not make a node publish there. */

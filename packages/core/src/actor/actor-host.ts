@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts';
 import type { Caller, CarriedActor, Guard, InboundRequest } from '../contract/calls.ts';
 import { Activation } from './activation.ts';
 import type { ActorType } from './actor-type.ts';
+import { Authorization, type Authorize } from './authorization.ts';
 import { ActivationControl } from './control.ts';
 import type { ActorDefinition } from './definition.ts';
 import { HostParts } from './host-parts.ts';
@@ -26,6 +27,8 @@ export interface ActorHostOptions {
   readonly settings: ActorSettings;
   /** The first is the outermost. */
   readonly middleware?: readonly TurnMiddleware[];
+  /** Asked for each request before anything is done for it. */
+  readonly authorize?: Authorize | undefined;
   readonly guard: Guard;
   /** For the calls of actors; asked for each time. */
   readonly caller: () => Caller;
@@ -46,6 +49,7 @@ export interface CloseShardOptions {
 export class ActorHost {
   readonly #parts: HostParts;
   readonly #o: ActorHostOptions;
+  readonly #authorization: Authorization | undefined;
   readonly #slots: (ShardSlot | undefined)[] = [];
   #resident = 0;
   #isStopping = false;
@@ -56,6 +60,7 @@ export class ActorHost {
   constructor(options: ActorHostOptions) {
     this.#o = options;
     this.#parts = new HostParts(options, (activation) => this.#removed(activation));
+    this.#authorization = options.authorize && this.#authorizationOf(options.authorize);
   }
 
   /** The contracts hosted here. */
@@ -85,6 +90,11 @@ export class ActorHost {
       );
       return;
     }
+    if (this.#authorization !== undefined && !this.#isAuthorized(this.#authorization, shard, request)) return;
+    this.#deliver(slot, type, request);
+  }
+
+  #deliver(slot: ShardSlot, type: ActorType, request: InboundRequest): void {
     if (request.chain.length > 0 && this.#closesCycle(request)) return;
     const activation = slot.find(type, request.key) ?? this.#create(slot, type, request);
     if (activation === undefined) return;
@@ -100,6 +110,7 @@ export class ActorHost {
   /** The caller of the chosen requests waits no longer: what waits behind a turn is taken out, a running turn sees its signal abort. */
   cancel(chosen: (request: InboundRequest) => boolean): void {
     this.#parts.watch.cancel(chosen);
+    this.#authorization?.cancel(chosen);
   }
 
   /** Takes requests for the shard from now on. Carried actors are resident at once, whatever the limits. */
@@ -119,6 +130,7 @@ export class ActorHost {
   async closeShard(shard: number, options: CloseShardOptions): Promise<readonly CarriedActor[]> {
     const slot = this.#slots[shard];
     if (slot === undefined || slot.phase !== 'open') return [];
+    this.#authorization?.refuseShard(shard, shardMoved(shard, options.successor));
     const carried = await this.#parts.closer.close(slot, options.drainMs, options.successor);
     if (this.#slots[shard] === slot) this.#slots[shard] = undefined;
     this.#parts.scheduler.onRest?.();
@@ -142,7 +154,7 @@ export class ActorHost {
     const { scheduler, watch } = this.#parts;
     return new Promise((resolve) => {
       scheduler.onRest = () => {
-        if (scheduler.waiting > 0 || watch.size > 0) return;
+        if (scheduler.waiting > 0 || watch.size > 0 || (this.#authorization?.size ?? 0) > 0) return;
         scheduler.onRest = undefined;
         for (const resolveOne of this.#quietWaiters.splice(0)) resolveOne();
       };
@@ -180,6 +192,33 @@ export class ActorHost {
       }
     }
     return undefined;
+  }
+
+  #authorizationOf(authorize: Authorize): Authorization {
+    const { clock, log, settings } = this.#o;
+    return new Authorization({
+      ...{ authorize, clock, log, timeoutMs: settings.authorizeTimeoutMs, waitingMax: settings.nodeQueueMax, slowMs: settings.slowTurnMs },
+      onAsked: (now) => this.#parts.scheduler.heldUntil(now),
+      admit: (shard, request) => {
+        const slot = this.#slots[shard];
+        const type = this.#parts.typeByName.get(request.type);
+        if (slot?.phase === 'open' && type !== undefined) this.#deliver(slot, type, request);
+        else this.#refuse(request, type?.name ?? '', this.#notOpen(shard, slot));
+        this.#parts.scheduler.onRest?.();
+      },
+      refuse: (request, error) => {
+        this.#refuse(request, request.type, error);
+        this.#parts.scheduler.onRest?.();
+      },
+    });
+  }
+
+  /** The hook sees well-formed keys only. */
+  #isAuthorized(authorization: Authorization, shard: number, request: InboundRequest): boolean {
+    const { keyBytesMax } = this.#o.settings;
+    if (isKey(request.key, keyBytesMax)) return authorization.take(shard, request);
+    this.#refuse(request, request.type, invalidKey(request.key, keyBytesMax));
+    return false;
   }
 
   #notOpen(shard: number, slot: ShardSlot | undefined): PerkeyError {
@@ -277,6 +316,7 @@ export class ActorHost {
 
   #drop(slot: ShardSlot, reason: 'lost' | 'stopped', waiting: PerkeyError): Promise<void> {
     this.#slots[slot.shard] = undefined;
+    this.#authorization?.refuseShard(slot.shard, waiting);
     const dropped = this.#parts.closer.drop(slot, reason, waiting);
     this.#parts.scheduler.onRest?.();
     return dropped;
@@ -285,6 +325,7 @@ export class ActorHost {
   async #stop(drainMs: number): Promise<void> {
     const { janitor, watch } = this.#parts;
     janitor.stop();
+    this.#authorization?.stop(nodeStopped());
     const slots = this.#slots.filter((slot) => slot !== undefined);
     const hooks = slots.map((slot) => this.#drop(slot, 'stopped', nodeStopped()));
     await new Promise<void>((resolve) => {

@@ -62,14 +62,15 @@ export class ReplyWindow {
   /** What is known of the request's key; for a new one, an entry is begun. */
   begin(activation: Activation, request: InboundRequest, now: number): Remembered {
     const idempotencyKey = request.idempotencyKey as string;
+    const caller = callerOf(request);
     const entry = activation.extras?.replies?.get(idempotencyKey);
     if (entry === undefined || entry.at + this.#limits.ageMs <= now) {
       if (entry !== undefined) this.#remove(entry);
-      const { method, caller } = request;
+      const { method } = request;
       this.#add({ activation, idempotencyKey, method, caller, at: now, outcome: undefined, older: undefined, newer: undefined });
       return isNew;
     }
-    if (entry.method !== request.method || entry.caller !== request.caller) {
+    if (entry.method !== request.method || entry.caller !== caller) {
       const text = 'the idempotency key was used before for another method or by another caller';
       return { kind: 'refused', error: bareError('idempotency.mismatch', text) };
     }
@@ -156,4 +157,10 @@ function ownCopy(value: unknown): ReplyOutcome {
   } catch {
     return { kind: 'error', error: bareError('reply.not_plain', 'the reply holds something that cannot travel') };
   }
+}
+
+/** Two callers that are proven to be different ones never get each other's replies, and a claim never passes for a proof. */
+function callerOf({ caller, source }: InboundRequest): string {
+  if (source !== undefined && source.principal !== '') return `${source.principal}\0${caller}`;
+  return caller.includes('\0') ? caller.replaceAll('\0', ' ') : caller;
 }

@@ -91,6 +91,11 @@ export class Scheduler {
     }
   }
 
+  /** Something else than a turn has held the event loop until `now`; inside `together` the next turn does not start before that. */
+  heldUntil(now: number): void {
+    if (this.#lastEnd !== undefined) this.#lastEnd = now;
+  }
+
   /** Runs `work`, which may end or start turns, with nothing nested on it, then what became ready. */
   enter(work: () => void): void {
     if (this.#onStack) {

@@ -13,6 +13,7 @@ export interface ActorSettings {
   readonly idempotencyCountMax: number;
   readonly idempotencyAgeMs: number;
   readonly idempotencyEntriesMax: number;
+  readonly authorizeTimeoutMs: number;
   readonly checkOutputs: boolean;
 }
 
@@ -93,6 +94,14 @@ export const actorOptions: { readonly [Name in keyof ActorSettings]: ActorSettin
     max: 100_000_000,
     unit: 'replies',
     help: 'Replies remembered by idempotency key for one actor type of a node; beyond it the oldest go first.',
+  },
+  authorizeTimeoutMs: {
+    kind: 'number',
+    default: 5_000,
+    min: 1,
+    max: 600_000,
+    unit: 'ms',
+    help: 'How long the authorisation hook may take for one request, which is then refused.',
   },
   checkOutputs: { kind: 'flag', default: false, help: 'Check what handlers return against the output schema of the method.' },
 };

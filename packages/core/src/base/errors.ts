@@ -32,6 +32,7 @@ export type ErrorCode =
   | 'request.cancelled'
   | 'request.malformed'
   | 'request.refused'
+  | 'request.forbidden'
   | 'protocol.unsupported'
   | 'mailbox.full'
   | 'node.overloaded'
@@ -64,6 +65,8 @@ export type ErrorCode =
   | 'transport.refused'
   | 'transport.no_jetstream'
   | 'store.unavailable'
+  | 'store.mismatch'
+  | 'store.refused'
   | 'nats_server.not_found';
 
 /** The closed catalogue: every error that the runtime itself raises, by its stable code. */
@@ -140,7 +143,12 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: 'never',
     meaning: 'The envelope could not be decoded; check that both sides run compatible versions.',
   },
-  'request.refused': { executed: 'no', retry: 'never', meaning: 'A middleware or the authorisation hook refused the request.' },
+  'request.refused': { executed: 'no', retry: 'never', meaning: 'A middleware of the node refused the request.' },
+  'request.forbidden': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The authorisation hook of the node refused the request, failed, or did not answer in time.',
+  },
   'protocol.unsupported': {
     executed: 'no',
     retry: 'never',
@@ -277,6 +285,18 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     executed: 'unknown',
     retry: 'never',
     meaning: 'The record store did not answer; the write may or may not have been applied.',
+  },
+  'store.mismatch': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The store does not belong with this cluster as it is: it was made for another one, or its histories belong to another store now; the message says which and what to do.',
+  },
+  'store.refused': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The file of a store cannot be used: another node has it open, a newer release wrote it, it is damaged, read-only, or no store at all; the message says which and what to do.',
   },
   'nats_server.not_found': {
     executed: 'no',

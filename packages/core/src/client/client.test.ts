@@ -6,7 +6,7 @@ import { MetricsRegistry } from '../base/metrics-registry.ts';
 import { seededRandom } from '../base/random.ts';
 import { encodeControlFrame, frameKind } from '../cluster/frame.ts';
 import { type Node, type NodeOptions, startNode } from '../cluster/node.ts';
-import type { DataLink, Transport } from '../contract/transport.ts';
+import { type DataLink, plainVia, type Transport } from '../contract/transport.ts';
 import { memory, type MemoryHub, memoryHub } from '../memory/memory-hub.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
 import { type CallMiddleware, type Client, type ClientOptions, connect } from './client.ts';
@@ -41,7 +41,7 @@ function world() {
   const tapped: Transport = {
     ...inner,
     async openData(role, events, environment) {
-      tap.push = (frame) => events.onFrame(frame, '', false);
+      tap.push = (frame) => events.onFrame(frame, '', plainVia.reply);
       const onFrame: typeof events.onFrame = (frame, ...more) => {
         if (!tap.lost.has(frame[3] as number)) events.onFrame(frame, ...more);
       };

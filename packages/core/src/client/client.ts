@@ -18,7 +18,7 @@ import { Router } from '../cluster/router.ts';
 import { Routes } from '../cluster/routes.ts';
 import { type callerOptions, type CallerSettings, callerSettings } from '../cluster/settings.ts';
 import type { Caller, CallOptions } from '../contract/calls.ts';
-import type { DataLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import type { DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 
 /** While calls wait for news, nodes are asked this often at most, and ever less often as long as the answers bring nothing new. */
 const askEveryMs = 100;
@@ -100,7 +100,7 @@ export class Client implements Caller, AsyncDisposable {
       this.#onFirstNews = resolve;
     });
     const events = {
-      onFrame: (frame: Uint8Array): void => this.#onFrame(frame),
+      onFrame: (frame: Uint8Array, _from: string, via: Via): void => this.#onFrame(frame, via),
       onUndeliverable: (token: number): void => this.#onUndeliverable(token),
       onState: (up: boolean): void => this.#onState(up),
     };
@@ -205,11 +205,12 @@ export class Client implements Caller, AsyncDisposable {
     });
   }
 
-  #onFrame(frame: Uint8Array): void {
+  /** Answers come by this client's own address, which only the nodes know that it sent to; news also by the one of all clients. */
+  #onFrame(frame: Uint8Array, via: Via): void {
     // What comes before the link is open is asked for as soon as it is.
     if (!this.#router) return;
     const kind = readFrameKind(frame);
-    if (kind === frameKind.reply) {
+    if (kind === frameKind.reply && via.at === 'reply') {
       if (!takeReplies(frame, this.#decoder, this.#router, this.#environment.clock.now())) this.#problems.note('truncated');
     } else if (kind === frameKind.topology) this.#onTopology(frame);
     else if (typeof kind === 'number') this.#problems.note('unexpected', { kind });

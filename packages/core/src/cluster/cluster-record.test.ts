@@ -10,7 +10,7 @@ function checking() {
   const clock = new VirtualClock();
   const store = new ScriptedRecordStore(clock);
   const environment = { cluster: 'c', clock, random: seededRandom(1), log: silentLogger, metrics: noMetrics, connectTimeoutMs: 2_000 };
-  return { clock, store, check: (shards: number) => checkCluster(store, shards, environment) };
+  return { clock, store, check: (shards: number, kept?: string) => checkCluster(store, { shards, store: kept }, environment) };
 }
 
 test('the first node writes the number of shards, and one with another number is refused with both', async () => {
@@ -18,6 +18,17 @@ test('the first node writes the number of shards, and one with another number is
   await clock.run(check(64));
   await clock.run(check(64));
   await expect(clock.run(check(128))).rejects.toMatchObject({ code: 'cluster.shards_mismatch', details: { cluster: 64, node: 128 } });
+});
+
+test('the first node with a store fixes where durable actors are kept; another kind is refused with both, none at all is not', async () => {
+  const { clock, store, check } = checking();
+  await clock.run(check(64));
+  await clock.run(check(64, 'private'));
+  await clock.run(check(64, 'private'));
+  await clock.run(check(64));
+  expect(JSON.parse(store.table.read('cluster')?.value ?? '')).toMatchObject({ shards: 64, store: 'private' });
+  const refused = clock.run(check(64, 'jetstream'));
+  await expect(refused).rejects.toMatchObject({ code: 'store.mismatch', details: { cluster: 'private', node: 'jetstream' } });
 });
 
 test.each(['{"shards":64,"protocol":9}', 'nonsense'])('a cluster of another protocol is refused: %s', async (value) => {

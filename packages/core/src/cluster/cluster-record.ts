@@ -1,24 +1,31 @@
 import { PerkeyError } from '../base/errors.ts';
-import type { RecordStore } from '../contract/record-store.ts';
+import type { RecordStore, StoredRecord } from '../contract/record-store.ts';
 import type { LinkEnvironment } from '../contract/transport.ts';
-import { clusterKey, parseCluster, protocolVersion } from './records.ts';
+import { type ClusterRecord, clusterKey, parseCluster, protocolVersion } from './records.ts';
 
 const retryMs = 200;
 
+export interface ClusterFacts {
+  readonly shards: number;
+  /** As in `ClusterRecord`; undefined for a node without a store. */
+  readonly store: string | undefined;
+}
+
 /**
- * Compares this node's number of shards with the cluster's; the first node of a cluster writes it. Throws `cluster.shards_mismatch` or
- * `protocol.unsupported` with both numbers, and `store.unavailable` when the store did not answer in time.
+ * Compares what this node was started with to what is fixed for the cluster; the first node that says something fixes it. Throws
+ * `cluster.shards_mismatch`, `store.mismatch` or `protocol.unsupported` with both sides, and `store.unavailable` when the store did not answer in time.
  */
-export async function checkCluster(store: RecordStore, shards: number, environment: LinkEnvironment): Promise<void> {
+export async function checkCluster(store: RecordStore, facts: ClusterFacts, environment: LinkEnvironment): Promise<void> {
   const { clock, connectTimeoutMs, cluster } = environment;
   const until = clock.now() + connectTimeoutMs;
   for (;;) {
     let failure = new PerkeyError('store.unavailable', 'the record of the cluster is neither found nor taken');
     try {
       const found = await store.read(clusterKey);
-      if (found) return compare(found.value, shards, cluster);
-      const outcome = await store.write(clusterKey, JSON.stringify({ shards, protocol: protocolVersion }), 0);
-      if (outcome.applied) return undefined;
+      const record = found && compare(found.value, facts, cluster);
+      if (record && (record.store !== undefined || facts.store === undefined)) return;
+      const outcome = await write(store, facts, found);
+      if (outcome.applied) return;
     } catch (error) {
       if (!(error instanceof PerkeyError) || error.code !== 'store.unavailable') throw error;
       failure = error;
@@ -30,7 +37,15 @@ export async function checkCluster(store: RecordStore, shards: number, environme
   }
 }
 
-function compare(value: string, shards: number, cluster: string): void {
+function write(
+  store: RecordStore,
+  { shards, store: kept }: ClusterFacts,
+  found: StoredRecord | undefined,
+): ReturnType<RecordStore['write']> {
+  return store.write(clusterKey, JSON.stringify({ shards, protocol: protocolVersion, store: kept }), found?.revision ?? 0);
+}
+
+function compare(value: string, { shards, store }: ClusterFacts, cluster: string): ClusterRecord {
   const record = parseCluster(value);
   if (!record) throw new PerkeyError('protocol.unsupported', `the record of cluster "${cluster}" cannot be read by this version`);
   if (record.protocol !== protocolVersion) {
@@ -47,4 +62,13 @@ function compare(value: string, shards: number, cluster: string): void {
       },
     );
   }
+  if (record.store !== undefined && store !== undefined && record.store !== store) {
+    const text = `cluster "${cluster}" keeps its durable actors in ${describe(record.store)}, this node was started with ${describe(store)}; histories of one actor would be split, so start it with the same`;
+    throw new PerkeyError('store.mismatch', text, { details: { cluster: record.store, node: store } });
+  }
+  return record;
+}
+
+function describe(store: string): string {
+  return store === 'private' ? 'private stores, one for each node' : `the shared store "${store}"`;
 }

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { Decoder } from '../base/decoder.ts';
 import { Encoder } from '../base/encoder.ts';
 import { PerkeyError } from '../base/errors.ts';
-import { noChain, noHeaders } from '../contract/calls.ts';
+import { fromAnyone, noChain, noHeaders } from '../contract/calls.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import { inputOfTail, requestFlag, requestPrefixBytes, RequestReader, RequestTailEncoder, writeRequest } from './envelope.ts';
 import { frameKind, writeFrameHeader } from './frame.ts';
@@ -72,13 +72,14 @@ test('a request arrives as it was sent, whatever parts of it there are', () => {
     fc.property(parts, (sent) => {
       const { type, key, method, input, headers, chain, idempotencyKey, caller, ...prefix } = sent;
       const tail = tails.encode(type, key, method, input, headers, chain, idempotencyKey, caller);
+      const source = fromAnyone;
       const flags = sent.notify ? requestFlag.notify : 0;
       const reader = only({ ...prefix, flags }, tail);
       expect([reader.id, reader.shard, reader.flags, reader.notify, reader.epoch, reader.remainingMs]).toEqual([
         ...[sent.id, sent.shard, flags, sent.notify, sent.epoch, sent.remainingMs],
       ]);
       const expected: InboundRequest = {
-        ...{ id: sent.id, type, key, method, input, caller, idempotencyKey, deadline: 17, reply: port },
+        ...{ id: sent.id, type, key, method, input, caller, source, idempotencyKey, deadline: 17, reply: port },
         ...{ headers: headers ?? noHeaders, chain: chain ?? noChain },
       };
       expect(reader.request(17, port)).toStrictEqual(expected);
@@ -152,9 +153,9 @@ test('an unknown optional flag is ignored, an unknown critical one is refused', 
 
 test('parts that a newer version added at the end are ignored, though not in any number', () => {
   const tail = (extra: number): Uint8Array =>
-    pack(['t', 'k', 'm', 1, null, null, null, 'me', ...Array.from({ length: extra }, () => ({ more: 1 }))]);
-  expect(only({}, tail(8)).request(0, port)).toMatchObject({ type: 't', input: 1, caller: 'me' });
-  expect(refusal(() => only({}, tail(9)).request(0, port)).code).toBe('request.malformed');
+    pack(['t', 'k', 'm', 1, null, null, null, 'me', null, ...Array.from({ length: extra }, () => ({ more: 1 }))]);
+  expect(only({}, tail(7)).request(0, port)).toMatchObject({ type: 't', input: 1, caller: 'me' });
+  expect(refusal(() => only({}, tail(8)).request(0, port)).code).toBe('request.malformed');
 });
 
 test.each([
@@ -170,6 +171,7 @@ test.each([
   ['a chain of numbers', ['t', 'k', 'm', 1, null, [1]]],
   ['an idempotency key that is no text', ['t', 'k', 'm', 1, null, null, 7]],
   ['a caller that is no text', ['t', 'k', 'm', 1, null, null, null, 7]],
+  ['somebody on whose behalf who is no text', ['t', 'k', 'm', 1, null, null, null, '', 7]],
 ])('a tail with %s is malformed', (_what, tail) => {
   const error = refusal(() => only({}, pack(tail)).request(0, port));
   expect(error.code).toBe('request.malformed');

@@ -5,8 +5,8 @@ import { decode } from '../base/codec.ts';
 import type { Decoder } from '../base/decoder.ts';
 import { Encoder } from '../base/encoder.ts';
 import { asRefusal } from '../base/plain.ts';
-import { noChain, noHeaders } from '../contract/calls.ts';
-import type { Headers, InboundRequest, ReplyPort } from '../contract/calls.ts';
+import { fromAnyone, fromNode, noChain, noHeaders } from '../contract/calls.ts';
+import type { CallSource, Headers, InboundRequest, ReplyPort } from '../contract/calls.ts';
 import { EnvelopeReader, tooLarge } from './frame.ts';
 
 /** u32 length of the whole envelope, u32 request id, u16 shard, u16 flags, f64 shard epoch, u32 remaining ms; then the tail. */
@@ -50,18 +50,19 @@ export class RequestTailEncoder {
     chain: readonly string[] | undefined,
     idempotencyKey: string | undefined,
     caller: string,
+    onBehalfOf?: string,
   ): Uint8Array {
     // An accessor in the input may call another actor in the middle of this.
     if (this.#busy) {
       const apart = new RequestTailEncoder(this.#bytesMax, this.#limits);
-      return apart.encode(type, key, method, input, headers, chain, idempotencyKey, caller);
+      return apart.encode(type, key, method, input, headers, chain, idempotencyKey, caller, onBehalfOf);
     }
     const encoder = this.#encoder;
     this.#busy = true;
     try {
       encoder.rewind(0);
       encoder.message(this.#bytesMax);
-      const length = tailLength(input, headers, chain, idempotencyKey, caller);
+      const length = onBehalfOf === undefined ? tailLength(input, headers, chain, idempotencyKey, caller) : 9;
       encoder.array(length);
       encoder.string(type);
       encoder.string(key);
@@ -71,6 +72,7 @@ export class RequestTailEncoder {
       if (length > 5) encoder.value(chain ?? null);
       if (length > 6) encoder.value(idempotencyKey ?? null);
       if (length > 7) encoder.string(caller);
+      if (onBehalfOf !== undefined) encoder.string(onBehalfOf);
       if (encoder.length > this.#bytesMax) throw tooLarge(encoder.length, this.#bytesMax);
       return encoder.copy();
     } catch (thrown) {
@@ -152,8 +154,11 @@ export class RequestReader extends EnvelopeReader {
     return this.view.getUint32(this.start + 20);
   }
 
-  /** Decodes the rest. Throws `request.malformed`, or `protocol.unsupported` for a flag that must not be ignored. */
-  request(deadline: number, reply: ReplyPort): InboundRequest {
+  /**
+   * Decodes the rest. Throws `request.malformed`, or `protocol.unsupported` for a flag that must not be ignored. For whom a node says that it
+   * calls is believed of a node only: `source` is `fromNode`.
+   */
+  request(deadline: number, reply: ReplyPort, source: CallSource = fromAnyone): InboundRequest {
     const { decoder, flags } = this;
     if ((flags & criticalFlags & ~criticalFlagsKnown) !== 0) throw unsupportedFlags(flags);
     decoder.begin(this.frame, this.start + requestPrefixBytes, this.end);
@@ -171,9 +176,11 @@ export class RequestReader extends EnvelopeReader {
     if (length > 5) chain = chainOf(decoder.value());
     if (length > 6) idempotencyKey = textOf(decoder.value());
     if (length > 7) caller = textOf(decoder.value()) ?? '';
-    for (let i = 8; i < length; i += 1) decoder.value();
+    const onBehalfOf = length > 8 ? textOf(decoder.value()) : undefined;
+    for (let i = 9; i < length; i += 1) decoder.value();
     decoder.finish();
-    return { id: this.id, type, method, key, input, headers, chain, idempotencyKey, caller, deadline, reply };
+    const from: CallSource = onBehalfOf === undefined || source !== fromNode ? source : { origin: 'json', principal: onBehalfOf };
+    return { id: this.id, type, method, key, input, headers, chain, idempotencyKey, caller, source: from, deadline, reply };
   }
 }
 

@@ -35,8 +35,8 @@ export type ShardGiven =
     }
   /** The successor may not hold the state: this node keeps the shard. */
   | { readonly kind: 'kept'; readonly carried: readonly CarriedActor[] }
-  /** Somebody else wrote the record: this incarnation is gone. */
-  | { readonly kind: 'refused'; readonly latest: StoredRecord | undefined }
+  /** Somebody else wrote the record: this incarnation is gone, or another store was made the home of the shard. */
+  | { readonly kind: 'refused'; readonly latest: StoredRecord | undefined; readonly carried: readonly CarriedActor[] }
   | { readonly kind: 'ended' };
 
 /**
@@ -76,13 +76,14 @@ function send(gift: ShardGift, to: Incarnated, transfer: string, carried: readon
 
 async function release(gift: ShardGift, transfer: string | undefined, carried: readonly CarriedActor[]): Promise<ShardGiven> {
   const { store, clock, record, revision, successor, wanted, log } = gift;
-  const { nodeId, incarnation, shard, epoch } = record;
-  const base = { nodeId, incarnation, shard, epoch, transfer };
+  const { nodeId, incarnation, shard, epoch, home } = record;
+  const base = { nodeId, incarnation, shard, epoch, transfer, home };
   const next = successor && { nodeId: successor.nodeId, incarnation: successor.incarnation };
   const released: ShardRecord = next ? { ...base, state: 'releasing', successor: next } : { ...base, state: 'free' };
   const outcome = await settledWrite({ store, clock, key: shardKey(shard), value: JSON.stringify(released), revision, wanted });
   if (!wanted() || outcome.kind === 'in doubt') return { kind: 'ended' };
-  if (outcome.kind === 'refused') return outcome;
-  if (!next && carried.length > 0) log.warn({ shard, actors: carried.length }, 'no node is left to take over; volatile state ends here');
+  if (outcome.kind === 'refused') return { ...outcome, carried };
+  if (!next && carried.length > 0)
+    log.warn({ shard, actors: carried.length }, 'no node is left that may take over; volatile state ends here');
   return { kind: 'released', stored: outcome.stored, successor, carried };
 }

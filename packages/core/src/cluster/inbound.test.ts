@@ -6,6 +6,7 @@ import { shardOf } from '../base/hash.ts';
 import { MetricsRegistry } from '../base/metrics-registry.ts';
 import { seededRandom } from '../base/random.ts';
 import type { InboundRequest } from '../contract/calls.ts';
+import { plainVia, type Via } from '../contract/transport.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
 import { RequestTailEncoder, writeRequest } from './envelope.ts';
 import { encodeControlFrame, frameKind, headerOnlyFrame, writeFrameHeader } from './frame.ts';
@@ -106,8 +107,8 @@ function world() {
       value: JSON.stringify({ nodeId: 'b', incarnation: '1-b', shard, epoch: 7, state: 'owned', ...change }),
       revision,
     });
-  const take = async (frame: Uint8Array, from = 'caller', peer = false): Promise<void> => {
-    inbound.take(frame, from, peer);
+  const take = async (frame: Uint8Array, from = 'caller', at: Via['at'] = 'node'): Promise<void> => {
+    inbound.take(frame, from, plainVia[at]);
     frame.fill(0xff);
     await clock.settle();
   };
@@ -288,7 +289,7 @@ test('a request that was read late, since the process stood still, does not star
   const { open, take, admitted, answers, clock, inbound } = world();
   open(7);
   await clock.advance(200);
-  const later = (): void => inbound.take(frameOf({ id: 1, remainingMs: 700 }, { id: 2, remainingMs: 5_000 }), 'caller', false);
+  const later = (): void => inbound.take(frameOf({ id: 1, remainingMs: 700 }, { id: 2, remainingMs: 5_000 }), 'caller', plainVia.node);
   clock.defer(later);
   clock.freeze();
   await clock.advance(1_000);
@@ -301,30 +302,72 @@ test('a request that was read late, since the process stood still, does not star
   expect(admitted).toHaveLength(2);
 });
 
-test('shards on the move are taken from peers only, news from nobody', async () => {
-  const { take, events, bad } = world();
-  await take(encodeControlFrame(frameKind.handoff, {}), 'caller', false);
-  await take(encodeControlFrame(frameKind.topology, {}), 'caller', true);
-  expect([events, bad()]).toEqual([[], { unexpected: 2 }]);
-  await take(encodeControlFrame(frameKind.handoff, {}), 'peer', true);
-  await take(encodeControlFrame(frameKind.handoffAck, {}), 'caller');
-  await take(headerOnlyFrame(frameKind.topologyAsk), 'caller');
-  expect(events).toEqual(['transfer', 'ack', 'ask caller']);
+test.each([
+  ['a request', frameKind.request, ['node', 'peer']],
+  ['a reply', frameKind.reply, ['reply']],
+  ['a shard on the move', frameKind.handoff, ['peer']],
+  ['its acknowledgement', frameKind.handoffAck, ['reply']],
+  ['a question for news', frameKind.topologyAsk, ['shared']],
+  ['news', frameKind.topology, []],
+  ['a cancellation', frameKind.cancel, ['node', 'peer']],
+] as const)('%s is taken where it may come from, and nowhere else', async (_, kind, places) => {
+  const frames = {
+    [frameKind.request]: () => frameOf({ id: 5 }),
+    [frameKind.reply]: () => replyFrame([5]),
+    [frameKind.topologyAsk]: () => headerOnlyFrame(frameKind.topologyAsk),
+    [frameKind.cancel]: () => encodeControlFrame(frameKind.cancel, [1]),
+  } as Record<number, () => Uint8Array>;
+  for (const at of ['reply', 'node', 'peer', 'shared'] as const) {
+    const { take, events, bad, open, admitted, cancelled } = world();
+    open(7);
+    if (kind === frameKind.cancel) await take(frameOf({ id: 1 }));
+    const before = admitted.length;
+    await take((frames[kind] ?? (() => encodeControlFrame(kind, {})))(), 'caller', at);
+    const isTaken = events.length + (admitted.length - before) + cancelled.length > 0;
+    expect([at, isTaken, bad()]).toEqual([at, (places as readonly string[]).includes(at), isTaken ? {} : { unexpected: 1 }]);
+  }
 });
 
-test('a reply that cannot be read ends its own call only', async () => {
-  const { take, events, bad } = world();
+test('a request says no more of its source than is proven', async () => {
+  const { inbound, open, admitted } = world();
+  open(7);
+  const claims = tails.encode('t', 'k', 'm', undefined, undefined, undefined, undefined, 'me', 'alice');
+  for (const via of [plainVia.node, { at: 'node', principal: 'bob' } as const, plainVia.peer]) {
+    inbound.take(frameOf({ id: 1 }, { id: 2, tail: claims }), 'caller', via);
+  }
+  expect(admitted.map(({ source }) => source)).toEqual([
+    ...[
+      { origin: 'client', principal: '' },
+      { origin: 'client', principal: '' },
+    ],
+    ...[
+      { origin: 'client', principal: 'bob' },
+      { origin: 'client', principal: 'bob' },
+    ],
+    ...[
+      { origin: 'node', principal: '' },
+      { origin: 'json', principal: 'alice' },
+    ],
+  ]);
+});
+
+function replyFrame(ids: readonly number[]): Uint8Array {
   const frames: Uint8Array[] = [];
   const batcher = new FrameBatcher({
     ...{ kind: frameKind.reply, clock: new VirtualClock(), frameBytesMax: 4_096 },
     send: (_to, frame) => void frames.push(frame),
   });
-  for (const id of [1, 2, 3]) batcher.reply('x', id, 'abc');
+  for (const id of ids) batcher.reply('x', id, 'abc');
   batcher.flush();
-  const frame = frames[0]!;
+  return frames[0]!;
+}
+
+test('a reply that cannot be read ends its own call only', async () => {
+  const { take, events, bad } = world();
+  const frame = replyFrame([1, 2, 3]);
   // The text of the second answer becomes a text that is longer than the answer.
   frame[4 + 13 + 9] = 0xbf;
-  await take(frame);
+  await take(frame, '', 'reply');
   expect(events).toEqual(['ok 1 "abc"', 'error 2 reply.malformed', 'ok 3 "abc"']);
   expect(bad()).toEqual({});
 });

@@ -6,11 +6,11 @@ import type { Logger } from '../base/log.ts';
 import { LogLimiter } from '../base/log-text.ts';
 import { shardOf } from '../base/hash.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { InboundRequest, ReplyPort, RequestHost } from '../contract/calls.ts';
-import type { Address } from '../contract/transport.ts';
+import { type CallSource, fromAnyone, fromNode, type InboundRequest, type ReplyPort, type RequestHost } from '../contract/calls.ts';
+import type { Address, Via } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
 import { RequestReader } from './envelope.ts';
-import { controlLimits, decodeControlFrame, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
+import { controlLimits, decodeControlFrame, type FrameKind, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
 import type { FrameBatcher } from './frame-batcher.ts';
 import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
@@ -79,6 +79,25 @@ export class FrameProblems {
   }
 }
 
+/**
+ * By which addresses of a node each kind of frame is taken. What only nodes may say comes by an address that only nodes may send to, or that
+ * only they were told: a caller that guesses the number of a request cannot answer it.
+ */
+const taken: Readonly<Record<FrameKind, readonly Via['at'][]>> = {
+  [frameKind.request]: ['node', 'peer'],
+  [frameKind.cancel]: ['node', 'peer'],
+  [frameKind.reply]: ['reply'],
+  [frameKind.handoffAck]: ['reply'],
+  [frameKind.handoff]: ['peer'],
+  [frameKind.topologyAsk]: ['shared'],
+  [frameKind.topology]: [],
+};
+
+function sourceOf({ at, principal }: Via): CallSource {
+  if (at === 'peer') return fromNode;
+  return principal === '' ? fromAnyone : { origin: 'client', principal };
+}
+
 /** Takes the frames that arrive at a node. */
 export class Inbound {
   readonly #o: InboundOptions;
@@ -102,15 +121,19 @@ export class Inbound {
     });
   }
 
-  take(frame: Uint8Array, from: Address, peer: boolean): void {
+  take(frame: Uint8Array, from: Address, via: Via): void {
     const kind = readFrameKind(frame);
     if (typeof kind !== 'number') {
       this.#problems.note(kind.problem, kind);
       return;
     }
+    if (!taken[kind].includes(via.at)) {
+      this.#problems.note('unexpected', { kind, at: via.at });
+      return;
+    }
     switch (kind) {
       case frameKind.request:
-        this.#o.host.admitTogether(() => this.#requests(frame, from));
+        this.#o.host.admitTogether(() => this.#requests(frame, from, sourceOf(via)));
         return;
       case frameKind.reply:
         if (!takeReplies(frame, this.#decoder, this.#o.router, this.#o.clock.now())) this.#problems.note('truncated');
@@ -122,7 +145,7 @@ export class Inbound {
       case frameKind.handoffAck:
       case frameKind.topology:
       case frameKind.cancel:
-        this.#control(frame, from, peer);
+        this.#control(frame, from);
     }
   }
 
@@ -146,10 +169,10 @@ export class Inbound {
     this.#early.stop();
   }
 
-  #control(frame: Uint8Array, from: Address, peer: boolean): void {
+  #control(frame: Uint8Array, from: Address): void {
     const control = decodeControlFrame(frame, controlLimits);
     if ('problem' in control) this.#problems.note(control.problem);
-    else if (control.kind === frameKind.handoff && peer) this.#o.onTransfer(control.value, from);
+    else if (control.kind === frameKind.handoff) this.#o.onTransfer(control.value, from);
     else if (control.kind === frameKind.handoffAck) this.#o.onTransferAck(control.value);
     else if (control.kind === frameKind.cancel && from !== '') this.#cancel(control.value, from);
     else this.#problems.note('unexpected', { kind: control.kind });
@@ -173,7 +196,7 @@ export class Inbound {
     this.#o.host.cancel(chosen);
   }
 
-  #requests(frame: Uint8Array, from: Address): void {
+  #requests(frame: Uint8Array, from: Address, source: CallSource): void {
     const { clock, host, epochOf } = this.#o;
     const now = clock.now();
     const late = this.#stalls.lateMs(now);
@@ -187,19 +210,19 @@ export class Inbound {
       if (remainingMs <= 0) {
         replies.error(id, expired());
       } else if (epoch === reader.epoch) {
-        const request = this.#read(reader, shard, now + remainingMs, replies);
+        const request = this.#read(reader, shard, now + remainingMs, replies, source);
         if (request) this.#admit(host, shard, request);
-      } else if (this.#takeEarly(reader, shard, now + remainingMs, replies, bytes)) bytes = 0;
+      } else if (this.#takeEarly(reader, shard, now + remainingMs, replies, source, bytes)) bytes = 0;
       else replies.error(id, this.#moved(shard, epoch));
     }
     if (reader.truncated) this.#problems.note('truncated');
   }
 
   /** `undefined` for a request that cannot be read, which was then refused. */
-  #read(reader: RequestReader, shard: number, deadline: number, replies: FrameReplies): InboundRequest | undefined {
+  #read(reader: RequestReader, shard: number, deadline: number, replies: FrameReplies, source: CallSource): InboundRequest | undefined {
     let request: InboundRequest;
     try {
-      request = reader.request(deadline, replies);
+      request = reader.request(deadline, replies, source);
     } catch (error) {
       this.#problems.note('envelope');
       replies.error(reader.id, error instanceof PerkeyError ? error : bareError('request.malformed', 'the request could not be read'));
@@ -222,10 +245,10 @@ export class Inbound {
   }
 
   /** `bytes` of its frame were not counted yet. */
-  #takeEarly(reader: RequestReader, shard: number, deadline: number, replies: FrameReplies, bytes: number): boolean {
+  #takeEarly(reader: RequestReader, shard: number, deadline: number, replies: FrameReplies, source: CallSource, bytes: number): boolean {
     const { epoch } = reader;
     if (!this.#isEarly(shard, epoch) || !this.#early.hasRoom(bytes)) return false;
-    const request = this.#read(reader, shard, deadline, replies);
+    const request = this.#read(reader, shard, deadline, replies, source);
     if (request) this.#early.hold(shard, epoch, request, bytes);
     return true;
   }

@@ -1,5 +1,6 @@
 import type { ActorDefinition } from '../actor/definition.ts';
 import { type ActorHandle, bindHandle, bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
+import type { Authorize } from '../actor/authorization.ts';
 import type { ActorControl, HostInspection } from '../actor/inspection.ts';
 import type { AnyContract } from '../actor/method-spec.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
@@ -26,6 +27,8 @@ export interface NodeParts {
   readonly metrics?: Metrics;
   /** Around each turn; the first is the outermost. */
   readonly middleware?: readonly TurnMiddleware[];
+  /** Asked for each request to an actor of this node, before its turn. Default: all may call. */
+  readonly authorize?: Authorize;
   readonly clock?: Clock;
   readonly random?: Random;
   /** Told of each incarnation of this node as it joins; for a supervisor, which evicts it when the process has ended. */
@@ -199,6 +202,8 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
+      privateStore: undefined,
+      authorize: this.#parts.authorize,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
       onLost: (lost) => {
@@ -265,7 +270,7 @@ export class Node implements Caller, AsyncDisposable {
 /** Starts a node and joins it to the cluster; resolves when it is a member and takes shards. */
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { transport, actors, log = silentLogger, metrics = new MetricsRegistry(), middleware, ...rest } = options;
-  const { clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
+  const { authorize, clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
   const settings = nodeSettings(given, env);
   refuseDuplicates(actors);
   const nodeId = settings.nodeId === '' ? `node-${random.hex(4)}` : settings.nodeId;
@@ -278,8 +283,14 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   };
   const control = await transport.openControl(nodeId, { onState }, environment);
   try {
-    await checkCluster(control.shards, settings.shards, environment);
-    const parts = { transport, actors, ...(middleware && { middleware }), ...(onIncarnation && { onIncarnation }) };
+    await checkCluster(control.shards, { shards: settings.shards, store: undefined }, environment);
+    const parts = {
+      transport,
+      actors,
+      ...(middleware && { middleware }),
+      ...(authorize && { authorize }),
+      ...(onIncarnation && { onIncarnation }),
+    };
     node = new Node(parts, settings, environment, control, nodeId);
     await node.join();
     return node;

@@ -1,5 +1,5 @@
 import type { PerkeyError } from '../base/errors.ts';
-import { type CallOptions, type InboundRequest, noChain, noHeaders, type ReplyPort } from '../contract/calls.ts';
+import { type CallOptions, type CallSource, fromNode, type InboundRequest, noChain, noHeaders, type ReplyPort } from '../contract/calls.ts';
 import { inDoubt } from './in-doubt.ts';
 import type { RequestSeries } from './request-metrics.ts';
 import type { Target } from './routes.ts';
@@ -81,8 +81,9 @@ export class Pending {
   /** The attempt under way as a host on this very node takes it. */
   inbound(caller: string, reply: ReplyPort): InboundRequest {
     const { id, type, method, key, input, deadline, options } = this;
-    const { headers = noHeaders, chain = noChain, idempotencyKey } = options;
-    return { id, type, method, key, input, headers, chain, idempotencyKey, caller, deadline, reply };
+    const { headers = noHeaders, chain = noChain, idempotencyKey, onBehalfOf } = options;
+    const source: CallSource = onBehalfOf === undefined ? fromNode : { origin: 'json', principal: onBehalfOf };
+    return { id, type, method, key, input, headers, chain, idempotencyKey, caller, source, deadline, reply };
   }
 
   /** I11: whether any attempt can reach a handler, or could. One that waits in a frame for the end of this turn still can. */

@@ -20,6 +20,8 @@ export interface MemberRecord {
   readonly leaseMs?: number;
   /** How often its data connection was made anew: what was on the old ones is lost. Only rises. */
   readonly links?: number;
+  /** The private store that it has. */
+  readonly store?: string | undefined;
 }
 
 export interface Incarnated {
@@ -38,12 +40,16 @@ export interface ShardRecord extends Incarnated {
   readonly successor?: Incarnated;
   /** With `releasing`: names the transfer of state that the successor must hold before it claims; with `owned`: the one it claimed with. */
   readonly transfer?: string | undefined;
+  /** The private store that holds the histories of this shard. Set once, before the first of them is written; the same in every later record. */
+  readonly home?: string | undefined;
 }
 
 /** What is fixed for the life of a cluster. */
 export interface ClusterRecord {
   readonly shards: number;
   readonly protocol: number;
+  /** Where durable actors are kept: `private`, or the name of the store that all nodes share. Absent until a node with a store has come. */
+  readonly store?: string | undefined;
 }
 
 export const clusterKey = 'cluster';
@@ -99,10 +105,10 @@ export function isIncarnated(value: unknown): value is Incarnated {
 export function parseMember(text: string): MemberRecord | undefined {
   const value = parseObject(text);
   if (!value || !isIncarnated(value) || !memberStates.has(value['state'])) return undefined;
-  const { n, inbox, weight, types, protocol, leaseMs = 0 } = value as Record<string, unknown>;
+  const { n, inbox, weight, types, protocol, leaseMs = 0, store = '' } = value as Record<string, unknown>;
   const hasNumbers = typeof n === 'number' && typeof protocol === 'number' && Number.isFinite(leaseMs);
   const whole = hasNumbers && typeof inbox === 'string' && typeof weight === 'number' && weight > 0 && Number.isFinite(weight);
-  if (!whole || typeof types !== 'object' || types === null) return undefined;
+  if (!whole || typeof types !== 'object' || types === null || typeof store !== 'string') return undefined;
   return value as unknown as MemberRecord;
 }
 
@@ -110,8 +116,8 @@ export function parseMember(text: string): MemberRecord | undefined {
 export function parseShard(text: string): ShardRecord | undefined {
   const value = parseObject(text);
   if (!value || !isIncarnated(value) || !shardStates.has(value['state'])) return undefined;
-  const { shard, epoch, successor } = value as Record<string, unknown>;
-  if (!Number.isSafeInteger(shard) || !Number.isSafeInteger(epoch)) return undefined;
+  const { shard, epoch, successor, home = '' } = value as Record<string, unknown>;
+  if (!Number.isSafeInteger(shard) || !Number.isSafeInteger(epoch) || typeof home !== 'string') return undefined;
   if (value['state'] === 'releasing' && !isIncarnated(successor)) return undefined;
   return value as unknown as ShardRecord;
 }
@@ -119,5 +125,6 @@ export function parseShard(text: string): ShardRecord | undefined {
 export function parseCluster(text: string): ClusterRecord | undefined {
   const value = parseObject(text);
   if (!value || !Number.isSafeInteger(value['shards']) || !Number.isSafeInteger(value['protocol'])) return undefined;
+  if (typeof (value['store'] ?? '') !== 'string') return undefined;
   return value as unknown as ClusterRecord;
 }

@@ -41,9 +41,9 @@ export class RequestSender {
 
   /** Makes the call's wire form. Throws `payload.not_plain` or `payload.too_large`. */
   encode(pending: Pending, input: unknown): void {
-    const { headers, chain, idempotencyKey } = pending.options;
+    const { headers, chain, idempotencyKey, onBehalfOf } = pending.options;
     const { type, key, method } = pending;
-    pending.tail = this.#tails.encode(type, key, method, input, headers, chain, idempotencyKey, this.#o.callerName);
+    pending.tail = this.#tails.encode(type, key, method, input, headers, chain, idempotencyKey, this.#o.callerName, onBehalfOf);
   }
 
   /** Adds the attempt under way to the target's frame. Throws as `encode`. */

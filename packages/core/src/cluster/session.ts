@@ -1,12 +1,12 @@
 import { ActorHost } from '../actor/actor-host.ts';
 import type { ActorDefinition } from '../actor/definition.ts';
+import type { Authorize } from '../actor/authorization.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
-import type { ControlLink, DataLink, LinkEnvironment, Transport } from '../contract/transport.ts';
-import { Announcer } from './announcer.ts';
+import type { Guard } from '../contract/calls.ts';
+import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
-import { Evictor } from './evictor.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
@@ -14,17 +14,15 @@ import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
+import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
 import { doneWithin } from './pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
-import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import { sendQuietly } from './send-quietly.ts';
 import type { NodeSettings } from './settings.ts';
-import { ShardManager } from './shard-manager.ts';
 import { ShardTable } from './shard-table.ts';
-import { Transfers } from './transfers.ts';
 
 export interface SessionOptions {
   readonly nodeId: string;
@@ -34,6 +32,8 @@ export interface SessionOptions {
   readonly environment: LinkEnvironment;
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
+  readonly privateStore: PrivateStore | undefined;
+  readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
   readonly onJoined: (incarnation: string) => void;
@@ -52,6 +52,7 @@ export class Session {
   readonly #members: Members;
   readonly #table: ShardTable;
   readonly #watches: { stop(): void }[] = [];
+  readonly #tableSynced = Promise.withResolvers<void>();
   #lease!: Lease<MemberRecord>;
   #self!: Incarnated;
   #link!: DataLink;
@@ -60,11 +61,7 @@ export class Session {
   #host!: ActorHost;
   #inbound!: Inbound;
   #replies!: FrameBatcher;
-  #transfers!: Transfers;
-  #manager!: ShardManager;
-  #evictor!: Evictor;
-  #announcer!: Announcer;
-  #relinks!: Relinks;
+  #ownership!: OwnershipParts;
   #isOpen = false;
   #ended = false;
   #isDrained = false;
@@ -79,7 +76,10 @@ export class Session {
     this.#table = new ShardTable(
       options.settings.shards,
       ({ record }) => this.#shardChanged(record),
-      () => this.#manager.schedule(),
+      () => {
+        this.#tableSynced.resolve();
+        this.#ownership.manager.schedule();
+      },
     );
   }
 
@@ -128,7 +128,7 @@ export class Session {
   }
 
   get shardsOwned(): number {
-    return this.#manager.owned;
+    return this.#ownership.manager.owned;
   }
 
   leaseRemainingMs(): number {
@@ -139,9 +139,9 @@ export class Session {
   async drain(): Promise<void> {
     const { clock, log } = this.#o.environment;
     void this.#lease.update({ state: 'draining' });
-    if (!(await doneWithin(clock, this.#o.settings.drainMs, this.#manager.drain()))) {
-      log.warn({ shards: this.#manager.owned }, 'not every shard could be handed over within drainMs');
-      this.#manager.stop();
+    if (!(await doneWithin(clock, this.#o.settings.drainMs, this.#ownership.manager.drain()))) {
+      log.warn({ shards: this.#ownership.manager.owned }, 'not every shard could be handed over within drainMs');
+      this.#ownership.manager.stop();
     } else this.#isDrained = true;
     try {
       await this.#host.stop();
@@ -180,6 +180,7 @@ export class Session {
       types,
       state: 'joining',
       protocol: protocolVersion,
+      store: this.#o.privateStore?.id,
     });
     const events = { onLost: () => this.#lost(), onHeld: () => this.#held(), onLapsed: () => this.#lapsed() };
     const { marginMs, onDuplicateId } = settings;
@@ -194,7 +195,7 @@ export class Session {
   async #connect(): Promise<void> {
     const { transport, environment } = this.#o;
     const events = {
-      onFrame: (frame: Uint8Array, from: string, peer: boolean): void => this.#inbound?.take(frame, from, peer),
+      onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
       onUndeliverable: (token: number): void => this.#undeliverable(token),
       onState: (up: boolean): void => this.#linkChanged(up),
     };
@@ -209,21 +210,22 @@ export class Session {
   }
 
   #assemble(): void {
-    const { environment, settings, control, definitions, middleware, nodeId } = this.#o;
+    const { environment, settings, definitions, middleware, nodeId } = this.#o;
     const { clock, random, metrics, log } = environment;
     const link = this.#link;
     const lease = this.#lease;
     this.#routes = new Routes({
-      addressOf: (who) => link.nodeAddress(who.nodeId, who.incarnation),
+      // What comes by this address comes from a node, and is believed when it says for whom.
+      addressOf: (who) => link.peerAddress(who.nodeId, who.incarnation),
       isLocal: (who) => who.incarnation === this.#self.incarnation,
       onRoute: (shard) => this.#router.onRoute(shard),
       onGone: (target) => this.#router.onTargetGone(target),
       onRelinked: (target) => this.#router.onTargetRelinked(target),
     });
     this.#routes.setShards(settings.shards);
-    const guard = { mayAct: (now: number) => lease.mayAct(now) };
+    const guard: Guard = { mayAct: (now: number) => lease.mayAct(now) };
     this.#host = new ActorHost({
-      ...{ nodeId, definitions, settings, middleware, guard, clock, random, metrics },
+      ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
@@ -240,38 +242,25 @@ export class Session {
       send: (to, frame) => sendQuietly(link, log, to, frame),
       mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),
     });
-    this.#assembleOwnership(control, guard);
+    this.#assembleOwnership(guard);
   }
 
-  #assembleOwnership(control: ControlLink, guard: { mayAct(now: number): boolean }): void {
-    const { environment, settings } = this.#o;
-    const { clock, random, log, metrics } = environment;
-    const link = this.#link;
-    this.#transfers = new Transfers({
-      ...{ clock, log, link, self: this.#self, partTimeoutMs: settings.transferTimeoutMs, statesLost: this.#metrics.statesLost },
-    });
-    this.#manager = new ShardManager({
-      ...{ self: this.#self, store: control.shards, table: this.#table, members: this.#members, lease: guard, host: this.#host },
-      ...{ settings, clock, log, metrics: this.#metrics, transfers: this.#transfers },
-      newTransferId: () => random.hex(8),
+  #assembleOwnership(guard: Guard): void {
+    const { environment, settings, control, privateStore } = this.#o;
+    const { clock, metrics, log } = environment;
+    this.#ownership = ownershipParts({
+      ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
+      ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics, lease: this.#lease },
+      leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
     });
-    this.#announcer = new Announcer({ clock, log, link, members: this.#members, table: this.#table });
-    this.#relinks = new Relinks({ clock, self: this.#self, lease: this.#lease, announcer: this.#announcer });
-    this.#evictor = new Evictor({
-      ...{ store: control.members, members: this.#members, clock, log, evictions: this.#metrics.evictions, self: this.#self.nodeId },
-      patienceMs: settings.leaseMs + settings.marginMs,
-      checkMs: settings.heartbeatMs / 2,
-      leaseHeldSince: () => this.#lease.heldSince(clock.now()),
-      owners: () => this.#table.named(),
-      orphans: () => (this.#members.synced ? this.#table.owners().filter((owner) => !this.#members.get(owner.nodeId)) : []),
-    });
+    const { manager, announcer, transfers } = this.#ownership;
     this.#inbound = new Inbound({
       ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log, self: this.#self },
-      epochOf: (shard) => this.#manager.epochOf(shard),
-      answerAsk: (from) => this.#announcer.answerAsk(from),
-      onTransfer: (value, from) => this.#transfers.onPart(value, from),
-      onTransferAck: (value) => this.#transfers.onAck(value),
+      epochOf: (shard) => manager.epochOf(shard),
+      answerAsk: (from) => announcer.answerAsk(from),
+      onTransfer: (value, from) => transfers.onPart(value, from),
+      onTransferAck: (value) => transfers.onAck(value),
     });
   }
 
@@ -281,54 +270,63 @@ export class Session {
     this.#mustGoOn();
     this.#watches.push(await control.shards.watch(this.#table));
     this.#mustGoOn();
+    await this.#bringHome();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
     await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey } = call;
+      const { timeoutMs, headers, idempotencyKey, principal } = call;
       return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey },
+        ...{ headers, idempotencyKey, onBehalfOf: principal },
         timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
       });
     });
     this.#mustGoOn();
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
-    this.#manager.membersChanged();
+    this.#ownership.manager.membersChanged();
+  }
+
+  /** What the private store holds belongs to it before this node takes any shard. */
+  async #bringHome(): Promise<void> {
+    if (this.#o.privateStore === undefined) return;
+    await this.#tableSynced.promise;
+    await this.#ownership.homes.claimHeld(() => !this.#ended && !this.#o.signal.aborted);
+    this.#mustGoOn();
   }
 
   /** Called from the watch, and before the shard manager exists where records come early. */
   #membersChanged(): void {
-    if (this.#ended || !this.#manager) return;
-    this.#announcer.changed();
+    if (this.#ended || !this.#ownership) return;
+    this.#ownership.announcer.changed();
     const types = hostedTypes(this.#members);
     this.#routes.setTypes(types.size > 0 ? types : undefined);
     this.#routes.sweepGone((who) => this.#members.isGone(who));
     for (const { record } of this.#members.all()) this.#routes.noteLinks(record, linksOf(record));
-    this.#transfers.sweep(
+    this.#ownership.transfers.sweep(
       (who) => this.#members.isGone(who),
       (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
     );
-    this.#manager.membersChanged();
+    this.#ownership.manager.membersChanged();
   }
 
   #shardChanged(record: ShardRecord): void {
     if (this.#ended) return;
-    this.#announcer.changed();
+    this.#ownership.announcer.changed();
     // Of its own shards this node hears here before the claim is answered, and opens them only then.
     if (record.state !== 'free' && !sameIncarnation(record, this.#self)) {
       this.#routes.learn(record);
       if (this.#members.isGone(record)) this.#routes.markGone(record);
     }
-    this.#manager.schedule();
+    this.#ownership.manager.schedule();
   }
 
   #opened(record: ShardRecord, before: ShardRecord | undefined): void {
     this.#inbound.opened(record.shard, record.epoch);
     this.#routes.learn(record);
-    this.#announcer.opened(record, before);
+    this.#ownership.announcer.opened(record, before);
   }
 
   #undeliverable(token: number): void {
-    if (!this.#transfers?.onUndeliverable(token)) this.#router?.onUndeliverable(token);
+    if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
   #linkChanged(up: boolean): void {
@@ -337,7 +335,7 @@ export class Session {
     else {
       this.#router.onLinkUp();
       this.#replies.flush();
-      this.#relinks.up();
+      this.#ownership.relinks.up();
     }
   }
 
@@ -351,8 +349,8 @@ export class Session {
     this.#o.environment.log.info({}, 'the lease holds again; this node goes on');
     this.#host.resume();
     this.#replies.flush();
-    this.#relinks.tell();
-    this.#manager.schedule();
+    this.#ownership.relinks.tell();
+    this.#ownership.manager.schedule();
   }
 
   #lapsed(): void {
@@ -382,11 +380,11 @@ export class Session {
   async #end(): Promise<void> {
     this.#ended = true;
     this.#lease?.stop();
-    this.#evictor?.stop();
-    this.#manager?.stop();
+    this.#ownership?.evictor.stop();
+    this.#ownership?.manager.stop();
     this.#inbound?.stop();
     this.#router?.close();
-    this.#announcer?.stop();
+    this.#ownership?.announcer.stop();
     for (const watch of this.#watches.splice(0)) watch.stop();
     try {
       await this.#host?.stop();

@@ -3,16 +3,19 @@ import type { Logger } from '../base/log.ts';
 import type { CarriedActor, Guard } from '../contract/calls.ts';
 import type { RecordStore, StoredRecord } from '../contract/record-store.ts';
 import { Alarm } from './alarm.ts';
+import { mayClaim } from './claim-rule.ts';
 import type { ClusterMetrics } from './cluster-metrics.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
+import { inheritedActors } from './inherited-actors.ts';
 import type { Members } from './members.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
 import type { ShardHost, ShardTransfers } from './shard-host.ts';
 import type { Drain, Open, Part, Released, Resting } from './shard-part.ts';
 import type { ShardEntry, ShardTable } from './shard-table.ts';
+import type { ShardHomes } from './shard-homes.ts';
 import { Successors } from './successors.ts';
-import { wish } from './view.ts';
+import { Wish } from './view.ts';
 
 /** How long a shard stays as it is after something failed that may fail again at once. */
 const restMs = 100;
@@ -26,6 +29,7 @@ export interface ShardManagerOptions {
   readonly lease: Guard;
   readonly host: ShardHost;
   readonly transfers: ShardTransfers;
+  readonly homes: ShardHomes;
   readonly newTransferId: () => string;
   readonly settings: {
     readonly drainMs: number;
@@ -55,7 +59,7 @@ export class ShardManager {
   readonly #successors: Successors;
   /** Looks again at everything. */
   readonly #alarm: Alarm;
-  #wish: readonly (string | undefined)[] = [];
+  #wish: Wish | undefined;
   #wishView = -1;
   #rebalanceAt = 0;
   #scheduled = false;
@@ -133,7 +137,7 @@ export class ShardManager {
     if (members.synced && table.synced) {
       if (this.#wishView !== members.view) {
         this.#wishView = members.view;
-        this.#wish = wish(members, table.shards, this.#drain && self.nodeId);
+        this.#wish = new Wish(members, table.shards, this.#drain && self.nodeId);
       }
       for (let shard = 0; shard < table.shards; shard += 1) this.#step(shard);
     }
@@ -186,27 +190,17 @@ export class ShardManager {
   }
 
   #maybeClaim(shard: number): void {
-    const { table, clock, settings } = this.#o;
+    const { table, clock, settings, homes, members, self } = this.#o;
     const entry = table.get(shard);
-    if (!this.#mayClaim(shard, entry?.record)) return;
+    const record = entry?.record;
+    const wished = this.#wish?.owner(shard, record) === self.nodeId;
+    if (!homes.mayOwn(shard, record) || !mayClaim({ self, members, wished, record })) return;
     if (entry && entry.record.state === 'owned' && this.#isMine(entry.record)) {
-      this.#open(entry.record, undefined, this.#inherited(entry.record, []));
+      this.#open(entry.record, undefined, inheritedActors(entry.record, [], this.#o));
       return;
     }
     if (this.#claims >= settings.claimsMax || (this.#drain && clock.now() >= this.#drain.endsAt)) return;
     this.#startClaim(shard, entry, undefined);
-  }
-
-  /** H11. The successor claims whatever placement says by now: it holds the state, and hands it on if it must. */
-  #mayClaim(shard: number, record: ShardRecord | undefined): boolean {
-    const { members, self } = this.#o;
-    const wished = this.#wish[shard] === self.nodeId;
-    if (!record || record.state === 'free') return wished;
-    const { successor } = record;
-    if (this.#isMine(record)) return record.state === 'owned' || (successor !== undefined && members.isGone(successor));
-    if (record.state === 'releasing' && successor && sameIncarnation(successor, self)) return true;
-    if (record.state === 'releasing' && successor && !members.isGone(successor)) return false;
-    return wished && members.isGone(record);
   }
 
   /** `before` is what this node goes back to when the claim comes to nothing. A claim that is applied late is adopted when its record is seen. */
@@ -234,18 +228,25 @@ export class ShardManager {
 
   /** `false` when the claim was refused or its outcome is not known. */
   async #claim(shard: number, entry: ShardEntry | undefined, kept: readonly CarriedActor[]): Promise<boolean> {
-    const { store, clock, lease, self, table } = this.#o;
+    const { store, clock, lease, self, table, homes } = this.#o;
     const before = entry?.record;
     const revision = entry?.revision ?? 0;
     const epoch = Math.max((before?.epoch ?? 0) + 1, Math.floor(clock.wall()));
     const handedOver = before?.state === 'releasing' && before.transfer !== undefined && !this.#isMine(before);
-    const record: ShardRecord = { ...self, shard, epoch, state: 'owned', ...(handedOver && { transfer: before.transfer }) };
+    const record: ShardRecord = {
+      ...self,
+      shard,
+      epoch,
+      state: 'owned',
+      home: homes.of(shard, before),
+      ...(handedOver && { transfer: before.transfer }),
+    };
     const wanted = (): boolean => !this.#stopped && lease.mayAct(clock.now());
     const outcome = await settledWrite({ store, clock, key: shardKey(shard), value: JSON.stringify(record), revision, wanted });
     if (this.#stopped) return false;
     if (outcome.kind === 'refused') this.#takeLatest(shard, revision, outcome.latest);
     if (outcome.kind !== 'applied') return false;
-    this.#open(record, before, this.#inherited(record, kept));
+    this.#open(record, before, inheritedActors(record, kept, this.#o));
     table.onRecord(outcome.stored);
     return true;
   }
@@ -253,21 +254,6 @@ export class ShardManager {
   #takeLatest(shard: number, revision: number, latest: StoredRecord | undefined): void {
     if (latest && latest.revision > revision) this.#o.table.onRecord(latest);
     else this.#o.table.setBack(shard, latest);
-  }
-
-  /** The state that comes with the shard: kept by this node when its successor vanished, or received from the node that released it. */
-  #inherited(record: ShardRecord, kept: readonly CarriedActor[]): readonly CarriedActor[] {
-    const { transfers, log } = this.#o;
-    if (!record.transfer) return kept;
-    let carried: readonly CarriedActor[] | undefined;
-    let err: unknown;
-    try {
-      carried = transfers.take(record.transfer);
-    } catch (error) {
-      err = error;
-    }
-    if (!carried) log.error({ shard: record.shard, err }, 'the state of a released shard did not arrive; its volatile actors start anew');
-    return carried ?? kept;
   }
 
   #open(record: ShardRecord, before: ShardRecord | undefined, carried: readonly CarriedActor[]): void {
@@ -280,9 +266,9 @@ export class ShardManager {
   }
 
   #maybeHandOff(shard: number, part: Open): void {
-    const { table, host, metrics, clock, settings, self } = this.#o;
+    const { table, host, metrics, clock, settings, self, homes } = this.#o;
     const entry = table.get(shard);
-    if (!entry || entry.record.epoch < part.epoch) return;
+    if (!entry || entry.record.epoch < part.epoch || homes.isPinning(shard)) return;
     if (!this.#isHeld(entry.record, part.epoch)) {
       metrics.fenceRejections.inc();
       this.#parts.delete(shard);
@@ -290,8 +276,9 @@ export class ShardManager {
       this.schedule();
       return;
     }
-    const wanted = this.#wish[shard];
-    if (wanted === self.nodeId || (wanted === undefined && !(this.#drain && this.#successors.hasNone()))) return;
+    const wanted = this.#wish?.owner(shard, entry.record);
+    const hasNone = (): boolean => entry.record.home !== undefined || this.#successors.hasNone();
+    if (wanted === self.nodeId || (wanted === undefined && !(this.#drain && hasNone()))) return;
     const notBefore = Math.max(part.keepUntil, this.#drain ? 0 : this.#rebalanceAt);
     if (clock.now() < notBefore) {
       this.#alarm.at(notBefore);
@@ -345,7 +332,7 @@ export class ShardManager {
     { since, failures }: { readonly since: number; readonly failures: number },
     given: ShardGiven,
   ): void {
-    const { clock, settings, host, table } = this.#o;
+    const { table } = this.#o;
     switch (given.kind) {
       case 'released': {
         const { carried, stored, successor } = given;
@@ -353,26 +340,30 @@ export class ShardManager {
         table.onRecord(stored);
         return;
       }
-      case 'kept': {
-        const latest = table.get(shard)?.record ?? record;
-        if (!this.#isHeld(latest, record.epoch)) {
-          this.#parts.delete(shard);
-          return;
-        }
-        // Each attempt stops the shard for as long as the successor leaves it without an answer.
-        const longest = this.#drain ? restMs : restMaxMs;
-        const keepUntil = clock.now() + Math.max(settings.rebalanceDelayMs, Math.min(longest, restMs * 2 ** failures));
-        this.#parts.set(shard, { phase: 'open', epoch: record.epoch, keepUntil, failures: failures + 1 });
-        host.openShard(shard, record.epoch, given.carried);
+      case 'kept':
+        this.#goOn(shard, record.epoch, table.get(shard)?.record ?? record, given.carried, failures);
         return;
-      }
       case 'refused':
-        this.#parts.delete(shard);
         this.#takeLatest(shard, revision, given.latest);
+        this.#goOn(shard, record.epoch, table.get(shard)?.record, given.carried, failures);
         return;
       case 'ended':
         this.#parts.delete(shard);
     }
+  }
+
+  /** After a handoff that came to nothing: this node serves the shard again if the record still says that it is its own. */
+  #goOn(shard: number, epoch: number, latest: ShardRecord | undefined, carried: readonly CarriedActor[], failures: number): void {
+    const { clock, settings, host } = this.#o;
+    if (!latest || !this.#isHeld(latest, epoch)) {
+      this.#parts.delete(shard);
+      return;
+    }
+    // Each attempt stops the shard for as long as the successor leaves it without an answer.
+    const longest = this.#drain ? restMs : restMaxMs;
+    const keepUntil = clock.now() + Math.max(settings.rebalanceDelayMs, Math.min(longest, restMs * 2 ** failures));
+    this.#parts.set(shard, { phase: 'open', epoch, keepUntil, failures: failures + 1 });
+    host.openShard(shard, epoch, carried);
   }
 
   /** The state is kept until another epoch is seen; a successor that vanished before it claimed gives the shard back. */

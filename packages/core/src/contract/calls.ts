@@ -5,6 +5,17 @@ export type Headers = Readonly<Record<string, string>>;
 export const noHeaders: Headers = Object.freeze({});
 export const noChain: readonly string[] = Object.freeze([]);
 
+/** Where a request comes from, as far as it is proven. */
+export interface CallSource {
+  /** `client`: a thin client, or whoever may send what one may. `json`: a call in JSON. `node`: a node, for an actor or for itself. */
+  readonly origin: 'client' | 'json' | 'node';
+  /** Who calls, where the transport proves that; '' where it does not. Never '' by a choice of the caller's. */
+  readonly principal: string;
+}
+
+export const fromNode: CallSource = Object.freeze({ origin: 'node', principal: '' });
+export const fromAnyone: CallSource = Object.freeze({ origin: 'client', principal: '' });
+
 /** A request as the node that owns its shard sees it, decoded but not yet checked against a schema. */
 export interface InboundRequest {
   /** The caller's number for it; given back with the reply. */
@@ -19,6 +30,8 @@ export interface InboundRequest {
   readonly idempotencyKey: string | undefined;
   /** Who calls, for binding idempotency keys; '' where nobody said. */
   readonly caller: string;
+  /** Absent: nothing is proven of it. */
+  readonly source?: CallSource;
   /** By this process's monotonic clock, in ms. */
   readonly deadline: number;
   /** Takes the outcome, exactly once. For one-way messages it takes nothing anywhere. */
@@ -52,6 +65,8 @@ export interface CallOptions {
   readonly idempotencyKey?: string | undefined;
   /** Executing it twice does no harm, even if the second time comes after later calls; allows the caller's runtime to send again after `unknown`. */
   readonly idempotent?: boolean | undefined;
+  /** A call in JSON that a node passes on, and who made it ('' where that is not proven). Believed of nodes only. */
+  readonly onBehalfOf?: string | undefined;
 }
 
 /** Sends requests to actors wherever they are. Implemented by the client; a node has one too. */

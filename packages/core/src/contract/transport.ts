@@ -10,13 +10,31 @@ import type { RecordStore } from './record-store.ts';
  */
 export type Address = string;
 
+/** By which of a link's addresses a frame came, and so what its sender may say. */
+export interface Via {
+  /**
+   * `reply`: the link's own address, which only those know to whom it was given. `node`: the address of a node, for callers. `peer`: the
+   * peer address of a node, to which only nodes may send (with NATS: by the permissions of their users). `shared`: an address of many.
+   */
+  readonly at: 'reply' | 'node' | 'peer' | 'shared';
+  /** Who sent it, where the transport proves that; '' where it does not. With NATS: by the permissions of the sender's user. */
+  readonly principal: string;
+}
+
+/** Of frames whose sender is not proven. */
+export const plainVia: Readonly<Record<Via['at'], Via>> = Object.freeze({
+  reply: { at: 'reply', principal: '' },
+  node: { at: 'node', principal: '' },
+  peer: { at: 'peer', principal: '' },
+  shared: { at: 'shared', principal: '' },
+});
+
 export interface DataLinkEvents {
   /**
-   * One frame arrived. `from` is where its sender takes replies, or '' where it takes none. `peer` is true when it came by this node's
-   * peer address, to which only nodes may send (with NATS: by the permissions of their users).
+   * One frame arrived. `from` is where its sender takes replies, or '' where it takes none; it is the sender's claim, checked for its form.
    * The bytes may be read during the call only. Must not throw; a throw is caught, logged and counted by the link.
    */
-  onFrame(frame: Uint8Array, from: Address, peer: boolean): void;
+  onFrame(frame: Uint8Array, from: Address, via: Via): void;
   /** The frame sent with `token` reached nobody: it was certainly not delivered. */
   onUndeliverable(token: number): void;
   /** `true`: connected and subscribed. `false`: everything sent before may or may not have arrived; nothing more will. */
@@ -54,6 +72,8 @@ export interface ForeignCall {
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number | undefined;
   readonly idempotencyKey: string | undefined;
+  /** Who calls, where the transport proves that; '' where it does not. */
+  readonly principal: string;
 }
 
 /** What a node offers to foreign callers. */

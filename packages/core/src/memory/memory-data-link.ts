@@ -1,4 +1,5 @@
 import { PerkeyError } from '../base/errors.ts';
+import { plainVia } from '../contract/transport.ts';
 import type {
   Address,
   ClientRole,
@@ -8,6 +9,7 @@ import type {
   LinkEnvironment,
   NodeRole,
   ServiceDescription,
+  Via,
 } from '../contract/transport.ts';
 import { CallbackGuard } from './guarded-callback.ts';
 import { anyNodeAddress, everyClientAddress } from './memory-cluster.ts';
@@ -15,7 +17,7 @@ import type { FrameTaker, MemoryCluster, ServiceOffer } from './memory-cluster.t
 import { MemorySession } from './memory-session.ts';
 import type { MemoryBroker } from './memory-session.ts';
 
-type Arrival = { readonly frame: Uint8Array; readonly from: Address; readonly peer: boolean } | { readonly undeliverable: number };
+type Arrival = { readonly frame: Uint8Array; readonly from: Address; readonly via: Via } | { readonly undeliverable: number };
 
 const peerPrefix = 'peer/';
 const nodeAddress = (nodeId: string, incarnation: string): Address => `node/${nodeId}/${incarnation}`;
@@ -103,7 +105,13 @@ export class MemoryDataLink implements DataLink, FrameTaker {
   }
 
   deliver(frame: Uint8Array, from: Address, to: Address): void {
-    this.#arrive({ frame, from, peer: to.startsWith(peerPrefix) });
+    this.#arrive({ frame, from, via: this.#viaOf(to) });
+  }
+
+  #viaOf(to: Address): Via {
+    if (to === this.address) return plainVia.reply;
+    if (to.startsWith(peerPrefix)) return plainVia.peer;
+    return to === anyNodeAddress || to === everyClientAddress ? plainVia.shared : plainVia.node;
   }
 
   serveForeignCalls(service: ServiceDescription, answer: (call: ForeignCall) => Promise<unknown>): Promise<void> {
@@ -162,7 +170,7 @@ export class MemoryDataLink implements DataLink, FrameTaker {
     for (const arrival of batch) {
       // A callback may have reset or closed the link.
       if (this.#session.connection !== connection) return;
-      if ('frame' in arrival) this.#guard.call('onFrame', () => this.#events.onFrame(arrival.frame, arrival.from, arrival.peer));
+      if ('frame' in arrival) this.#guard.call('onFrame', () => this.#events.onFrame(arrival.frame, arrival.from, arrival.via));
       else this.#guard.call('onUndeliverable', () => this.#events.onUndeliverable(arrival.undeliverable));
     }
   }

@@ -56,9 +56,9 @@ export class MemoryHub {
    * Rejects with the actor's error; with `actor.unknown_type` or `method.unknown` when no connected node offers it.
    */
   async callJson(cluster: string, call: ForeignCallInput): Promise<unknown> {
-    const { type, method, key, input, headers = {}, timeoutMs, idempotencyKey } = call;
+    const { type, method, key, input, headers = {}, timeoutMs, idempotencyKey, principal = '' } = call;
     const offer = this.cluster(cluster).offerFor(type, method);
-    const sent = { type, method, key, input: throughJson(input), headers: { ...headers }, timeoutMs, idempotencyKey };
+    const sent = { type, method, key, input: throughJson(input), headers: { ...headers }, timeoutMs, idempotencyKey, principal };
     return throughJson(await offer.answer(sent));
   }
 

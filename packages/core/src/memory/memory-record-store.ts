@@ -70,8 +70,8 @@ export class MemoryRecordStore implements RecordStore {
     for (const watch of this.#watches) watch.detach();
   }
 
-  #ask<T>(key: string, run: () => T): Promise<T> {
-    if (!keyPattern.test(key)) return Promise.reject(new RangeError(`not a key of a record store: ${JSON.stringify(key.slice(0, 64))}`));
+  async #ask<T>(key: string, run: () => T): Promise<T> {
+    checkRecordKey(key);
     return this.#answered(run);
   }
 
@@ -86,6 +86,11 @@ export class MemoryRecordStore implements RecordStore {
       });
     });
   }
+}
+
+/** Throws a RangeError for what cannot be a key of a record store. */
+export function checkRecordKey(key: string): void {
+  if (!keyPattern.test(key)) throw new RangeError(`not a key of a record store: ${JSON.stringify(key.slice(0, 64))}`);
 }
 
 function unavailable(message: string): PerkeyError {

@@ -23,6 +23,7 @@ export interface Asked {
 export interface FixtureOptions {
   readonly settings?: Partial<ActorSettings>;
   readonly middleware?: ActorHostOptions['middleware'];
+  readonly authorize?: ActorHostOptions['authorize'];
 }
 
 export interface LogLine {
@@ -39,6 +40,8 @@ export class ActorFixture implements Caller {
   readonly host: ActorHost;
   /** The lease. */
   mayAct = true;
+  /** When it ends, by the reading of the clock that the host asks with. */
+  leaseUntil = Infinity;
   /** The options of each call that an actor made. */
   readonly calls: (CallOptions | undefined)[] = [];
   #nextId = 0;
@@ -49,7 +52,8 @@ export class ActorFixture implements Caller {
       definitions,
       settings: resolveOptions(actorOptions, options.settings ?? {}),
       middleware: options.middleware ?? [],
-      guard: { mayAct: () => this.mayAct },
+      authorize: options.authorize,
+      guard: { mayAct: (now) => this.mayAct && now < this.leaseUntil },
       caller: () => this,
       clock: this.clock,
       random: seededRandom(1),

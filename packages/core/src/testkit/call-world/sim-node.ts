@@ -57,7 +57,7 @@ export class SimNode {
       onTransferAck: () => {},
     });
     this.link.attach({
-      onFrame: (frame, from, peer) => this.#inbound.take(frame, from, peer),
+      onFrame: (frame, from, via) => this.#inbound.take(frame, from, via),
       onUndeliverable: (token) => this.caller.router.onUndeliverable(token),
       onState: (up) => {
         if (!up) this.caller.router.onLinkDown();

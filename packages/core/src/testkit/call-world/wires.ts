@@ -1,4 +1,5 @@
 import type { Random } from '../../base/random.ts';
+import { plainVia } from '../../contract/transport.ts';
 import type { Address, DataLink, DataLinkEvents } from '../../contract/transport.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
 
@@ -39,15 +40,15 @@ export class Wires {
     this.#after(`${from.address} in`, 3, () => {
       if (from.connection !== sentOn && this.chance(0.5)) return;
       const receiver = this.#listeners.get(to);
-      if (receiver?.up) this.#deliver(from, receiver, frame, token);
+      if (receiver?.up) this.#deliver(from, receiver, to, frame, token);
       else if (token >= 0) this.#after(`${from.address} out`, 3, () => from.connection === sentOn && from.undeliverable(token));
     });
   }
 
-  #deliver(from: WireLink, receiver: WireLink, frame: Uint8Array, token: number): void {
+  #deliver(from: WireLink, receiver: WireLink, to: Address, frame: Uint8Array, token: number): void {
     const takenOn = receiver.connection;
     this.#after(`${receiver.address} out`, 3, () => {
-      if (receiver.connection === takenOn) receiver.arrived(frame, token < 0 ? '' : from.address);
+      if (receiver.connection === takenOn) receiver.arrived(frame, token < 0 ? '' : from.address, to);
     });
   }
 
@@ -98,9 +99,9 @@ export class WireLink implements DataLink {
     return true;
   }
 
-  arrived(frame: Uint8Array, from: Address): void {
+  arrived(frame: Uint8Array, from: Address, to: Address): void {
     this.#do(() => {
-      this.#events?.onFrame(frame, from, false);
+      this.#events?.onFrame(frame, from, to === this.address ? plainVia.reply : plainVia.node);
       frame.fill(0xff);
     });
   }

@@ -126,9 +126,9 @@ export const transportDataCases: SuiteCases<TransportWorld> = {
     const node = await world.node();
     const client = await world.client();
     const readThere = node.onFrame.bind(node);
-    node.onFrame = (frame, from, peer) => {
+    node.onFrame = (frame, from, via) => {
       seen.push(Uint8Array.from(frame));
-      readThere(frame, from, peer);
+      readThere(frame, from, via);
     };
     const sent = Uint8Array.from(bytes);
     client.link.send(node.link.address, sent, 1);
@@ -137,22 +137,28 @@ export const transportDataCases: SuiteCases<TransportWorld> = {
     assert.deepEqual(sent, bytes);
   },
 
-  async 'only what came by the peer address of a node is marked so'(world) {
+  async 'each frame is marked with the address by which it came, and no sender is proven by its word'(world) {
     const [node, other] = await Promise.all([world.node('n1', 'i1'), world.node('n2', 'i2')]);
     const client = await world.client();
     const peer = other.link.peerAddress('n1', 'i1');
     assert.notEqual(peer, other.link.nodeAddress('n1', 'i1'));
     other.send(peer, 'peer', 1);
-    for (const to of [node.link.address, other.link.nodeAddress('n1', 'i1')]) other.send(to, 'not peer', 2);
+    other.send(node.link.address, 'reply', 2);
+    other.send(other.link.nodeAddress('n1', 'i1'), 'node', 2);
     await node.frames.count(3);
-    client.send(client.link.anyNode, 'not peer', 3);
-    client.send(client.link.anyNode, 'not peer', 4);
-    client.send(client.link.nodeAddress('n1', 'i1'), 'not peer', 5);
+    client.send(client.link.anyNode, 'shared', 3);
+    client.send(client.link.anyNode, 'shared', 4);
+    client.send(client.link.nodeAddress('n1', 'i1'), 'node', 5);
+    node.send(client.link.address, 'reply', 6);
+    node.send(node.link.everyClient, 'shared', 7);
+    await client.frames.count(2);
     await node.frames.until(
       (frames) => frames.some((frame) => frame.from !== other.link.address && frame.from !== ''),
       'a frame of the client',
     );
-    for (const { text, peer: isPeer } of [...node.frames.items, ...other.frames.items]) assert.equal(isPeer, text === 'peer');
+    const arrived = [node, other, client].flatMap(({ frames }) => frames.items);
+    for (const { text, via } of arrived) assert.deepEqual(via, { at: text, principal: '' });
+    assert.deepEqual(new Set(arrived.map(({ text }) => text)), new Set(['peer', 'reply', 'node', 'shared']));
     other.send(other.link.peerAddress('n1', 'i0'), 'to one who is gone', 6);
     await other.undeliverable.count(1);
     assert.deepEqual(other.undeliverable.items, [6]);

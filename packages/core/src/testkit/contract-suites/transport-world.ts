@@ -2,7 +2,16 @@ import { systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { MetricsRegistry } from '../../base/metrics-registry.ts';
 import { systemRandom } from '../../base/random.ts';
-import type { Address, ControlLink, DataLink, DataLinkEvents, LinkEnvironment, NodeRole, Transport } from '../../contract/transport.ts';
+import type {
+  Address,
+  ControlLink,
+  DataLink,
+  DataLinkEvents,
+  LinkEnvironment,
+  NodeRole,
+  Transport,
+  Via,
+} from '../../contract/transport.ts';
 import type { ClientRole } from '../../contract/transport.ts';
 import type { ForeignCallInput } from '../../memory/memory-hub.ts';
 import { Arrivals } from './arrivals.ts';
@@ -28,7 +37,7 @@ export interface ArrivedFrame {
   readonly text: string;
   readonly bytes: number;
   readonly from: Address;
-  readonly peer: boolean;
+  readonly via: Via;
 }
 
 const encoder = new TextEncoder();
@@ -70,8 +79,8 @@ export class DataProbe implements DataLinkEvents {
     return this.link.send(to, frameOf(text), token);
   }
 
-  onFrame(frame: Uint8Array, from: Address, peer: boolean): void {
-    const arrived = { text: decoder.decode(frame), bytes: frame.byteLength, from, peer };
+  onFrame(frame: Uint8Array, from: Address, via: Via): void {
+    const arrived = { text: decoder.decode(frame), bytes: frame.byteLength, from, via };
     this.frames.push(arrived);
     this.#react(arrived);
   }

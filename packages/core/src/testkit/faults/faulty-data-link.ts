@@ -9,6 +9,7 @@ import type {
   NodeRole,
   ServiceDescription,
   Transport,
+  Via,
 } from '../../contract/transport.ts';
 import type { CallbackGuard } from '../../memory/guarded-callback.ts';
 import { Gate } from './gate.ts';
@@ -63,10 +64,10 @@ class DataConnection implements FaultyConnection, DataLinkEvents {
     return this.inner.up;
   }
 
-  onFrame(frame: Uint8Array, from: Address, peer: boolean): void {
+  onFrame(frame: Uint8Array, from: Address, via: Via): void {
     const copy = frame.slice();
     this.#pass('onFrame', () => {
-      this.#events.onFrame(copy, from, peer);
+      this.#events.onFrame(copy, from, via);
       copy.fill(scrambled);
     });
   }

@@ -4,6 +4,7 @@ import { clusterMetrics } from '../../cluster/cluster-metrics.ts';
 import { Members } from '../../cluster/members.ts';
 import { type Incarnated, type MemberState, parseShard, type ShardRecord, shardKey } from '../../cluster/records.ts';
 import type { ShardHost, ShardTransfers } from '../../cluster/shard-host.ts';
+import { ShardHomes } from '../../cluster/shard-homes.ts';
 import { ShardManager } from '../../cluster/shard-manager.ts';
 import { ShardTable } from '../../cluster/shard-table.ts';
 import type { CarriedActor } from '../../contract/calls.ts';
@@ -16,6 +17,9 @@ export interface ManagedShardsOptions {
   readonly shards?: number;
   readonly rebalanceDelayMs?: number;
   readonly claimsMax?: number;
+  /** The private store of the node, and the shards that it holds. */
+  readonly privateId?: string;
+  readonly held?: readonly number[];
   readonly log?: Logger;
 }
 
@@ -70,16 +74,20 @@ export class ManagedShards {
   readonly fake: ToldHost = new ToldHost();
   readonly members: Members = new Members(this.clock, () => this.manager.membersChanged());
   readonly table: ShardTable;
+  readonly homes: ShardHomes;
   readonly manager: ShardManager;
   #memberRevision = 0;
 
-  constructor({ shards = 1, rebalanceDelayMs = 100, claimsMax = 64, log = silentLogger }: ManagedShardsOptions = {}) {
+  constructor(options: ManagedShardsOptions = {}) {
+    const { shards = 1, rebalanceDelayMs = 100, claimsMax = 64, log = silentLogger, privateId, held = [] } = options;
     const { clock, store, fake, members } = this;
     const schedule = (): void => this.manager.schedule();
     this.table = new ShardTable(shards, schedule, schedule);
+    const lease = { mayAct: () => fake.holds };
+    this.homes = new ShardHomes({ self: nodeA, store, table: this.table, lease, clock, privateId, held });
     this.manager = new ShardManager({
       ...{ self: nodeA, store, table: this.table, members, clock, log, metrics: clusterMetrics(noMetrics) },
-      ...{ lease: { mayAct: () => fake.holds }, host: fake, transfers: fake },
+      ...{ lease, host: fake, transfers: fake, homes: this.homes },
       newTransferId: () => `transfer-${fake.sent.length}`,
       settings: { drainMs: 10_000, handoffsMax: 16, claimsMax, rebalanceDelayMs },
       onOpened: () => {},
@@ -87,9 +95,9 @@ export class ManagedShards {
   }
 
   /** A member's record changed, and this node hears of it. */
-  member(who: Incarnated, state: MemberState = 'active'): void {
+  member(who: Incarnated, state: MemberState = 'active', store?: string): void {
     this.#memberRevision += 1;
-    const record = { ...who, n: this.#memberRevision, inbox: '', weight: 1, types: {}, state, protocol: 1 };
+    const record = { ...who, n: this.#memberRevision, inbox: '', weight: 1, types: {}, state, protocol: 1, store };
     this.members.onRecord({ key: `member.${who.nodeId}`, value: JSON.stringify(record), revision: this.#memberRevision });
   }
 

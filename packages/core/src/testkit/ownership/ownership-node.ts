@@ -8,6 +8,7 @@ import { join } from '../../cluster/join.ts';
 import type { Lease } from '../../cluster/lease.ts';
 import { Members } from '../../cluster/members.ts';
 import { type MemberRecord, parseMember } from '../../cluster/records.ts';
+import { ShardHomes } from '../../cluster/shard-homes.ts';
 import { ShardManager } from '../../cluster/shard-manager.ts';
 import { ShardTable } from '../../cluster/shard-table.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
@@ -183,8 +184,9 @@ export class OwnershipSession implements Judged {
     const { net, weather } = this.#around;
     const metrics = clusterMetrics(noMetrics);
     const [members, table] = [this.#members, this.#table];
+    const homes = new ShardHomes({ self, store: this.#shardStore, table, lease, clock, privateId: undefined, held: [] });
     this.#manager = new ShardManager({
-      ...{ self, store: this.#shardStore, table, members, lease, host: this.host, clock, log: silentLogger, metrics },
+      ...{ self, store: this.#shardStore, table, members, lease, homes, host: this.host, clock, log: silentLogger, metrics },
       transfers: new ChaosTransfers(net, self, this.#cable, this.#receiver),
       newTransferId: () => weather.random.hex(8),
       settings: { drainMs, handoffsMax: 2, claimsMax: 3, rebalanceDelayMs: 100 },

@@ -1,7 +1,7 @@
 import { type ErrorCode, errorCatalogue, type Executed, PerkeyError } from '@perkey/core';
 import { STATUS_CODES } from 'node:http';
 
-/** What a caller over HTTP is told (RFC 9457). `code` is stable; `executed` says whether the counter was, or may have been, changed. */
+/** What a caller over HTTP is told (RFC 9457). `code` is stable; `executed` says whether something was, or may have been, changed. */
 export class Problem extends Error {
   readonly status: number;
   readonly code: string;
@@ -35,6 +35,7 @@ const statusOf: Partial<Record<ErrorCode, number>> = {
   'input.invalid': 400,
   'key.invalid': 400,
   'payload.not_plain': 400,
+  'request.forbidden': 403,
   'idempotency.mismatch': 409,
   'payload.too_large': 413,
   'actor.error': 422,
@@ -72,10 +73,13 @@ export function notFound(): Problem {
   return new Problem(404, 'http.not_found', 'no', 'There is nothing at this path.');
 }
 
+/** What a program makes of errors that its own contracts declare; undefined: nothing of its own. */
+export type ProblemOf = (error: PerkeyError) => Problem | undefined;
+
 /** Texts come from the catalogue, never from the error: a message may name nodes, a stack or what was sent. */
-export function problemOf(error: unknown): Problem {
+export function problemOf(error: unknown, own?: ProblemOf): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof PerkeyError) return ofRuntime(error);
+  if (error instanceof PerkeyError) return own?.(error) ?? ofRuntime(error);
   const { code, statusCode = 500 } = error as { readonly code?: string; readonly statusCode?: number };
   const known = code === undefined ? undefined : libraryProblems[code];
   if (known) return known();
@@ -85,9 +89,6 @@ export function problemOf(error: unknown): Problem {
 
 function ofRuntime({ code, executed, details, retryAfterMs }: PerkeyError): Problem {
   const status = statusOf[code] ?? 500;
-  if (code === 'actor.error' && details['code'] === 'out_of_range') {
-    return new Problem(status, 'counter.out_of_range', executed, 'The sum would leave the safe integers; the counter keeps its value.');
-  }
   const more = code === 'input.invalid' ? { errors: details['issues'] } : {};
   const headers = retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) };
   return new Problem(status, code, executed, errorCatalogue[code].meaning, { more, headers });

@@ -3,20 +3,24 @@ import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { createServer, type IncomingMessage, METHODS, type Server, type ServerOptions, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { notFound, Problem, problemOf } from './problem.ts';
+import { notFound, Problem, type ProblemOf, problemOf } from './problem.ts';
 
 const bodyBytesMax = 65_536;
+const urlCharsMax = 2_048;
+const connectionsMax = 10_000;
+/** Connections that have not sent a whole request yet; beyond it the oldest goes. */
+const unusedMax = 2_000;
 const serverOptions: ServerOptions = {
   headersTimeout: 10_000,
-  requestTimeout: 30_000,
+  requestTimeout: 15_000,
   keepAliveTimeout: 30_000,
-  connectionsCheckingInterval: 5_000,
+  connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16_384,
 };
 const usualMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
-/** A server without routes, with every limit set. Errors of any kind are answered as problems. */
-export function createHttpServer(log: Logger): FastifyInstance {
+/** A server without routes, with every limit set. Errors of any kind are answered as problems; `own` makes those of a program's own contracts. */
+export function createHttpServer(log: Logger, own?: ProblemOf): FastifyInstance {
   const app = fastify({
     // Keys are checked by the nodes; Node itself bounds the whole request line and headers.
     routerOptions: { maxParamLength: 16_384 },
@@ -29,7 +33,7 @@ export function createHttpServer(log: Logger): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error, _request, reply) => {
-    const problem = problemOf(error);
+    const problem = problemOf(error, own);
     if (problem.status === 500) log.error({ err: error, code: problem.code }, 'a request failed');
     return sendProblem(reply, problem);
   });
@@ -80,15 +84,43 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 }
 
 function limitedServer(handle: (request: IncomingMessage, response: ServerResponse) => void): Server {
+  const unused = new Set<Socket>();
   const server = createServer(serverOptions, (request, response) => {
+    unused.delete(request.socket);
+    if ((request.url ?? '').length > urlCharsMax) {
+      refuseUrl(response);
+      return;
+    }
     // The type of a body is not looked at, and a `#` that a client left unescaped is part of the id.
     if (request.headers['content-type'] !== undefined) request.headers['content-type'] = undefined;
     if (request.url?.includes('#')) request.url = request.url.replaceAll('#', '%23');
     handle(request, response);
   });
-  server.maxConnections = 10_000;
+  server.maxConnections = connectionsMax;
+  server.maxRequestsPerSocket = 1_000;
   server.maxHeadersCount = 100;
+  server.on('connection', (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+    if (unused.size > unusedMax) oldest(unused)?.destroy();
+  });
+  // Nobody keeps others out by holding on to connections.
+  server.on('drop', () => server.closeIdleConnections());
   return server;
+}
+
+function oldest(sockets: ReadonlySet<Socket>): Socket | undefined {
+  for (const socket of sockets) return socket;
+  return undefined;
+}
+
+/** Before anything of it is looked at; its body is not read. */
+function refuseUrl(response: ServerResponse): void {
+  const text = `The path and query are longer than ${urlCharsMax} characters.`;
+  const { status, body } = new Problem(414, 'http.url_too_long', 'no', text);
+  const length = String(Buffer.byteLength(body));
+  response.writeHead(status, ['content-type', 'application/problem+json; charset=utf-8', 'content-length', length, 'connection', 'close']);
+  response.end(body);
 }
 
 /** What the parser of HTTP refuses never becomes a request. */

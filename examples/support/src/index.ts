@@ -1,0 +1,5 @@
+export { type Broker, openBroker, withoutCredentials } from './broker.ts';
+export { brokerSettings } from './broker-settings.ts';
+export { EventLoop } from './event-loop.ts';
+export { createLog, libraryLog } from './log.ts';
+export { type Program, run } from './program.ts';

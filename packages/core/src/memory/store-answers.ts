@@ -1,0 +1,49 @@
+import type { Clock } from '../base/clock.ts';
+import { PerkeyError } from '../base/errors.ts';
+
+/** How a store of this process answers one node: a turn of the event loop later, and not at all once the node has closed it. */
+export class StoreAnswers {
+  readonly #clock: Clock;
+  readonly #closing = new Set<() => void>();
+  #closed = false;
+  #underWay = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  later<T>(answer: T): Promise<T> {
+    this.#underWay += 1;
+    return new Promise((resolve) => {
+      this.#clock.defer(() => {
+        this.#underWay -= 1;
+        resolve(answer);
+      });
+    });
+  }
+
+  /** Runs at once, answers later; rejects with `store.unavailable` after the end. */
+  async answer<T>(run: () => T): Promise<T> {
+    if (this.#closed) throw new PerkeyError('store.unavailable', 'the store was closed');
+    return this.later(run());
+  }
+
+  onClose(told: () => void): void {
+    this.#closing.add(told);
+  }
+
+  offClose(told: () => void): void {
+    this.#closing.delete(told);
+  }
+
+  /** Resolves when everything under way has been answered. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const told of this.#closing) told();
+    while (this.#underWay > 0) await new Promise<void>((resolve) => this.#clock.defer(resolve));
+  }
+}

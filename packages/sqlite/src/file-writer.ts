@@ -1,0 +1,158 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { faultOf } from './file-fault.ts';
+import { type AppendColumns, type Edit, type Group, type GroupAnswer, type GroupFault, type LogName, logNames } from './group.ts';
+import { LogWriter } from './log-writer.ts';
+
+/** An append or an edit of a group, by its place: appends first. */
+type Place = number;
+
+/**
+ * Writes groups, each as one transaction. Upholds: what is answered with a sequence or a revision was committed, as lasting as the file's
+ * settings make it; a fault that is `certain` left nothing behind. One that spoils a group spoils no other: each is then tried alone.
+ */
+export class FileWriter {
+  readonly #database: DatabaseSync;
+  readonly #logs: readonly LogWriter[];
+  readonly #edits: EditStatements;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#logs = logNames.map((name) => new LogWriter(database, name));
+    this.#edits = new EditStatements(database);
+    this.#begin = database.prepare('begin immediate');
+    this.#commit = database.prepare('commit');
+  }
+
+  run(group: Group): GroupAnswer {
+    const startedAt = performance.now();
+    const { appends, edits } = group;
+    const count = appends.types.length;
+    const places = Array.from({ length: count + edits.length }, (_, place) => place);
+    const bodies = new Bodies(appends);
+    const write = (place: Place): number =>
+      place < count ? this.#append(appends, bodies, place) : this.#edits.run(edits[place - count] as Edit, this.#logs);
+    let transactions = 1;
+    let results = this.#transaction(places, write);
+    if (results === undefined) {
+      transactions = places.length;
+      results = places.map((place) => this.#alone(place, write));
+    }
+    return {
+      appends: results.slice(0, count),
+      edits: results.slice(count),
+      transactions,
+      seconds: (performance.now() - startedAt) / 1_000,
+    };
+  }
+
+  /** `undefined`: something failed before the commit, nothing was written, and it may be the fault of one of many. */
+  #transaction(places: readonly Place[], write: (place: Place) => number): (number | GroupFault)[] | undefined {
+    let committing = false;
+    try {
+      this.#begin.run();
+      for (const log of this.#logs) log.begin();
+      const results = places.map(write);
+      committing = true;
+      this.#commit.run();
+      return results;
+    } catch (error) {
+      const fault = faultOf(error);
+      if (this.#database.isTransaction) this.#database.exec('rollback');
+      // A full disk leaves the record that ends the transaction unwritten. After any other failure of the commit it may be on the disk.
+      const certain = !committing || fault.reason === 'full';
+      if (certain && places.length > 1) return undefined;
+      return places.map(() => ({ ...fault, certain }));
+    }
+  }
+
+  #alone(place: Place, write: (place: Place) => number): number | GroupFault {
+    return this.#transaction([place], write)?.[0] ?? { reason: 'other', text: 'the write gave nothing', certain: false };
+  }
+
+  #append(appends: AppendColumns, bodies: Bodies, place: number): number {
+    const log = this.#logs[appends.logs[place] as number] as LogWriter;
+    const [type, key, shard] = [appends.types[place] as string, appends.keys[place] as string, appends.shards[place] as number];
+    return log.append(type, key, shard, appends.expected[place] as number, appends.epochs[place] as number, bodies.at(place));
+  }
+}
+
+/** The bodies of a group, each as a view. */
+class Bodies {
+  readonly #bytes: Uint8Array;
+  readonly #lengths: readonly number[];
+  readonly #starts: number[] = [];
+
+  constructor({ bodies, lengths }: AppendColumns) {
+    this.#bytes = bodies;
+    this.#lengths = lengths;
+    let start = 0;
+    for (const length of lengths) {
+      this.#starts.push(start);
+      start += length;
+    }
+  }
+
+  at(place: number): Uint8Array {
+    const start = this.#starts[place] as number;
+    return this.#bytes.subarray(start, start + (this.#lengths[place] as number));
+  }
+}
+
+class EditStatements {
+  readonly #saveSnapshot: StatementSync;
+  readonly #dropSnapshots: StatementSync;
+  readonly #forgetSnapshots: StatementSync;
+  readonly #nextRevision: StatementSync;
+  readonly #createRecord: StatementSync;
+  readonly #changeRecord: StatementSync;
+  readonly #forgetRecord: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#saveSnapshot = database.prepare(
+      "insert into snapshots (type, key, sequence, body) values (?, coalesce(?, x''), ?, coalesce(?, x'')) on conflict do update set body = excluded.body",
+    );
+    this.#dropSnapshots = database.prepare(
+      `delete from snapshots where type = ?1 and key = coalesce(?2, x'') and sequence not in
+        (select sequence from snapshots where type = ?1 and key = coalesce(?2, x'') order by sequence desc limit ?3)`,
+    );
+    this.#forgetSnapshots = database.prepare("delete from snapshots where type = ? and key = coalesce(?, x'')");
+    this.#nextRevision = database.prepare('update store set revision = revision + 1 returning revision');
+    this.#createRecord = database.prepare(
+      "insert into records (key, value, revision) values (?, coalesce(?, x''), ?) on conflict do nothing",
+    );
+    this.#changeRecord = database.prepare("update records set value = coalesce(?, x''), revision = ? where key = ? and revision = ?");
+    this.#forgetRecord = database.prepare('delete from records where key = ? and revision <= ?');
+  }
+
+  run(edit: Edit, logs: readonly LogWriter[]): number {
+    switch (edit.kind) {
+      case 'saveSnapshot': {
+        const key = Buffer.from(edit.key);
+        this.#saveSnapshot.run(edit.type, key, edit.sequence, edit.body);
+        this.#dropSnapshots.run(edit.type, key, Math.max(1, edit.kept));
+        return 0;
+      }
+      case 'forgetSnapshots':
+        this.#forgetSnapshots.run(edit.type, Buffer.from(edit.key));
+        return 0;
+      case 'writeRecord':
+        return this.#writeRecord(edit.key, Buffer.from(edit.value), edit.expectedRevision);
+      case 'forgetRecord':
+        this.#forgetRecord.run(edit.key, edit.upToRevision);
+        return 0;
+      case 'removeRecords':
+        logs[logNames.indexOf(edit.log satisfies LogName)]?.remove(edit.sequences);
+        return 0;
+    }
+  }
+
+  /** A revision that a refused write used up is left out. */
+  #writeRecord(key: string, value: Uint8Array, expected: number): number {
+    const { revision } = this.#nextRevision.get() as { revision: number };
+    const { changes } =
+      expected === 0 ? this.#createRecord.run(key, value, revision) : this.#changeRecord.run(value, revision, key, expected);
+    return Number(changes) === 1 ? revision : 0;
+  }
+}

@@ -1,0 +1,233 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import type { AppendOutcome, Clock, LogAppend } from '@perkey/core';
+import { type FileFault, faultOf } from './file-fault.ts';
+import { type AppendColumns, type Edit, type Group, type GroupAnswer, type GroupFault, type LogName, logNames } from './group.ts';
+import type { WriterSettings } from './schema.ts';
+import { closedError, unavailable } from './store-errors.ts';
+
+/** One transaction holds back all that wait behind it, so it is bounded. */
+const groupCountMax = 2_048;
+const groupBytesMax = 8 * 2 ** 20;
+/** What a waiting append costs besides its body, so that many small ones are bounded as well. */
+const overheadBytes = 256;
+const closedText = 'the store was closed';
+
+interface WaitingAppend {
+  readonly log: number;
+  readonly append: LogAppend;
+  readonly done: (outcome: AppendOutcome) => void;
+}
+
+interface WaitingEdit {
+  readonly edit: Edit;
+  readonly bytes: number;
+  readonly done: (result: number | GroupFault) => void;
+}
+
+interface Sent {
+  readonly appends: readonly WaitingAppend[];
+  readonly edits: readonly WaitingEdit[];
+}
+
+export interface WriterEvents {
+  /** Records of these logs were committed. */
+  onAppended(logs: ReadonlySet<LogName>): void;
+  onGroup(answer: GroupAnswer): void;
+  /** The writing thread is gone; nothing more will be written. */
+  onGone(text: string): void;
+}
+
+/**
+ * Gathers what is to be written and hands it to the writing thread, one group at a time: all that came in one turn of the event loop, and all that
+ * came while the thread was busy. Every append is answered once: by the thread, or as `unknown` when the thread went away with it, or as
+ * refused when it was never handed over.
+ */
+export class GroupWriter {
+  readonly #thread: Worker;
+  readonly #clock: Clock;
+  readonly #waitingBytesMax: number;
+  readonly #events: WriterEvents;
+  #appends: WaitingAppend[] = [];
+  #edits: WaitingEdit[] = [];
+  #waitingBytes = 0;
+  #sent: Sent | undefined;
+  #scheduled = false;
+  #state: { readonly kind: 'open' } | { readonly kind: 'closing' | 'gone'; readonly text: string } = { kind: 'open' };
+  #onIdle: (() => void) | undefined;
+
+  private constructor(thread: Worker, clock: Clock, waitingBytesMax: number, events: WriterEvents) {
+    this.#thread = thread;
+    this.#clock = clock;
+    this.#waitingBytesMax = waitingBytesMax;
+    this.#events = events;
+    thread.on('message', (answer: GroupAnswer) => this.#onAnswer(answer));
+    thread.on('error', (error) => this.#onGone(error.message));
+    thread.on('exit', () => this.#onGone('the writing thread ended'));
+  }
+
+  /** Starts the thread, which opens the file. Gives the id of the file, or what is wrong with it. */
+  static async start(
+    settings: WriterSettings,
+    { clock, waitingBytesMax, events }: { readonly clock: Clock; readonly waitingBytesMax: number; readonly events: WriterEvents },
+  ): Promise<{ readonly writer: GroupWriter; readonly id: string } | { readonly fault: FileFault }> {
+    const file = import.meta.url.endsWith('.ts') ? 'writer-thread.ts' : 'writer-thread.js';
+    const thread = new Worker(new URL(file, import.meta.url), { workerData: settings, execArgv: [], name: 'perkey-sqlite' });
+    try {
+      const [first] = (await once(thread, 'message')) as [{ id: string } | { fault: FileFault }];
+      if ('fault' in first) return first;
+      return { writer: new GroupWriter(thread, clock, waitingBytesMax, events), id: first.id };
+    } catch (error) {
+      return { fault: faultOf(error) };
+    }
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  append(log: LogName, append: LogAppend): Promise<AppendOutcome> {
+    const bytes = append.body.length + overheadBytes;
+    const refusal = this.#refusal(bytes);
+    if (refusal !== undefined) return Promise.resolve({ kind: 'refused', reason: 'unavailable', text: refusal });
+    return new Promise((done) => {
+      this.#appends.push({ log: logNames.indexOf(log), append, done });
+      this.#took(bytes);
+    });
+  }
+
+  /** Rejects with `store.unavailable`. */
+  edit(edit: Edit, bytes: number = 0): Promise<number> {
+    const cost = bytes + overheadBytes;
+    const refusal = this.#refusal(cost);
+    if (refusal !== undefined) {
+      return Promise.reject(this.#state.kind === 'open' ? unavailable({ reason: 'other', text: refusal }, 'no') : closedError());
+    }
+    return new Promise((resolve, reject) => {
+      const done = (result: number | GroupFault): void => {
+        if (typeof result === 'number') resolve(result);
+        else reject(unavailable(result, result.certain ? 'no' : 'unknown'));
+      };
+      this.#edits.push({ edit, bytes: cost, done });
+      this.#took(cost);
+    });
+  }
+
+  /** Answers what is under way, then ends the thread. */
+  async close(): Promise<void> {
+    if (this.#state.kind !== 'open') return;
+    this.#state = { kind: 'closing', text: closedText };
+    if (this.#sent !== undefined || this.#appends.length + this.#edits.length > 0) {
+      await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    }
+    const ended = once(this.#thread, 'exit');
+    this.#thread.postMessage('end');
+    await ended;
+  }
+
+  #refusal(bytes: number): string | undefined {
+    if (this.#state.kind !== 'open') return this.#state.text;
+    if (this.#waitingBytes + bytes <= this.#waitingBytesMax) return undefined;
+    return `${this.#waitingBytes} bytes wait for the disk, ${this.#waitingBytesMax} may`;
+  }
+
+  #took(bytes: number): void {
+    this.#waitingBytes += bytes;
+    if (this.#sent !== undefined || this.#scheduled) return;
+    this.#scheduled = true;
+    this.#clock.defer(() => {
+      this.#scheduled = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    if (this.#sent !== undefined || this.#state.kind === 'gone' || this.#appends.length + this.#edits.length === 0) return;
+    const appends = takeFirst(this.#appends, ({ append }) => append.body.length);
+    const edits = takeFirst(this.#edits, ({ bytes }) => bytes);
+    this.#sent = { appends, edits };
+    const group: Group = { appends: columnsOf(appends), edits: edits.map(({ edit }) => edit) };
+    this.#thread.postMessage(group, [group.appends.bodies.buffer]);
+  }
+
+  /** The thread gets its next group before those that wait for this answer are told: what they do then takes a while. */
+  #onAnswer(answer: GroupAnswer): void {
+    const sent = this.#sent;
+    if (sent === undefined) return;
+    this.#sent = undefined;
+    this.#release(sent);
+    this.#send();
+    const logs = new Set<LogName>();
+    for (const [place, { log, done }] of sent.appends.entries()) {
+      const result = answer.appends[place] as number | GroupFault;
+      if (typeof result === 'number' && result > 0) logs.add(logNames[log] as LogName);
+      done(outcomeOf(result));
+    }
+    for (const [place, { done }] of sent.edits.entries()) done(answer.edits[place] as number | GroupFault);
+    this.#events.onGroup(answer);
+    if (logs.size > 0) this.#events.onAppended(logs);
+    if (this.#sent === undefined) this.#onIdle?.();
+  }
+
+  #release({ appends, edits }: Sent): void {
+    for (const { append } of appends) this.#waitingBytes -= append.body.length + overheadBytes;
+    for (const { bytes } of edits) this.#waitingBytes -= bytes;
+  }
+
+  #onGone(text: string): void {
+    if (this.#state.kind === 'gone') return;
+    const closed = this.#state.kind === 'closing' && this.#sent === undefined;
+    const gone = closed ? closedText : `the writing thread is gone: ${text}`;
+    this.#state = { kind: 'gone', text: gone };
+    const sent = this.#sent ?? { appends: [], edits: [] };
+    const [appends, edits] = [this.#appends, this.#edits];
+    this.#sent = undefined;
+    [this.#appends, this.#edits, this.#waitingBytes] = [[], [], 0];
+    for (const { done } of sent.appends) done({ kind: 'unknown', text: gone });
+    for (const { done } of appends) done({ kind: 'refused', reason: 'unavailable', text: gone });
+    for (const { done } of sent.edits) done({ reason: 'other', text: gone, certain: false });
+    for (const { done } of edits) done({ reason: 'other', text: gone, certain: true });
+    if (!closed) this.#events.onGone(gone);
+    this.#onIdle?.();
+  }
+}
+
+/** Takes from the front what fits into one group, and at least one. */
+function takeFirst<T>(waiting: T[], bytesOf: (one: T) => number): T[] {
+  let count = 0;
+  let bytes = 0;
+  while (count < waiting.length && count < groupCountMax) {
+    bytes += bytesOf(waiting[count] as T);
+    if (count > 0 && bytes > groupBytesMax) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
+}
+
+function columnsOf(waiting: readonly WaitingAppend[]): AppendColumns {
+  let total = 0;
+  for (const { append } of waiting) total += append.body.length;
+  const bodies = new Uint8Array(total);
+  const columns: AppendColumns = { logs: [], types: [], keys: [], shards: [], expected: [], epochs: [], lengths: [], bodies };
+  let at = 0;
+  for (const { log, append } of waiting) {
+    const { stream, shard, expectedSequence, epoch, body } = append;
+    bodies.set(body, at);
+    at += body.length;
+    columns.logs.push(log);
+    columns.types.push(stream.type);
+    columns.keys.push(stream.key);
+    columns.shards.push(shard);
+    columns.expected.push(expectedSequence);
+    columns.epochs.push(epoch);
+    columns.lengths.push(body.length);
+  }
+  return columns;
+}
+
+function outcomeOf(result: number | GroupFault): AppendOutcome {
+  if (typeof result === 'number') return result === 0 ? { kind: 'conflict' } : { kind: 'appended', sequence: result };
+  const { certain, reason, text } = result;
+  if (!certain) return { kind: 'unknown', text };
+  return { kind: 'refused', reason: reason === 'full' ? 'full' : 'unavailable', text };
+}

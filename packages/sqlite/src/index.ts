@@ -1,0 +1,2 @@
+export { type SqliteOptions, type SqliteOptionTable, sqliteOptionTable } from './options.ts';
+export { sqlite } from './sqlite.ts';
