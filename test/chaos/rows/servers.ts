@@ -18,6 +18,7 @@ function outage(id: string, how: 'killed' | 'stopped', outageMs: number, moreMs:
   const verb = how === 'killed' ? 'kill -9, restarted' : 'SIGSTOP, continued';
   return {
     id,
+    keepsState: true,
     fault: `nats-server ${verb} after ${outageMs / 1_000} s`,
     toReach: `served again <= ${moreMs} ms after the outage; evictions 0; no shard moves`,
     async run(stage) {
@@ -53,6 +54,7 @@ function outage(id: string, how: 'killed' | 'stopped', outageMs: number, moreMs:
 function leader(id: string, signal: 'SIGKILL' | 'SIGTERM', boundMs: number): Row {
   return {
     id,
+    keepsState: true,
     fault: `${signal === 'SIGKILL' ? 'kill -9' : 'graceful end'} of the server of three that leads the members' bucket`,
     toReach: `gap <= ${boundMs / 1_000} s; evictions 0; no shard moves`,
     world: { replicas: 3 },
