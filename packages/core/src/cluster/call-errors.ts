@@ -37,7 +37,7 @@ export function linkLost(): PerkeyError {
 }
 
 /** The owner is gone, or has another connection, and did not answer. */
-export function silent({ nodeId, gone }: { readonly nodeId: string; readonly gone: boolean }): PerkeyError {
+export function fallenSilent({ nodeId, gone }: { readonly nodeId: string; readonly gone: boolean }): PerkeyError {
   if (gone) return new PerkeyError('node.lost', `node ${nodeId} is gone; the request may have been executed`);
   return new PerkeyError('link.lost', `the connection of node ${nodeId} was lost after the request was sent; it may have been executed`);
 }

@@ -18,10 +18,10 @@ export interface MemberRecord {
   readonly protocol: number;
   /** For so long after it was renewed its holder may act: what observers wait for. */
   readonly leaseMs?: number;
-  /** How often its data connection was made anew: what was on the old ones is lost. Only rises. */
-  readonly links?: number;
   /** The private store that it has. */
   readonly store?: string | undefined;
+  /** How often its data connection was made anew: what was on the old ones is lost. Only rises. */
+  readonly links?: number;
 }
 
 export interface Incarnated {

@@ -4,7 +4,7 @@ import { asRefusal, copyPlain } from '../base/plain.ts';
 import { type Caller, type CallOptions } from '../contract/calls.ts';
 import { Attempts } from './attempts.ts';
 import { checkCall } from './call-checks.ts';
-import { closedEarly, linkDown, linkLost, overtaken, silent, tooLate, unknownType } from './call-errors.ts';
+import { closedEarly, fallenSilent, linkDown, linkLost, overtaken, tooLate, unknownType } from './call-errors.ts';
 import { Deadlines } from './deadlines.ts';
 import { inputOfTail } from './envelope.ts';
 import type { Gate } from './gate.ts';
@@ -318,7 +318,7 @@ export class Router implements Caller {
   #onSilence(target: Target, upTo: number): void {
     const lost = this.#endAll((pending) => pending.target === target && (target.gone || pending.ordinal <= upTo));
     if (target.gone) this.#sender.forget(target);
-    this.#lose(lost, silent(target));
+    this.#lose(lost, fallenSilent(target));
   }
 
   onLinkDown(): void {

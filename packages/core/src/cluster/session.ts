@@ -5,8 +5,10 @@ import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
+import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
+import { foreignAnswer } from './foreign-answer.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
@@ -14,8 +16,9 @@ import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
+import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
-import { doneWithin } from './pause.ts';
+import { doneWithin } from '../base/pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
@@ -33,6 +36,8 @@ export interface SessionOptions {
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
   readonly privateStore: PrivateStore | undefined;
+  /** Open; undefined for a node that hosts no durable actors. */
+  readonly store: OpenStore | undefined;
   readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
@@ -196,7 +201,9 @@ export class Session {
     const { transport, environment } = this.#o;
     const events = {
       onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
-      onUndeliverable: (token: number): void => this.#undeliverable(token),
+      onUndeliverable: (token: number): void => {
+        if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
+      },
       onState: (up: boolean): void => this.#linkChanged(up),
     };
     this.#link = await transport.openData({ kind: 'node', ...this.#self }, events, environment);
@@ -227,6 +234,7 @@ export class Session {
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
@@ -272,13 +280,10 @@ export class Session {
     this.#mustGoOn();
     await this.#bringHome();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
-    await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey, principal } = call;
-      return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey, onBehalfOf: principal },
-        timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
-      });
-    });
+    await this.#link.serveForeignCalls(
+      { nodeId, version: '0.1.0', types },
+      foreignAnswer(() => this.#router, settings.requestTimeoutMs),
+    );
     this.#mustGoOn();
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
@@ -303,7 +308,7 @@ export class Session {
     for (const { record } of this.#members.all()) this.#routes.noteLinks(record, linksOf(record));
     this.#ownership.transfers.sweep(
       (who) => this.#members.isGone(who),
-      (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
+      (transfer, shard, epoch) => this.#table.mayName(transfer, shard, epoch),
     );
     this.#ownership.manager.membersChanged();
   }
@@ -323,10 +328,6 @@ export class Session {
     this.#inbound.opened(record.shard, record.epoch);
     this.#routes.learn(record);
     this.#ownership.announcer.opened(record, before);
-  }
-
-  #undeliverable(token: number): void {
-    if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
   #linkChanged(up: boolean): void {
