@@ -135,16 +135,15 @@ export class World implements AsyncDisposable {
     return this.#traces.flatMap((file) => readTrace(file).filter((line) => line.is === 'turn'));
   }
 
-  /** What in the whole history is against the promise, the first twenty cases. Every trace counts, so every caller's load must be given. */
+  /** What in the whole history is against the promise, line by line, the first twenty cases. Every trace counts, so every caller's load must be given. */
   violations(...loads: readonly Load[]): string[] {
     const lines = this.#traces.flatMap(readTrace);
     const local: readonly Outcome[] = lines.filter((line) => line.is === 'outcome');
-    const found = violations({
+    return violations({
       outcomes: [...loads.flatMap((load) => load.outcomes), ...local],
       turns: lines.filter((line) => line.is === 'turn'),
       shardOf: (key) => shardOf(key, shardCount),
     });
-    return found.slice(0, 20);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
