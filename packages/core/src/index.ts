@@ -29,6 +29,7 @@ export type {
   RefusedAppend,
   StreamName,
 } from './contract/commit-log.ts';
+export type { ReadModel } from './contract/read-model.ts';
 export type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from './contract/record-store.ts';
 export type { Durability, KeptRecords, OpenStore, Snapshot, SnapshotStore, Store, StoreEnvironment } from './contract/store.ts';
 export {
@@ -47,6 +48,17 @@ export {
   type Via,
 } from './contract/transport.ts';
 export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, TimerSchedule } from './actor/actor-context.ts';
+export type { AggregateDefinition, AggregateImplementation } from './actor/aggregate.ts';
+export type {
+  AggregateContext,
+  MissedReminders,
+  Outbox,
+  QueryContext,
+  ReminderEntry,
+  Reminders,
+  ReminderSchedule,
+} from './actor/aggregate-context.ts';
+export type { EventFacts, EventPair, EventSpec, EventSpecs } from './actor/event-specs.ts';
 export { type ActorError, isActorError } from './actor/domain-error.ts';
 export { type ActorContract, type ActorDefinition, defineActor } from './actor/definition.ts';
 export { type DeactivationReason, type UnknownCall } from './actor/implementation.ts';
@@ -61,3 +73,26 @@ export { describeThrown } from './base/errors.ts';
 export type { GivenOptions } from './base/options.ts';
 export { type ForeignCallInput, type MemoryHub, type MemoryHubOptions, memory, memoryHub } from './memory/memory-hub.ts';
 export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';
+export type { AppendResult } from './events/append-result.ts';
+export {
+  type Commit,
+  type CommitAuthor,
+  type CommitDraft,
+  type CommitKind,
+  type CommitNotes,
+  type CommittedReply,
+  type EventDraft,
+  type KeptState,
+  noHead,
+  type ReminderChange,
+  type StreamHead,
+} from './events/commit.ts';
+export { Bookkeeping, type BookkeepingLimits, type PendingMessage, type RememberedReply } from './events/bookkeeping.ts';
+export { EventCatalogue, type EventKind, type Upcast } from './events/event-catalogue.ts';
+export type { EventBatch, EventRead } from './events/event-reads.ts';
+export { EventStore, type EventStoreParts } from './events/event-store.ts';
+export type { LoadOptions } from './events/load.ts';
+export type { Settlement } from './events/settle.ts';
+export { eventOptions } from './events/settings.ts';
+export type { EventMetadata, StoredEvent } from './events/stored-event.ts';
+export type { StreamEpoch, StreamProblem, StreamReport } from './events/verify.ts';

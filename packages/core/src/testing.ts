@@ -4,7 +4,9 @@ export { storeEnvironment, type StoreSubject } from './testkit/contract-suites/s
 export type { SuiteOptions, SuiteTest } from './testkit/contract-suites/suite.ts';
 export { transportSuite } from './testkit/contract-suites/transport-suite.ts';
 export type { Outage, TransportSubject } from './testkit/contract-suites/transport-world.ts';
+export { type AppliedAppend, FaultyStore, type FaultyStoreOptions } from './testkit/faulty-store.ts';
 export { FaultyTransport, type FaultyTransportOptions } from './testkit/faulty-transport.ts';
+export type { AppendFault, CommitFaults } from './testkit/faults/commit-faults.ts';
 export type { CutOptions, Direction, LinkKind, ProcessFaults } from './testkit/faults/process-faults.ts';
 export type { HistoryEntry, RecordHistory, StoreName } from './testkit/faults/record-history.ts';
 export type { StoreFaults, WriteFault } from './testkit/faults/store-faults.ts';
@@ -57,3 +59,4 @@ export {
 export type { SimulationWorld } from './testkit/simulation/world.ts';
 export { TestCluster, type TestClusterOptions } from './testkit/test-cluster.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';
+export { type Decision, given, type GivenAggregate, type GivenOptions, type SentMessage } from './testkit/given.ts';

@@ -18,6 +18,8 @@ export class ActivationExtras {
   replies: Map<string, RememberedReply> | undefined = undefined;
   timers: Map<string, ActorTimer> | undefined = undefined;
   background: Set<BackgroundTask> | undefined = undefined;
+  /** Of a durable actor: what its `Durability` holds. */
+  held: unknown = undefined;
   paused = false;
   wantsPassivation = false;
   /** Called once, when the turn under way has ended. */
@@ -67,6 +69,13 @@ export class Activation {
   /** The status between two turns. */
   rest(): void {
     this.status = this.extras !== undefined && this.extras.paused ? 'paused' : 'idle';
+  }
+
+  /** What is in memory counts no more: the actor is as if it had just been addressed for the first time. */
+  unload(): void {
+    this.status = 'dormant';
+    this.hasState = false;
+    this.state = undefined;
   }
 
   /** Has work that a move of the shard waits for. A quarantined turn is not waited for: it was given up already. */

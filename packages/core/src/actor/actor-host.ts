@@ -11,6 +11,7 @@ import type { ActorType } from './actor-type.ts';
 import { Authorization, type Authorize } from './authorization.ts';
 import { ActivationControl } from './control.ts';
 import type { ActorDefinition } from './definition.ts';
+import type { DurabilityFactory } from './durability.ts';
 import { HostParts } from './host-parts.ts';
 import type { ActorControl, HostInspection } from './inspection.ts';
 import { inspectHost } from './inspect-host.ts';
@@ -36,6 +37,8 @@ export interface ActorHostOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Loads and stores durable actors; without it their definitions are refused. */
+  readonly durability?: DurabilityFactory | undefined;
 }
 
 export interface CloseShardOptions {
@@ -56,7 +59,7 @@ export class ActorHost {
   #stopped: Promise<void> | undefined = undefined;
   #quietWaiters: (() => void)[] = [];
 
-  /** Throws `contract.invalid` and `actor.duplicate_type`. */
+  /** Throws `contract.invalid`, `actor.duplicate_type`, and `store.missing` for a durable type without `durability`. */
   constructor(options: ActorHostOptions) {
     this.#o = options;
     this.#parts = new HostParts(options, (activation) => this.#removed(activation));
@@ -298,10 +301,10 @@ export class ActorHost {
     if (slot.find(type, actor.key) !== undefined) return;
     const activation = this.#add(slot, type, actor.key);
     activation.state = actor.state;
-    activation.hasState = true;
+    activation.hasState = type.durability === undefined;
     if (actor.window !== undefined) type.replies.carryIn(activation, actor.window, this.#o.clock.now());
     if (actor.timers !== undefined) this.#parts.timers.carryIn(activation, actor.timers);
-    if (type.definition.onActivate === undefined) activation.status = 'idle';
+    if (type.definition.onActivate === undefined && activation.hasState) activation.status = 'idle';
     else if (activation.extras?.timers !== undefined) this.#parts.scheduler.enter(() => this.#parts.lifecycle.activate(activation));
   }
 

@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Counter, Histogram } from '../base/metrics.ts';
 import type { ActorMetrics } from './actor-metrics.ts';
+import type { Durability } from './durability.ts';
 import type { HostedDefinition } from './hosted-definition.ts';
 import type { AnyContract } from './method-spec.ts';
 import { UseOrder } from './use-order.ts';
@@ -22,13 +23,15 @@ export class HostedMethod {
   readonly answers: boolean;
   /** The default handler: it gets the name of the method with the input. */
   readonly isFallback: boolean;
+  /** It may change the state. */
+  readonly changes: boolean;
   readonly ok: Counter;
   readonly seconds: Histogram;
   readonly #outcomes = new Map<TurnOutcome, Counter>();
   readonly #counterOf: (outcome: TurnOutcome) => Counter;
 
   constructor(
-    parts: Pick<HostedMethod, 'name' | 'run' | 'input' | 'output' | 'answers' | 'isFallback'>,
+    parts: Pick<HostedMethod, 'name' | 'run' | 'input' | 'output' | 'answers' | 'isFallback' | 'changes'>,
     metrics: ActorMetrics,
     type: string,
     label: string,
@@ -39,6 +42,7 @@ export class HostedMethod {
     this.output = parts.output;
     this.answers = parts.answers;
     this.isFallback = parts.isFallback;
+    this.changes = parts.changes;
     this.#counterOf = (outcome) => metrics.turns(type, label, outcome);
     this.ok = this.#counterOf('ok');
     this.seconds = metrics.turnSeconds(type, label);
@@ -67,6 +71,8 @@ export class ActorType {
   readonly ticks: ReadonlyMap<string, HostedMethod>;
   readonly order: UseOrder;
   readonly replies: ReplyWindow;
+  /** Set once, before the first actor; undefined: the state of these actors lives in memory only. */
+  durability: Durability | undefined = undefined;
   /** In-memory actors of the type. */
   resident = 0;
   #turns = 0;
@@ -86,7 +92,12 @@ export class ActorType {
       const output = definition.checkOutputs ? spec.output?.['~standard'] : undefined;
       methods.set(
         name,
-        new HostedMethod({ name, run, input, output, answers: spec.output !== undefined, isFallback: false }, metrics, this.name, name),
+        new HostedMethod(
+          { name, run, input, output, answers: spec.output !== undefined, isFallback: false, changes: spec.readonly !== true },
+          metrics,
+          this.name,
+          name,
+        ),
       );
     }
     this.methods = methods;
@@ -97,7 +108,7 @@ export class ActorType {
   }
 
   #plain(name: string, run: HandlerFunction, metrics: ActorMetrics, label: string, isFallback: boolean): HostedMethod {
-    const parts = { name, run, input: undefined, output: undefined, answers: isFallback, isFallback };
+    const parts = { name, run, input: undefined, output: undefined, answers: isFallback, isFallback, changes: true };
     return new HostedMethod(parts, metrics, this.name, label);
   }
 

@@ -1,6 +1,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { PerkeyError } from '../base/errors.ts';
 import { fnv1a } from '../base/hash.ts';
+import type { AggregateDefinition, AggregateImplementation } from './aggregate.ts';
+import { checkAggregate } from './checked-aggregate.ts';
+import type { CheckedAggregate } from './checked-aggregate.ts';
+import type { EventSpecs } from './event-specs.ts';
 import { handleClasses, makeHandleClasses } from './handle-classes.ts';
 import type { HandleClasses } from './handle-classes.ts';
 import type { Implementation } from './implementation.ts';
@@ -18,6 +22,13 @@ export interface ActorContract<Methods extends MethodSpecs = MethodSpecs, Errors
   host<State, TimerName extends string = never>(
     implementation: Implementation<{ readonly methods: Methods; readonly errors: Errors }, State, TimerName>,
   ): ActorDefinition;
+  /**
+   * Binds commands, events and options to the contract: an actor whose state is a fold of its events, which a store keeps. Throws
+   * `contract.invalid` for a malformed name, a version without its upcasters, or a method without its handler.
+   */
+  aggregate<State, const Events extends EventSpecs, TimerName extends string = never>(
+    implementation: AggregateImplementation<{ readonly methods: Methods; readonly errors: Errors }, State, Events, TimerName>,
+  ): AggregateDefinition<{ readonly methods: Methods; readonly errors: Errors }, State, Events>;
 }
 
 /** One entry of a node's `actors`. */
@@ -25,6 +36,8 @@ export interface ActorDefinition {
   readonly contract: AnyContract;
   /** Checked by the node that hosts it. */
   readonly implementation: Readonly<Record<string, unknown>>;
+  /** There for an aggregate. */
+  readonly aggregate?: CheckedAggregate;
 }
 
 export interface ContractOptions<Errors extends ErrorSpecs> {
@@ -73,6 +86,12 @@ class DefinedActor<Methods extends MethodSpecs, Errors extends ErrorSpecs> imple
     implementation: Implementation<{ readonly methods: Methods; readonly errors: Errors }, State, TimerName>,
   ): ActorDefinition {
     return Object.freeze({ contract: this, implementation });
+  }
+
+  aggregate<State, const Events extends EventSpecs, TimerName extends string = never>(
+    implementation: AggregateImplementation<{ readonly methods: Methods; readonly errors: Errors }, State, Events, TimerName>,
+  ): AggregateDefinition<{ readonly methods: Methods; readonly errors: Errors }, State, Events> {
+    return Object.freeze({ contract: this, implementation, aggregate: checkAggregate(this, implementation) });
   }
 }
 

@@ -13,6 +13,7 @@ import { Lifecycle } from './lifecycle.ts';
 import { MiddlewareChain } from './middleware-chain.ts';
 import { ReplyGate } from './reply-gate.ts';
 import { Scheduler } from './scheduler.ts';
+import { storeMissing } from './refusals.ts';
 import { ShardCloser } from './shard-closer.ts';
 import { TimerService } from './timers.ts';
 import { TurnRunner } from './turn-runner.ts';
@@ -66,6 +67,7 @@ export class HostParts {
     this.scheduler = this.#makeScheduler(options);
     const { nodeId } = options;
     const services = { nodeId, keyBytesMax: settings.keyBytesMax, clock, caller, timers: this.timers, background: this.background, logOf };
+    for (const type of this.types) this.#makeDurable(type, services, options);
     this.runner = this.#makeRunner(options, services);
     this.lifecycle = this.#makeLifecycle(options, services, onRemoved);
     this.janitor = new Janitor({
@@ -88,6 +90,12 @@ export class HostParts {
       names.add(contract.type);
       return new ActorType(index, contract, checkDefinition(definition, options.settings), this.metrics, () => this.janitor.arm());
     });
+  }
+
+  #makeDurable(type: ActorType, services: ContextServices, { durability, guard, clock }: ActorHostOptions): void {
+    if (type.definition.durable === undefined) return;
+    if (durability === undefined) throw storeMissing(type.name);
+    type.durability = durability({ type, services, guard, clock, failures: this.#failures });
   }
 
   readonly #settle = (activation: Activation, finish: () => void): void => {

@@ -1,9 +1,15 @@
 import { PerkeyError } from '../base/errors.ts';
+import type { CheckedAggregate } from './checked-aggregate.ts';
 import type { ActorDefinition } from './definition.ts';
 import { checkName } from './names.ts';
 import type { ActorSettings } from './settings.ts';
 
 type HandlerFunction = (ctx: unknown, input: unknown) => unknown;
+
+/** What a store keeps of the actors of a type: their events, or their state. */
+export type Durable =
+  | { readonly kind: 'events'; readonly aggregate: CheckedAggregate; readonly snapshotEvery: number | undefined }
+  | { readonly kind: 'state' };
 
 /** A definition after its check, with the node's defaults filled in. Functions are bound to the implementation object. */
 export interface HostedDefinition {
@@ -18,24 +24,23 @@ export interface HostedDefinition {
   readonly turnTimeoutMs: number;
   readonly idempotency: { readonly countMax: number; readonly ageMs: number; readonly entriesMax: number };
   readonly checkOutputs: boolean;
+  /** Undefined: nothing is stored. */
+  readonly durable: Durable | undefined;
 }
 
 const week = 604_800_000;
 
 /** Throws `contract.invalid`, which names the type and what is wrong. */
 export function checkDefinition(definition: ActorDefinition, settings: ActorSettings): HostedDefinition {
-  const { contract, implementation } = definition;
+  const { contract, implementation, aggregate } = definition;
   const reader = new DefinitionReader(contract.type, implementation);
-  const handlers = new Map<string, HandlerFunction>();
-  for (const name of Object.keys(contract.methods)) handlers.set(name, reader.required(name));
+  const behaviour = aggregate === undefined ? hostedBehaviour(definition, reader) : aggregateBehaviour(aggregate, reader);
   const checked: HostedDefinition = {
-    createState: reader.required('state') as (key: unknown) => unknown,
-    handlers,
+    ...behaviour,
     timers: reader.timers(),
-    defaultHandler: reader.optional('defaultHandler'),
     onActivate: reader.optional('onActivate'),
     onDeactivate: reader.optional('onDeactivate'),
-    passivateAfterMs: reader.number('passivateAfterMs', 1, week * 52),
+    passivateAfterMs: reader.number('passivateAfterMs', 1, week * 52) ?? (behaviour.durable && settings.passivateAfterMs),
     mailboxMax: reader.number('mailboxMax', 1, 10_000_000) ?? settings.mailboxMax,
     turnTimeoutMs: reader.number('turnTimeoutMs', 0, week) ?? settings.turnTimeoutMs,
     idempotency: reader.idempotency(settings),
@@ -43,6 +48,26 @@ export function checkDefinition(definition: ActorDefinition, settings: ActorSett
   };
   reader.refuseTheRest();
   return checked;
+}
+
+type Behaviour = Pick<HostedDefinition, 'createState' | 'handlers' | 'defaultHandler' | 'durable'>;
+
+function hostedBehaviour({ contract }: ActorDefinition, reader: DefinitionReader): Behaviour {
+  const handlers = new Map<string, HandlerFunction>();
+  for (const name of Object.keys(contract.methods)) handlers.set(name, reader.required(name));
+  return {
+    createState: reader.required('state') as (key: unknown) => unknown,
+    handlers,
+    defaultHandler: reader.optional('defaultHandler'),
+    durable: reader.persist() ? { kind: 'state' } : undefined,
+  };
+}
+
+function aggregateBehaviour(aggregate: CheckedAggregate, reader: DefinitionReader): Behaviour {
+  reader.skip('initial', 'events', 'evolve', 'upcasters', 'commands', 'queries', 'stateVersion');
+  const snapshotEvery = reader.number('snapshotEvery', 0, 1_000_000);
+  const { initial, handlers } = aggregate;
+  return { createState: initial, handlers, defaultHandler: undefined, durable: { kind: 'events', aggregate, snapshotEvery } };
 }
 
 class DefinitionReader {
@@ -53,7 +78,7 @@ class DefinitionReader {
   constructor(type: string, source: Readonly<Record<string, unknown>>) {
     this.#type = type;
     this.#source = source;
-    if (typeof source !== 'object' || source === null) throw this.#invalid('host() takes an object');
+    if (typeof source !== 'object' || source === null) throw this.#invalid('host() and aggregate() take an object');
   }
 
   #invalid(what: string): PerkeyError {
@@ -98,6 +123,18 @@ class DefinitionReader {
     if (value === undefined) return undefined;
     if (typeof value === 'number' && value >= min && value <= max) return value;
     throw this.#invalid(`${name} is not a number from ${min} to ${max}`);
+  }
+
+  /** True for the state, which is all that `host` may ask to be kept. */
+  persist(): boolean {
+    const value = this.#take('persist');
+    if (value !== undefined && value !== 'state') throw this.#invalid("persist is neither left out nor 'state'");
+    return value === 'state';
+  }
+
+  /** Read elsewhere. */
+  skip(...names: readonly string[]): void {
+    for (const name of names) this.#read.add(name);
   }
 
   flag(name: string): boolean | undefined {

@@ -11,7 +11,7 @@ export type TimerHandler<C extends ContractTypes, State, TimerName extends strin
   run(ctx: ActorContext<C, State, TimerName>, input: unknown): void | PromiseLike<void>;
 }['run'];
 
-/** `moved`: the state came from another node, or from this one's earlier ownership of the shard. */
+/** `moved`: the state came from another node, from this one's earlier ownership of the shard, or from the store. */
 export type ActivationOrigin = 'new' | 'moved';
 
 /** `lost`: another node may act for the key already, so that nothing may be written any more. */
@@ -35,7 +35,15 @@ export interface ActorOptions<C extends ContractTypes, State, TimerName extends 
   readonly defaultHandler?: (ctx: ActorContext<C, State, TimerName>, call: UnknownCall) => unknown;
   /** What `ctx.timers.set` may name. */
   readonly timers?: { readonly [N in TimerName]: TimerHandler<C, State, TimerName> };
-  /** Allows that an actor without work for so long is given up with its state. Without it an actor stays until its node stops. */
+  /**
+   * `state`: the state is stored with each turn that changed it, before the turn is answered. Not for methods that the contract declares
+   * `readonly`. When a handler throws, the state is again what was stored last. Needs a store.
+   */
+  readonly persist?: 'state';
+  /**
+   * Allows that an actor without work for so long is given up with its state. Without it an actor stays until its node stops; one whose
+   * state is stored is given up by the node's default.
+   */
   readonly passivateAfterMs?: number;
   /** Requests that may wait for one actor. Default: the node's. */
   readonly mailboxMax?: number;

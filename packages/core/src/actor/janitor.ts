@@ -98,11 +98,12 @@ export class Janitor {
   }
 }
 
-/** Nothing waits for the actor and nothing of it goes on. Timers count, unless the actor itself asked to be given up. */
+/** Nothing waits for the actor and nothing of it goes on. Timers count, unless the actor itself asked to be given up; what a store remembers too does not. */
 export function isIdle(activation: Activation): boolean {
-  const { status, queue, pending, extras } = activation;
+  const { status, queue, pending, extras, type } = activation;
   if ((status !== 'idle' && status !== 'dormant') || queue !== undefined || pending !== undefined) return false;
   if (extras === undefined) return true;
   const { background, replies, timers, wantsPassivation } = extras;
-  return background === undefined && replies === undefined && (timers === undefined || wantsPassivation);
+  const isRemembering = replies !== undefined && type.durability === undefined;
+  return background === undefined && !isRemembering && (timers === undefined || wantsPassivation);
 }

@@ -1,12 +1,13 @@
-import type { PerkeyError } from '../base/errors.ts';
+import { PerkeyError } from '../base/errors.ts';
 import type { Activation } from './activation.ts';
 import { activationFailed } from './activation-failures.ts';
 import type { ActivationFailures } from './activation-failures.ts';
 import type { ActorMetrics } from './actor-metrics.ts';
 import type { BackgroundRunner } from './background.ts';
 import type { ContextServices } from './context-services.ts';
+import type { Durability, LoadedActor } from './durability.ts';
 import type { FailureLog } from './failure-log.ts';
-import type { DeactivationReason } from './implementation.ts';
+import type { ActivationOrigin, DeactivationReason } from './implementation.ts';
 import { PendingTurn } from './pending-turn.ts';
 import { isThenable } from './thenable.ts';
 import type { TimerService } from './timers.ts';
@@ -38,16 +39,61 @@ export class Lifecycle {
     this.#o = options;
   }
 
-  /** Makes the state where there is none and runs `onActivate`. Afterwards the actor is idle, activating, or, if that failed, dormant or gone. */
+  /**
+   * Loads or makes the state where there is none and runs `onActivate`. Afterwards the actor is idle, activating, or, if that failed, dormant
+   * or gone.
+   */
   activate(activation: Activation): void {
-    const { type, key, hasState } = activation;
-    const { definition } = type;
+    const { type, hasState } = activation;
     activation.status = 'activating';
-    const ctx = new TurnContext(activation, undefined, this.#o.services);
+    if (type.durability === undefined || hasState) this.#begin(activation, hasState ? 'moved' : 'new');
+    else this.#load(activation, type.durability);
+  }
+
+  /** Nothing of what is loaded touches the actor before all is there, nor after the shard was lost. */
+  #load(activation: Activation, durability: Durability): void {
+    const { type } = activation;
+    const ctx = durability.contextOf(activation, undefined, undefined);
+    const turn = new PendingTurn(activation, 'load', ctx, undefined, this.#o.now(), (late) => {
+      this.#giveUp(late, () => this.#notLoaded(activation, ctx, activationFailed()));
+    });
+    let loaded: LoadedActor | undefined;
+    const loading = durability.load(activation).then((actor) => {
+      loaded = actor;
+    });
+    this.#wait(turn, loading, (thrown) => {
+      if (loaded === undefined) return this.#notLoaded(activation, ctx, thrown);
+      TurnContext.revoke(ctx);
+      activation.state = loaded.state;
+      activation.hasState = true;
+      activation.own.held = loaded.held;
+      type.replies.restore(activation, loaded.replies, this.#o.now());
+      this.#begin(activation, loaded.isNew ? 'new' : 'moved');
+    });
+  }
+
+  /** The next request tries again: a store that does not answer is not the fault of the actor. */
+  #notLoaded(activation: Activation, ctx: TurnContext, thrown: unknown): void {
+    TurnContext.revoke(ctx);
+    this.#o.metrics.activationFailures(activation.type.name).inc();
+    const isRefusal = thrown instanceof PerkeyError;
+    if (!isRefusal) this.#o.failures.threw(activation, 'load', thrown);
+    activation.status = 'dormant';
+    this.#o.clear(activation, isRefusal ? thrown : activationFailed());
+    this.remove(activation, undefined);
+  }
+
+  #begin(activation: Activation, origin: ActivationOrigin): void {
+    const { type, key } = activation;
+    const { definition, durability } = type;
+    const ctx =
+      durability === undefined
+        ? new TurnContext(activation, undefined, this.#o.services)
+        : durability.contextOf(activation, undefined, undefined);
     let result: unknown;
     try {
-      if (!hasState) activation.state = definition.createState(key);
-      result = definition.onActivate?.(ctx, hasState ? 'moved' : 'new');
+      if (!activation.hasState) activation.state = definition.createState(key);
+      result = definition.onActivate?.(ctx, origin);
     } catch (thrown) {
       this.#failed(activation, ctx, thrown);
       return;
@@ -82,6 +128,7 @@ export class Lifecycle {
     this.#o.failures.threw(activation, 'onActivate', thrown);
     this.#o.activationFailures.record(activation.address);
     activation.status = 'dormant';
+    if (activation.type.durability !== undefined) activation.unload();
     this.#o.clear(activation, activationFailed());
     if (!activation.hasState) this.remove(activation, undefined);
   }
@@ -95,7 +142,11 @@ export class Lifecycle {
       return;
     }
     activation.status = 'deactivating';
-    const ctx = new TurnContext(activation, undefined, this.#o.services);
+    const { durability } = activation.type;
+    const ctx =
+      durability === undefined
+        ? new TurnContext(activation, undefined, this.#o.services)
+        : durability.contextOf(activation, undefined, undefined);
     const finish = (): void => {
       TurnContext.revoke(ctx);
       atEnd();

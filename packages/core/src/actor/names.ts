@@ -6,7 +6,7 @@ const namePattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 /** Names that the implementation object, the handle or every object uses itself. */
 const reservedMethodNames: ReadonlySet<string> = new Set([
   ...['state', 'onActivate', 'onDeactivate', 'defaultHandler', 'timers'],
-  ...['passivateAfterMs', 'mailboxMax', 'turnTimeoutMs', 'idempotency', 'checkOutputs'],
+  ...['passivateAfterMs', 'mailboxMax', 'turnTimeoutMs', 'idempotency', 'checkOutputs', 'persist'],
   ...['then', 'catch', 'finally', 'toJSON'],
   ...Object.getOwnPropertyNames(Object.prototype),
 ]);

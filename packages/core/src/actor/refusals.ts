@@ -57,6 +57,11 @@ export function unknownMethod(type: string): PerkeyError {
   return bareError('method.unknown', `actor ${type} has no method of that name`);
 }
 
+export function storeMissing(type: string): PerkeyError {
+  const text = `actor ${type} is durable, but the node has no store; give startNode({ store: ... }), such as sqlite({ path }), jetstream() or memoryStore()`;
+  return bareError('store.missing', text, { details: { type } });
+}
+
 /** The issues of a schema, bounded: their texts may repeat what the caller sent. */
 export function invalidInput(type: string, method: string, issues: readonly StandardSchemaV1.Issue[]): PerkeyError {
   const shown = describeIssues(issues);

@@ -3,6 +3,7 @@ import type { PerkeyError } from '../base/errors.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { Activation } from './activation.ts';
+import type { KeptReply } from './durability.ts';
 import { packReply, unpackReply } from './packed-reply.ts';
 import type { PackedReply, ReplyOutcome } from './packed-reply.ts';
 
@@ -117,6 +118,16 @@ export class ReplyWindow {
     for (const item of packed) {
       const reply = unpackReply(item);
       if (reply !== undefined) this.#add({ ...reply, activation, at: now - reply.ageMs, older: undefined, newer: undefined });
+    }
+  }
+
+  /** Takes what the actor's store remembers. A reply that this node knows itself stays; one whose turn did not end here is now known. */
+  restore(activation: Activation, kept: readonly KeptReply[], now: number): void {
+    for (const { idempotencyKey, method, caller, ageMs, outcome } of kept) {
+      const known = activation.extras?.replies?.get(idempotencyKey);
+      if (known?.outcome !== undefined || ageMs >= this.#limits.ageMs) continue;
+      if (known !== undefined) this.#remove(known);
+      this.#add({ activation, idempotencyKey, method, caller, at: now - ageMs, outcome, older: undefined, newer: undefined });
     }
   }
 

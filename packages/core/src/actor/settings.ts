@@ -13,6 +13,7 @@ export interface ActorSettings {
   readonly idempotencyCountMax: number;
   readonly idempotencyAgeMs: number;
   readonly idempotencyEntriesMax: number;
+  readonly passivateAfterMs: number;
   readonly authorizeTimeoutMs: number;
   readonly checkOutputs: boolean;
 }
@@ -94,6 +95,14 @@ export const actorOptions: { readonly [Name in keyof ActorSettings]: ActorSettin
     max: 100_000_000,
     unit: 'replies',
     help: 'Replies remembered by idempotency key for one actor type of a node; beyond it the oldest go first.',
+  },
+  passivateAfterMs: {
+    kind: 'number',
+    default: 600_000,
+    min: 1,
+    max: 365 * day,
+    unit: 'ms',
+    help: 'Durable actors without work for so long leave the memory; they are loaded again when they are called.',
   },
   authorizeTimeoutMs: {
     kind: 'number',

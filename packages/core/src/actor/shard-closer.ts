@@ -118,12 +118,14 @@ export class ShardCloser {
   }
 
   #collect(activation: Activation, carried: CarriedActor[]): void {
-    if (!activation.hasState) return;
     const { type, key } = activation;
-    const state = this.#stateOf(activation);
+    const isStored = type.durability !== undefined;
+    if (!activation.hasState && !isStored) return;
+    const state = isStored ? { copy: undefined } : this.#stateOf(activation);
     if (state === undefined) return;
     const window = type.replies.carryOut(activation, this.#o.clock.now());
     const timers = this.#o.timers.carryOut(activation);
+    if (isStored && window === undefined && timers === undefined) return;
     carried.push({ type: type.name, key, state: state.copy, ...(window && { window }), ...(timers && { timers }) });
   }
 

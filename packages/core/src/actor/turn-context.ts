@@ -56,6 +56,20 @@ export class TurnContext implements ActorContext<AnyContract, unknown> {
     lazy.controller.abort(reason);
   }
 
+  /** For contexts that add to this one: who calls from it, and what it works for. */
+  static callerOf(ctx: TurnContext): TurnCaller {
+    return ctx.#caller();
+  }
+
+  static requestOf(ctx: TurnContext): InboundRequest | undefined {
+    return ctx.#request;
+  }
+
+  /** Throws `key.invalid`. */
+  static checkedKey(ctx: TurnContext, key: string): string {
+    return ctx.#checkedKey(key);
+  }
+
   get #live(): Activation {
     if (this.#activation === undefined) throw endedTurn();
     return this.#activation;

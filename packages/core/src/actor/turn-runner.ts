@@ -71,19 +71,27 @@ export class TurnRunner {
     // I8: what expired while it waited never starts.
     if (message.deadline <= now) return this.#refuse(activation, method, message, expired(), now);
     if (message.idempotencyKey !== undefined && this.#isAnswered(activation, method, message, now)) return now;
-    const ctx = new TurnContext(activation, message, this.#o.services);
+    const { durability } = type;
+    const ctx =
+      durability === undefined ? new TurnContext(activation, message, this.#o.services) : durability.contextOf(activation, message, method);
     activation.status = 'running';
     let value: unknown;
     try {
       value =
-        method.input === undefined
-          ? this.#invoke(activation, method, ctx, message, undefined)
-          : this.#checked(activation, method, method.input, ctx, message);
+        durability === undefined
+          ? this.#call(activation, method, ctx, message)
+          : durability.run({ activation, ctx, request: message, method, call: () => this.#call(activation, method, ctx, message) });
     } catch (thrown) {
       return this.#end(activation, method, ctx, message, now, this.#errorOf(activation, method, thrown), undefined);
     }
     if (isThenable(value)) return this.#wait(activation, method, ctx, message, now, value);
     return this.#end(activation, method, ctx, message, now, undefined, value);
+  }
+
+  #call(activation: Activation, method: HostedMethod, ctx: TurnContext, request: InboundRequest): unknown {
+    return method.input === undefined
+      ? this.#invoke(activation, method, ctx, request, undefined)
+      : this.#checked(activation, method, method.input, ctx, request);
   }
 
   #checked(
@@ -116,11 +124,14 @@ export class TurnRunner {
     const { services } = this.#o;
     if (!services.timers.begin(activation, tick)) return now;
     const method = activation.type.ticks.get(tick.timer.name) as HostedMethod;
-    const ctx = new TurnContext(activation, undefined, services);
+    const { durability } = activation.type;
+    const ctx =
+      durability === undefined ? new TurnContext(activation, undefined, services) : durability.contextOf(activation, undefined, method);
+    const call = (): unknown => method.run(ctx, tick.timer.input);
     activation.status = 'running';
     let value: unknown;
     try {
-      value = method.run(ctx, tick.timer.input);
+      value = durability === undefined ? call() : durability.run({ activation, ctx, request: undefined, method, call });
     } catch (thrown) {
       return this.#end(activation, method, ctx, undefined, now, this.#errorOf(activation, method, thrown), undefined);
     }
@@ -166,7 +177,7 @@ export class TurnRunner {
       request?.reply.error(request.id, abandoned());
       return now;
     }
-    activation.rest();
+    this.#rest(activation);
     type.order.touch(activation, now);
     if (request !== undefined) {
       const result = method.answers ? value : undefined;
@@ -183,10 +194,17 @@ export class TurnRunner {
     return now;
   }
 
+  /** An actor that may not be what its store holds is loaded again before its next turn. */
+  #rest(activation: Activation): void {
+    const { durability } = activation.type;
+    if (durability === undefined || !durability.isStale(activation)) activation.rest();
+    else activation.unload();
+  }
+
   #remember(activation: Activation, key: string, error: PerkeyError | undefined, value: unknown): void {
     const { replies } = activation.type;
     if (error === undefined) replies.complete(activation, key, { kind: 'ok', value });
-    else if (error.executed === 'no') replies.forget(activation, key);
+    else if (error.executed !== 'yes') replies.forget(activation, key);
     else replies.complete(activation, key, { kind: 'error', error });
   }
 
@@ -247,7 +265,7 @@ export class TurnRunner {
     const { activation, request, name } = turn;
     this.#quarantined -= 1;
     if (request?.idempotencyKey !== undefined) this.#remember(activation, request.idempotencyKey, error, value);
-    activation.rest();
+    this.#rest(activation);
     this.#o.failures.note(activation, name, {}, 'the turn settled after all; its actor takes requests again');
   }
 
@@ -267,7 +285,7 @@ export class TurnRunner {
     if (turn.timedOut) this.#quarantined -= 1;
     else turn.request?.reply.error(turn.request.id, error);
     if (activation.status === 'activating') activation.status = 'dormant';
-    else activation.rest();
+    else this.#rest(activation);
   }
 
   #errorOf(activation: Activation, method: HostedMethod, thrown: unknown): PerkeyError {

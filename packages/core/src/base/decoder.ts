@@ -16,8 +16,11 @@ export class Decoder {
   readonly #names: TextCache | undefined;
   readonly #texts: TextCache | undefined;
   #source: Uint8Array = nothing;
+  /** All bytes of the memory that `source` is a part of: small messages mostly come in the memory of the one before. */
   #bytes: Buffer = nothing;
-  #view: DataView = new DataView(new ArrayBuffer(0));
+  #view: DataView = new DataView(nothing.buffer);
+  /** Where `source` begins in it. Positions count from the beginning of the memory. */
+  #base = 0;
   #position = 0;
   #end = 0;
   #nodes = 0;
@@ -32,8 +35,8 @@ export class Decoder {
   /** Reads from `source[start, end)` from now on. */
   begin(source: Uint8Array, start: number, end: number): void {
     if (source !== this.#source) this.#bind(source);
-    this.#position = start;
-    this.#end = end;
+    this.#position = this.#base + start;
+    this.#end = this.#base + end;
     this.#nodes = 0;
   }
 
@@ -74,9 +77,32 @@ export class Decoder {
     return this.#text(this.#bytes, this.#textLength(this.#bytes, token), this.#names);
   }
 
+  /** Where the next read begins in what `begin` was given. */
+  get position(): number {
+    return this.#position - this.#base;
+  }
+
+  /** Moves over a text. */
+  skipText(): void {
+    this.#skip(this.#textLength(this.#bytes, this.#token(this.#bytes)));
+  }
+
+  /** Moves over a binary value, or over null, and gives where its content begins; it ends at `position`. */
+  skipBinary(): number {
+    const token = this.#token(this.#bytes);
+    if (token === 0xc0) return this.position;
+    if (token < 0xc4 || token > 0xc6) throw malformed('bytes were expected');
+    if (this.#position + (1 << (token - 0xc4)) > this.#end) throw malformed('a length reaches beyond the end');
+    return this.#skip(this.#uint(token - 0xc4)) - this.#base;
+  }
+
   #bind(source: Uint8Array): void {
-    this.#bytes = Buffer.isBuffer(source) ? source : Buffer.from(source.buffer, source.byteOffset, source.byteLength);
-    this.#view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+    const { buffer } = source;
+    if (buffer !== this.#bytes.buffer) {
+      this.#bytes = Buffer.from(buffer);
+      this.#view = new DataView(buffer);
+    }
+    this.#base = source.byteOffset;
     this.#source = source;
   }
 

@@ -133,6 +133,18 @@ export class Encoder {
     this.#string(text);
   }
 
+  /** Starts a binary value that holds what is written next; `closeBinary` takes what this gives. */
+  openBinary(): number {
+    this.#room(5);
+    this.#bytes[this.#position] = 0xc6;
+    this.#position += 5;
+    return this.length;
+  }
+
+  closeBinary(mark: number): void {
+    this.patchU32(mark - 4, this.length - mark);
+  }
+
   /** One value. Throws `payload.not_plain` or `payload.too_large`, both with the path or the limit in question. */
   value(value: unknown): void {
     if (this.#value(value, 0)) return;

@@ -1,3 +1,7 @@
+import type { ErrorCode } from './error-codes.ts';
+
+export type { ErrorCode } from './error-codes.ts';
+
 /** Whether the handler of the refused or failed request ran: `no` is always safe to try again. */
 export type Executed = 'no' | 'yes' | 'unknown';
 
@@ -13,61 +17,6 @@ export interface ErrorKind {
   /** What happened and what to do next, in one sentence; the errors page is tested against it. */
   readonly meaning: string;
 }
-
-/** Spelled out, because a declaration file cannot take it from the table below; the compiler holds both equal. */
-export type ErrorCode =
-  | 'shard.moved'
-  | 'node.suspended'
-  | 'link.down'
-  | 'node.unreachable'
-  | 'actor.not_hosted'
-  | 'shard.no_owner'
-  | 'actor.unknown_type'
-  | 'method.unknown'
-  | 'input.invalid'
-  | 'key.invalid'
-  | 'payload.too_large'
-  | 'payload.not_plain'
-  | 'request.expired'
-  | 'request.cancelled'
-  | 'request.malformed'
-  | 'request.refused'
-  | 'request.forbidden'
-  | 'protocol.unsupported'
-  | 'mailbox.full'
-  | 'node.overloaded'
-  | 'client.overloaded'
-  | 'actor.limit'
-  | 'actor.quarantined'
-  | 'actor.activation_failed'
-  | 'call.cycle'
-  | 'idempotency.mismatch'
-  | 'client.closed'
-  | 'handler.failed'
-  | 'actor.error'
-  | 'output.invalid'
-  | 'reply.too_large'
-  | 'reply.not_plain'
-  | 'deadline.exceeded'
-  | 'link.lost'
-  | 'node.lost'
-  | 'turn.timeout'
-  | 'turn.abandoned'
-  | 'request.aborted'
-  | 'reply.malformed'
-  | 'options.invalid'
-  | 'contract.invalid'
-  | 'actor.duplicate_type'
-  | 'cluster.shards_mismatch'
-  | 'node.duplicate_id'
-  | 'node.stopped'
-  | 'transport.connect_timeout'
-  | 'transport.refused'
-  | 'transport.no_jetstream'
-  | 'store.unavailable'
-  | 'store.mismatch'
-  | 'store.refused'
-  | 'nats_server.not_found';
 
 /** The closed catalogue: every error that the runtime itself raises, by its stable code. */
 export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
@@ -162,7 +111,8 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
   'node.overloaded': {
     executed: 'no',
     retry: 'never',
-    meaning: 'The node has more requests waiting than it may hold; come back after retryAfterMs.',
+    meaning:
+      'The node has more requests waiting than it may hold, or than could run in the time of this one; come back after retryAfterMs.',
   },
   'client.overloaded': {
     executed: 'no',
@@ -195,6 +145,68 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning: 'The idempotency key was already used for another method or by another caller.',
   },
   'client.closed': { executed: 'no', retry: 'never', meaning: 'The client or node was closed before the request was sent.' },
+  'event.invalid': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The handler raised an event whose data does not fit its schema, or is not plain data; nothing was stored and the state is unchanged.',
+  },
+  'event.not_applicable': {
+    executed: 'no',
+    retry: 'never',
+    meaning: "evolve threw for an event, new or stored; nothing was stored and the state is unchanged. See the node's log.",
+  },
+  'event.unknown': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The history holds an event, or a version of one, that the definition does not know; host the newer definition, or add the event.',
+  },
+  'state.not_plain': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'The turn left something in the state that cannot be stored; nothing was, and the state is what it was before. Use plain data.',
+  },
+  'commit.conflict': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'Other commits of the same actor came first again and again; nothing was stored. Come back after retryAfterMs.',
+  },
+  'outbox.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'More messages of this actor wait for their delivery than outboxPendingMax; nothing was stored. See why they are not delivered.',
+  },
+  'reminders.full': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The turn would leave the actor with more reminders than remindersMax; nothing was stored.',
+  },
+  'commit.too_large': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      'What the turn decided does not fit into one record of the store, or is too many events; nothing was stored. Decide less at once.',
+  },
+  'stream.tombstoned': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The history of this actor was closed for good by a tombstone; nothing can be added to it.',
+  },
+  'stream.corrupt': {
+    executed: 'no',
+    retry: 'never',
+    meaning:
+      "The history of this actor cannot be read: a record of it is damaged, missing or not of this form. See the node's log, and verify it.",
+  },
+  'store.full': { executed: 'no', retry: 'never', meaning: 'The store has no room left; nothing was stored. Give it room.' },
+  'store.missing': {
+    executed: 'no',
+    retry: 'never',
+    meaning: 'The node hosts a durable actor but has no store; start it with one.',
+  },
   'handler.failed': { executed: 'yes', retry: 'never', meaning: "The handler ran and threw; see the node's log for the stack." },
   'actor.error': {
     executed: 'yes',
@@ -232,6 +244,11 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     executed: 'unknown',
     retry: 'never',
     meaning: 'The shard moved or the node stopped before the running turn could end.',
+  },
+  'commit.unknown': {
+    executed: 'unknown',
+    retry: 'never',
+    meaning: 'The store did not say in time whether it holds what the turn decided; it may. A repeat with the same idempotency key tells.',
   },
   'request.aborted': {
     executed: 'unknown',
@@ -291,12 +308,7 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning:
       'The store does not belong with this cluster as it is: it was made for another one, or its histories belong to another store now; the message says which and what to do.',
   },
-  'store.refused': {
-    executed: 'no',
-    retry: 'never',
-    meaning:
-      'The file of a store cannot be used: another node has it open, a newer release wrote it, it is damaged, read-only, or no store at all; the message says which and what to do.',
-  },
+  'store.refused': { executed: 'no', retry: 'never', meaning: "The store's file cannot be used; the message says why and what to do." },
   'nats_server.not_found': {
     executed: 'no',
     retry: 'never',

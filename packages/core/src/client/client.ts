@@ -12,7 +12,7 @@ import { type Random, systemRandom } from '../base/random.ts';
 import { controlLimits, decodeControlFrame, frameKind, headerOnlyFrame, readFrameKind } from '../cluster/frame.ts';
 import { FrameProblems, takeReplies } from '../cluster/inbound.ts';
 import { applyNews, KnownNodes, parseNews } from '../cluster/news.ts';
-import { doneWithin } from '../cluster/pause.ts';
+import { doneWithin } from '../base/pause.ts';
 import { RequestMetrics } from '../cluster/request-metrics.ts';
 import { Router } from '../cluster/router.ts';
 import { Routes } from '../cluster/routes.ts';
@@ -173,6 +173,7 @@ export class Client implements Caller, AsyncDisposable {
         this.#router.onRoute(shard);
       },
       onGone: (target) => this.#router.onTargetGone(target),
+      onRelinked: (target) => this.#router.onTargetRelinked(target),
     });
     this.#router = new Router({
       ...{ clock, settings: this.#settings, link, routes: this.#routes, metrics: this.#requestMetrics },

@@ -12,9 +12,11 @@ import { MetricsRegistry } from '../base/metrics-registry.ts';
 import type { GivenOptions } from '../base/options.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import type { Caller, CallOptions } from '../contract/calls.ts';
+import type { Store } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import { checkCluster } from './cluster-record.ts';
-import { doneWithin, pause } from './pause.ts';
+import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
+import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
 import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
 
@@ -22,6 +24,8 @@ export interface NodeParts {
   readonly transport: Transport;
   /** What this node hosts. Every node of a cluster should host the same types. */
   readonly actors: readonly ActorDefinition[];
+  /** Where durable actors keep what they are: needed where one of `actors` is durable. */
+  readonly store?: Store;
   /** Default: nothing is logged. */
   readonly log?: Logger;
   readonly metrics?: Metrics;
@@ -66,6 +70,7 @@ export class Node implements Caller, AsyncDisposable {
   readonly #settings: NodeSettings;
   readonly #environment: LinkEnvironment;
   readonly #control: ControlLink;
+  readonly #store: NodeStore | undefined;
   readonly #stopping = new AbortController();
   readonly #stopped: Promise<void>;
   #resolveStopped: () => void = () => {};
@@ -74,11 +79,19 @@ export class Node implements Caller, AsyncDisposable {
   #phase: Phase = { state: 'joining' };
 
   /** Use `startNode`. */
-  constructor(parts: NodeParts, settings: NodeSettings, environment: LinkEnvironment, control: ControlLink, nodeId: string) {
+  constructor(
+    parts: NodeParts,
+    settings: NodeSettings,
+    environment: LinkEnvironment,
+    control: ControlLink,
+    nodeId: string,
+    store: NodeStore | undefined,
+  ) {
     this.#parts = parts;
     this.#settings = settings;
     this.#environment = environment;
     this.#control = control;
+    this.#store = store;
     this.nodeId = nodeId;
     this.metrics = environment.metrics;
     this.#stopped = new Promise((resolve) => {
@@ -117,6 +130,11 @@ export class Node implements Caller, AsyncDisposable {
   notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {
     if (this.#phase.state !== 'active') throw this.#unavailable();
     this.#phase.session.router.notify(type, method, key, input, options);
+  }
+
+  /** The control connection is there again. */
+  controlUp(): void {
+    if (this.#phase.state === 'active') this.#phase.session.controlUp();
   }
 
   /** What this node knows and holds at this moment. */
@@ -197,7 +215,8 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
-      privateStore: undefined,
+      privateStore: await privateStoreOf(this.#store?.open),
+      store: this.#store?.open,
       authorize: this.#parts.authorize,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
@@ -221,6 +240,7 @@ export class Node implements Caller, AsyncDisposable {
       if (session) await session.drain();
       else await doneWithin(clock, this.#settings.drainMs, this.#entering);
       await this.#control.close();
+      await this.#store?.open.close();
     } catch (error) {
       log.error({ err: error }, 'a part of the node could not be closed');
     }
@@ -264,17 +284,24 @@ export class Node implements Caller, AsyncDisposable {
 
 /** Starts a node and joins it to the cluster; resolves when it is a member and takes shards. */
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const { transport, actors, log = silentLogger, metrics = new MetricsRegistry(), middleware, ...rest } = options;
+  const { transport, actors, store, log = silentLogger, metrics = new MetricsRegistry(), middleware, ...rest } = options;
   const { authorize, clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
   const settings = nodeSettings(given, env);
   refuseDuplicates(actors);
+  if (store === undefined) refuseDurable(actors);
   const nodeId = settings.nodeId === '' ? `node-${random.hex(4)}` : settings.nodeId;
   const logger = childLogger(log, { nodeId, cluster: settings.cluster });
   const { cluster, connectTimeoutMs } = settings;
   const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
-  const control = await transport.openControl(nodeId, { onState: () => {} }, environment);
+  let node: Node | undefined;
+  const onState = (up: boolean): void => {
+    if (up) node?.controlUp();
+  };
+  const control = await transport.openControl(nodeId, { onState }, environment);
+  let opened: NodeStore | undefined;
   try {
-    await checkCluster(control.shards, { shards: settings.shards, store: undefined }, environment);
+    opened = store && (await openStore(store, { ...environment, nodeId, shards: settings.shards }));
+    await checkCluster(control.shards, { shards: settings.shards, store: opened?.kind }, environment);
     const parts = {
       transport,
       actors,
@@ -282,11 +309,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       ...(authorize && { authorize }),
       ...(onIncarnation && { onIncarnation }),
     };
-    const node = new Node(parts, settings, environment, control, nodeId);
+    node = new Node(parts, settings, environment, control, nodeId, opened);
     await node.join();
     return node;
   } catch (error) {
     await control.close();
+    await opened?.open.close();
     throw error;
   }
 }

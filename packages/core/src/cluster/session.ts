@@ -5,8 +5,10 @@ import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
+import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
+import { foreignAnswer } from './foreign-answer.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
@@ -14,12 +16,15 @@ import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
+import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
-import { doneWithin } from './pause.ts';
-import { type Incarnated, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
+import { doneWithin } from '../base/pause.ts';
+import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
+import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
+import { sendQuietly } from './send-quietly.ts';
 import type { NodeSettings } from './settings.ts';
 import { ShardTable } from './shard-table.ts';
 
@@ -32,6 +37,8 @@ export interface SessionOptions {
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
   readonly privateStore: PrivateStore | undefined;
+  /** Open; undefined for a node that hosts no durable actors. */
+  readonly store: OpenStore | undefined;
   readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */
@@ -61,6 +68,7 @@ export class Session {
   #inbound!: Inbound;
   #replies!: FrameBatcher;
   #ownership!: OwnershipParts;
+  #relinks!: Relinks;
   #isOpen = false;
   #ended = false;
   #isDrained = false;
@@ -195,7 +203,9 @@ export class Session {
     const { transport, environment } = this.#o;
     const events = {
       onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
-      onUndeliverable: (token: number): void => this.#undeliverable(token),
+      onUndeliverable: (token: number): void => {
+        if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
+      },
       onState: (up: boolean): void => this.#linkChanged(up),
     };
     this.#link = await transport.openData({ kind: 'node', ...this.#self }, events, environment);
@@ -219,12 +229,14 @@ export class Session {
       isLocal: (who) => who.incarnation === this.#self.incarnation,
       onRoute: (shard) => this.#router.onRoute(shard),
       onGone: (target) => this.#router.onTargetGone(target),
+      onRelinked: (target) => this.#router.onTargetRelinked(target),
     });
     this.#routes.setShards(settings.shards);
     const guard: Guard = { mayAct: (now: number) => lease.mayAct(now) };
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
@@ -237,7 +249,7 @@ export class Session {
     for (const { contract } of definitions) this.#requestMetrics.declare(contract.type, Object.keys(contract.methods));
     this.#replies = new FrameBatcher({
       ...{ kind: frameKind.reply, clock, frameBytesMax: link.frameBytesMax, frameCountMax: settings.frameCountMax },
-      send: (to, frame) => this.#sendReplies(to, frame),
+      send: (to, frame) => sendQuietly(link, log, to, frame),
       mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(guard);
@@ -253,6 +265,7 @@ export class Session {
       onOpened: (record, before) => this.#opened(record, before),
     });
     const { manager, announcer, transfers } = this.#ownership;
+    this.#relinks = new Relinks({ clock, self: this.#self, lease: this.#lease, announcer });
     this.#inbound = new Inbound({
       ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log, self: this.#self },
       epochOf: (shard) => manager.epochOf(shard),
@@ -270,13 +283,10 @@ export class Session {
     this.#mustGoOn();
     await this.#bringHome();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
-    await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey, principal } = call;
-      return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey, onBehalfOf: principal },
-        timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
-      });
-    });
+    await this.#link.serveForeignCalls(
+      { nodeId, version: '0.1.0', types },
+      foreignAnswer(() => this.#router, settings.requestTimeoutMs),
+    );
     this.#mustGoOn();
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
@@ -298,6 +308,7 @@ export class Session {
     const types = hostedTypes(this.#members);
     this.#routes.setTypes(types.size > 0 ? types : undefined);
     this.#routes.sweepGone((who) => this.#members.isGone(who));
+    for (const { record } of this.#members.all()) this.#routes.noteLinks(record, linksOf(record));
     this.#ownership.transfers.sweep(
       (who) => this.#members.isGone(who),
       (transfer, shard, epoch) => this.#table.mayName(transfer, shard, epoch),
@@ -322,26 +333,19 @@ export class Session {
     this.#ownership.announcer.opened(record, before);
   }
 
-  #undeliverable(token: number): void {
-    if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
-  }
-
-  /** The connection may break while it takes a frame: the callers then learn that from their own connections. */
-  #sendReplies(to: string, frame: Uint8Array): void {
-    try {
-      this.#link.send(to, frame, -1);
-    } catch (error) {
-      this.#o.environment.log.debug({ err: error }, 'a frame of replies could not be written');
-    }
-  }
-
   #linkChanged(up: boolean): void {
     if (!this.#router || this.#ended) return;
     if (!up) this.#router.onLinkDown();
     else {
       this.#router.onLinkUp();
       this.#replies.flush();
+      this.#relinks.up();
     }
+  }
+
+  /** The control connection is there again: what could not be renewed on the old one is renewed at once. */
+  controlUp(): void {
+    if (!this.#ended) this.#lease?.renewNow();
   }
 
   #held(): void {
@@ -349,6 +353,7 @@ export class Session {
     this.#o.environment.log.info({}, 'the lease holds again; this node goes on');
     this.#host.resume();
     this.#replies.flush();
+    this.#relinks.tell();
     this.#ownership.manager.schedule();
   }
 

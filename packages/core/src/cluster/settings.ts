@@ -1,4 +1,5 @@
 import { actorOptions } from '../actor/settings.ts';
+import { durableOptions } from '../durable/settings.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
 import {
@@ -165,10 +166,11 @@ export const memberOptions: MemberOptionTable = {
 };
 
 /** Everything that can be set for a node, with its default and bounds. */
-export const nodeOptions: typeof callerOptions & typeof actorOptions & typeof memberOptions = {
+export const nodeOptions: typeof callerOptions & typeof actorOptions & typeof memberOptions & typeof durableOptions = {
   ...callerOptions,
   ...memberOptions,
   ...actorOptions,
+  ...durableOptions,
 };
 
 export type CallerSettings = ResolvedOptions<typeof callerOptions>;

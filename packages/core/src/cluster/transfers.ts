@@ -49,16 +49,18 @@ export class Transfers implements ShardTransfers {
     return this.#receiver.take(transfer);
   }
 
-  /** From a peer. */
-  onPart(value: unknown, from: Address): void {
+  /** From a peer; `false` when it is none, or wants no answer. */
+  onPart(value: unknown, from: Address): boolean {
     const part = parsePart(value);
-    if (!part || from === '') return;
+    if (!part || from === '') return false;
     this.#o.link.send(from, encodeControlFrame(frameKind.handoffAck, this.#receiver.receive(part)), -1);
+    return true;
   }
 
-  onAck(value: unknown): void {
+  onAck(value: unknown): boolean {
     const ack = parseAck(value);
     if (ack) this.#sender.onAck(ack);
+    return ack !== undefined;
   }
 
   /** `false` when the frame was none of a transfer. */

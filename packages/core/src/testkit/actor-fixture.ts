@@ -24,6 +24,10 @@ export interface FixtureOptions {
   readonly settings?: Partial<ActorSettings>;
   readonly middleware?: ActorHostOptions['middleware'];
   readonly authorize?: ActorHostOptions['authorize'];
+  readonly clock?: VirtualClock;
+  /** Of shard 0; default 7. */
+  readonly epoch?: number;
+  readonly durability?: (fixture: ActorFixture) => ActorHostOptions['durability'];
 }
 
 export interface LogLine {
@@ -34,9 +38,10 @@ export interface LogLine {
 
 /** One actor host with virtual time, whose shard 0 is open with epoch 7; calls of its actors come back to it. */
 export class ActorFixture implements Caller {
-  readonly clock: VirtualClock = new VirtualClock();
+  readonly clock: VirtualClock;
   readonly metrics: MetricsRegistry = new MetricsRegistry();
   readonly lines: LogLine[] = [];
+  readonly log: Logger;
   readonly host: ActorHost;
   /** The lease. */
   mayAct = true;
@@ -47,6 +52,8 @@ export class ActorFixture implements Caller {
   #nextId = 0;
 
   constructor(definitions: readonly ActorDefinition[], options: FixtureOptions = {}) {
+    this.clock = options.clock ?? new VirtualClock();
+    this.log = this.#logger({});
     this.host = new ActorHost({
       nodeId: 'node-a',
       definitions,
@@ -57,10 +64,11 @@ export class ActorFixture implements Caller {
       caller: () => this,
       clock: this.clock,
       random: seededRandom(1),
-      log: this.#logger({}),
+      log: this.log,
       metrics: this.metrics,
+      durability: options.durability?.(this),
     });
-    this.host.openShard(0, 7, []);
+    this.host.openShard(0, options.epoch ?? 7, []);
   }
 
   /** Admits a request and tells what becomes of it. */

@@ -1,0 +1,123 @@
+import type { Activation } from '../actor/activation.ts';
+import type { CheckedAggregate } from '../actor/checked-aggregate.ts';
+import type { ContextServices } from '../actor/context-services.ts';
+import { isThenable } from '../actor/thenable.ts';
+import { TurnContext } from '../actor/turn-context.ts';
+import { type TurnRefusal, turnRefusal } from '../actor/refusals.ts';
+import { bareError } from '../base/bare-error.ts';
+import { safeText } from '../base/log-text.ts';
+import { copyPlain } from '../base/plain.ts';
+import type { InboundRequest } from '../contract/calls.ts';
+import type { RaisedEvent } from './drafts.ts';
+import { DurableTurnContext, type RemindersOf } from './durable-turn-context.ts';
+
+export interface AggregateTurnParts {
+  readonly aggregate: CheckedAggregate;
+  readonly services: ContextServices;
+  readonly eventsMax: number;
+  readonly versionOf: (activation: Activation) => number;
+  readonly remindersOf: RemindersOf;
+}
+
+/** The context of one turn of an aggregate: what it raises changes the state that this turn sees, and nothing else until it is stored. */
+export class AggregateTurnContext extends DurableTurnContext {
+  readonly #parts: AggregateTurnParts;
+  #raised: RaisedEvent[] | undefined = undefined;
+  #state: unknown = undefined;
+  #at = 0;
+  #failure: TurnRefusal | undefined = undefined;
+
+  constructor(activation: Activation, request: InboundRequest | undefined, changes: boolean, parts: AggregateTurnParts) {
+    super(activation, request, parts.services, changes, parts.remindersOf);
+    this.#parts = parts;
+  }
+
+  /** Undefined: the turn raised nothing. Throws what `raise` threw, whether the handler caught it or not. */
+  static raisedOf(ctx: AggregateTurnContext): readonly RaisedEvent[] | undefined {
+    if (ctx.#failure !== undefined) throw ctx.#failure;
+    return ctx.#raised;
+  }
+
+  /** What the raised events lead to, and when the first of them was raised. */
+  static outcomeOf(ctx: AggregateTurnContext): { readonly state: unknown; readonly at: number } {
+    return { state: ctx.#state, at: ctx.#at };
+  }
+
+  protected override restart(): void {
+    this.#raised = undefined;
+    this.#state = undefined;
+    this.#failure = undefined;
+  }
+
+  override get state(): unknown {
+    const { state } = TurnContext.activationOf(this);
+    return this.#raised === undefined ? state : this.#state;
+  }
+
+  override set state(_state: unknown) {
+    throw new TypeError('the state of an aggregate is made by evolve only; raise an event');
+  }
+
+  get version(): number {
+    return this.#parts.versionOf(TurnContext.activationOf(this)) + (this.#raised?.length ?? 0);
+  }
+
+  raise(name: string, data: unknown): void {
+    DurableTurnContext.mustChange(this, 'ctx.raise');
+    try {
+      this.#raise(name, data);
+    } catch (thrown) {
+      this.#failure ??= thrown as TurnRefusal;
+      throw thrown;
+    }
+  }
+
+  #raise(name: string, data: unknown): void {
+    const { aggregate, eventsMax } = this.#parts;
+    const { type, key } = TurnContext.activationOf(this);
+    const event = aggregate.events.get(name);
+    if (event === undefined) throw refused('event.invalid', `actor ${type.name} declares no event "${safeText(name, 64)}"`);
+    const raised = (this.#raised ??= this.#begin());
+    if (raised.length >= eventsMax) {
+      throw refused('commit.too_large', `a turn of ${type.name} raised more than eventsPerCommitMax = ${eventsMax} events`);
+    }
+    const checked = checkedData(type.name, event, data);
+    const facts = { key, version: this.version + 1, at: this.#at };
+    try {
+      this.#state = event.evolve(this.#state, checked, facts);
+    } catch (thrown) {
+      throw refused('event.not_applicable', `evolve of ${type.name} threw for an event ${name}`, thrown);
+    }
+    raised.push({ event, data: checked });
+  }
+
+  #begin(): RaisedEvent[] {
+    this.#state = TurnContext.activationOf(this).state;
+    this.#at = this.#parts.services.clock.wall();
+    return [];
+  }
+}
+
+/** The data as the schema gives it: a copy of the turn's own, since a handler may go on changing what it passed. */
+function checkedData(type: string, event: RaisedEvent['event'], data: unknown): unknown {
+  const result = event.schema.validate(data);
+  if (isThenable(result)) throw refused('event.invalid', `the schema of event ${event.name} of ${type} is asynchronous`);
+  if (result.issues !== undefined) {
+    const [first] = result.issues;
+    const path = (first?.path ?? []).map((step) => String(typeof step === 'object' ? step.key : step)).join('.');
+    throw refused(
+      'event.invalid',
+      `event ${event.name} of ${type}: ${safeText(`${path} ${first?.message ?? ''}`.trim(), 256)}`,
+      result.issues,
+    );
+  }
+  try {
+    return copyPlain(result.value);
+  } catch (thrown) {
+    throw refused('event.invalid', `event ${event.name} of ${type} holds something that is not plain data`, thrown);
+  }
+}
+
+function refused(code: 'event.invalid' | 'event.not_applicable' | 'commit.too_large', text: string, cause?: unknown): TurnRefusal {
+  return turnRefusal(bareError(code, text, cause === undefined ? {} : { cause }));
+}

@@ -1,0 +1,245 @@
+import type { Activation } from '../actor/activation.ts';
+import type { HostedMethod } from '../actor/actor-type.ts';
+import type { Durability, DurabilityParts, DurableTurn, LoadedActor } from '../actor/durability.ts';
+import { abandoned, expired, shardMoved, turnRefusal } from '../actor/refusals.ts';
+import { isThenable } from '../actor/thenable.ts';
+import { TurnContext } from '../actor/turn-context.ts';
+import type { PerkeyError } from '../base/errors.ts';
+import type { InboundRequest } from '../contract/calls.ts';
+import type { AppendResult } from '../events/append-result.ts';
+import type { StreamHead } from '../events/commit.ts';
+import { conflictRefusal, tombstoned, unknownCommit } from './commit-errors.ts';
+import type { DurableMetrics } from './durable-metrics.ts';
+import { DurableTurnContext } from './durable-turn-context.ts';
+import type { FenceLog } from './fence-log.ts';
+import { HeldActor } from './held-actor.ts';
+import type { Decided, Keeping, Settled } from './keeping.ts';
+import { keptReplies, repeatOf } from './kept-replies.ts';
+import type { Loader } from './loader.ts';
+import type { DurableSettings } from './settings.ts';
+
+export interface CommitCycleOptions {
+  readonly parts: DurabilityParts;
+  readonly settings: DurableSettings;
+  readonly keeping: Keeping;
+  readonly loader: Loader;
+  readonly fenceLog: FenceLog;
+  readonly metrics: DurableMetrics;
+  /** The lease, asked in the step in which a record goes to the store. */
+  readonly mayAct: () => boolean;
+  /** Asked before: the store may hold records of the shard. */
+  readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
+  /** Appends of which nobody knows yet whether they are stored: the sequence that each expected, by the actor's key. */
+  readonly doubts: Map<string, number>;
+}
+
+/** Nothing was sent: this node may not write for the shard. */
+const moved = Object.freeze({ kind: 'moved' as const });
+
+type Answer = AppendResult | typeof moved;
+
+/**
+ * The way of a turn into the store.
+ *
+ * Invariants:
+ * - A turn is answered, and its messages leave, only after the store acknowledged its commit, or when it has nothing to store.
+ * - A commit expects the very record on which its turn was run. So of two owners that both believe in themselves one is refused.
+ * - `not executed` is said only after the log proved that the commit is not stored and never will be: it refused it, or another record stands
+ *   in its place. `commit.unknown` is said otherwise, and the actor is loaded again before its next turn.
+ * - What is in memory changes only by what is stored.
+ */
+export class CommitCycle implements Durability {
+  readonly #o: CommitCycleOptions;
+
+  constructor(options: CommitCycleOptions) {
+    this.#o = options;
+  }
+
+  async load(activation: Activation): Promise<LoadedActor> {
+    const { held, state } = await this.#o.loader.load(activation);
+    const isNew = held.head.sequence === 0;
+    return { state, isNew, held, replies: keptReplies(held.books, this.#o.parts.clock.wall()) };
+  }
+
+  contextOf(activation: Activation, request: InboundRequest | undefined, method: HostedMethod | undefined): TurnContext {
+    return this.#o.keeping.contextOf(activation, request, method);
+  }
+
+  isStale(activation: Activation): boolean {
+    return activation.extras?.held instanceof HeldActor && activation.extras.held.stale;
+  }
+
+  run(turn: DurableTurn): unknown {
+    let value: unknown;
+    try {
+      value = turn.call();
+    } catch (thrown) {
+      throw this.#failed(turn, thrown);
+    }
+    if (!isThenable(value)) return this.#conclude(turn, value);
+    return value.then(
+      (settled) => this.#conclude(turn, settled),
+      (thrown: unknown) => {
+        throw this.#failed(turn, thrown);
+      },
+    );
+  }
+
+  /** The handler has returned: its value at once, or when the store has acknowledged what it decided. */
+  #conclude(turn: DurableTurn, value: unknown): unknown {
+    const held = HeldActor.of(turn.activation);
+    const decided = this.#decide(turn, held, value);
+    if (decided === undefined) return this.#released(turn, value);
+    const { parts, metrics } = this.#o;
+    const startedAt = parts.clock.now();
+    return this.#append(turn, held, decided).then((answer) => {
+      metrics.commitSeconds.observe((parts.clock.now() - startedAt) / 1_000);
+      if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, value);
+      return this.#doubtful(turn, held, decided, value, answer);
+    });
+  }
+
+  #decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
+    try {
+      return this.#o.keeping.decide(turn, held, value);
+    } catch (thrown) {
+      throw this.#failed(turn, thrown);
+    }
+  }
+
+  /** Never rejects. */
+  #append(turn: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
+    const mayStore = this.#o.mayStore(held.shard, held.author.epoch);
+    if (mayStore === true) return this.#send(turn, held, decided);
+    return mayStore.then(
+      (isAllowed) => (isAllowed ? this.#send(turn, held, decided) : moved),
+      () => moved,
+    );
+  }
+
+  #send({ activation }: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
+    const { mayAct, doubts, keeping } = this.#o;
+    if (!mayAct()) return Promise.resolve(moved);
+    doubts.set(activation.key, held.head.sequence);
+    return keeping.append(held, decided);
+  }
+
+  #stored(turn: DurableTurn, held: HeldActor, decided: Decided, head: StreamHead, value: unknown): unknown {
+    const { doubts, keeping } = this.#o;
+    const { version } = held.head;
+    doubts.delete(turn.activation.key);
+    held.head = head;
+    keeping.advance(turn.activation, held, decided, version);
+    return this.#released(turn, value);
+  }
+
+  /** What the turn wants done is done now. */
+  #released(turn: DurableTurn, value: unknown): unknown {
+    DurableTurnContext.release(turn.ctx as DurableTurnContext);
+    return value;
+  }
+
+  /** The store did not say yes. What became of the commit is found out, and where it is certainly not stored the handler runs again. */
+  async #doubtful(turn: DurableTurn, held: HeldActor, first: Decided, value: unknown, firstAnswer: Answer): Promise<unknown> {
+    const { parts, settings, metrics } = this.#o;
+    const deadline = parts.clock.now() + settings.commitSettleMs;
+    let decided = first;
+    let reply = value;
+    let answer = firstAnswer;
+    for (let runs = 0; ; runs += 1) {
+      if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, reply);
+      const settled = await this.#settled(turn, held, decided, answer, deadline);
+      if (settled.kind === 'stored') return this.#foundStored(turn, held, settled.failure, reply);
+      this.#mustMayRunAgain(turn, held, settled, runs, deadline);
+      const known = this.#repeat(turn, held);
+      if (known !== undefined) return this.#released(turn, known.value);
+      metrics.reruns.inc();
+      reply = await this.#runAgain(turn, held);
+      const again = this.#decide(turn, held, reply);
+      if (again === undefined) return this.#released(turn, reply);
+      decided = again;
+      answer = await this.#append(turn, held, decided);
+    }
+  }
+
+  /** Throws what the caller hears where the store said for certain that nothing is stored. */
+  async #settled(
+    turn: DurableTurn,
+    held: HeldActor,
+    decided: Decided,
+    answer: Exclude<Answer, { readonly kind: 'appended' }>,
+    deadline: number,
+  ): Promise<Settled> {
+    const { doubts, keeping, metrics } = this.#o;
+    const { key } = turn.activation;
+    if (answer.kind === 'refused' || answer.kind === 'moved' || answer.kind === 'fenced') {
+      doubts.delete(key);
+      const error = answer.kind === 'refused' ? answer.error : shardMoved(held.shard, undefined);
+      throw this.#failed(turn, turnRefusal(error));
+    }
+    if (answer.kind === 'conflict') metrics.conflicts.inc();
+    const settled = await keeping.settle(turn.activation, held, decided, deadline);
+    if (settled.kind === 'unknown') metrics.unknown.inc();
+    else doubts.delete(key);
+    return settled;
+  }
+
+  async #runAgain(turn: DurableTurn, held: HeldActor): Promise<unknown> {
+    DurableTurnContext.reset(turn.ctx as DurableTurnContext);
+    this.#o.keeping.undo(turn.activation, held);
+    try {
+      return await turn.call();
+    } catch (thrown) {
+      throw this.#failed(turn, thrown);
+    }
+  }
+
+  /** The commit is in the log after all, by this turn or by an earlier one with the same idempotency key, whose reply then counts. */
+  #foundStored(turn: DurableTurn, held: HeldActor, failure: PerkeyError | undefined, value: unknown): unknown {
+    if (failure !== undefined || held.head.epoch > held.author.epoch) held.stale = true;
+    const known = this.#repeat(turn, held);
+    return this.#released(turn, known === undefined ? value : known.value);
+  }
+
+  #repeat(turn: DurableTurn, held: HeldActor): { readonly value: unknown } | undefined {
+    try {
+      return repeatOf(turn, held.books, this.#o.parts.clock.wall());
+    } catch (thrown) {
+      throw this.#failed(turn, thrown);
+    }
+  }
+
+  /** Throws what the caller hears where the handler does not run again. */
+  #mustMayRunAgain(
+    turn: DurableTurn,
+    held: HeldActor,
+    settled: Settled & { readonly kind: 'absent' | 'unknown' | 'stored' },
+    runs: number,
+    deadline: number,
+  ): void {
+    const { parts, settings, fenceLog } = this.#o;
+    const { type, clock } = parts;
+    const now = clock.now();
+    const isFenced = settled.kind !== 'unknown' && settled.failure === undefined && held.head.epoch > held.author.epoch;
+    let error: PerkeyError | undefined;
+    if (settled.kind === 'unknown') error = unknownCommit(type.name);
+    else if (settled.failure !== undefined) error = settled.failure;
+    else if (isFenced) error = shardMoved(held.shard, undefined);
+    if (error !== undefined) held.stale = true;
+    else if (!TurnContext.isLive(turn.ctx)) error = abandoned();
+    else if (held.head.ended) error = tombstoned(type.name);
+    else if (!this.#o.mayAct()) error = shardMoved(held.shard, undefined);
+    else if (turn.request !== undefined && turn.request.deadline <= now) error = expired();
+    else if (runs >= settings.commitRerunsMax || now >= deadline) error = conflictRefusal(type.name);
+    if (isFenced) fenceLog.rejected(held);
+    if (error !== undefined) throw this.#failed(turn, turnRefusal(error));
+  }
+
+  /** Nothing of the turn remains. Gives back what it is to end with. */
+  #failed(turn: DurableTurn, thrown: unknown): unknown {
+    const { activation, ctx } = turn;
+    DurableTurnContext.reset(ctx as DurableTurnContext);
+    this.#o.keeping.undo(activation, HeldActor.of(activation));
+    return thrown;
+  }
+}

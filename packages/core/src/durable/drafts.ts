@@ -1,0 +1,33 @@
+import type { MissedReminders, ReminderSchedule } from '../actor/aggregate-context.ts';
+import type { CheckedEvent } from '../actor/checked-aggregate.ts';
+import type { Headers } from '../contract/calls.ts';
+
+/** An event that a turn raised. */
+export interface RaisedEvent {
+  readonly event: CheckedEvent;
+  readonly data: unknown;
+}
+
+/** A message that a turn wrote: plain data of its own. */
+export type OutboxDraft =
+  | { readonly to: 'subject'; readonly subject: string; readonly data: unknown; readonly headers: Headers }
+  | {
+      readonly to: 'actor';
+      readonly type: string;
+      readonly key: string;
+      readonly method: string;
+      readonly input: unknown;
+      readonly headers: Headers;
+    };
+
+/** A change of the actor's reminders: plain data of its own. */
+export type ReminderDraft =
+  | {
+      readonly change: 'set';
+      readonly name: string;
+      readonly schedule: ReminderSchedule;
+      readonly method: string;
+      readonly input: unknown;
+      readonly missed: MissedReminders;
+    }
+  | { readonly change: 'cancel'; readonly name: string };

@@ -1,0 +1,141 @@
+import type { Activation } from '../actor/activation.ts';
+import type { HostedMethod } from '../actor/actor-type.ts';
+import type { CheckedAggregate, CheckedEvent } from '../actor/checked-aggregate.ts';
+import type { DurableTurn } from '../actor/durability.ts';
+import { bareError } from '../base/bare-error.ts';
+import { safeText } from '../base/log-text.ts';
+import type { InboundRequest } from '../contract/calls.ts';
+import type { AppendResult } from '../events/append-result.ts';
+import type { BookkeepingLimits } from '../events/bookkeeping.ts';
+import type { CommitAuthor } from '../events/commit.ts';
+import { EventCatalogue } from '../events/event-catalogue.ts';
+import type { EventStore } from '../events/event-store.ts';
+import { applyCommit, type Fold, rehydrate } from '../events/rehydrate.ts';
+import { Snapshots } from '../events/snapshots.ts';
+import type { StoredEvent } from '../events/stored-event.ts';
+import { type AggregateTurnParts, AggregateTurnContext } from './aggregate-turn-context.ts';
+import { loadFailure } from './commit-errors.ts';
+import type { DurableMetrics } from './durable-metrics.ts';
+import { DurableTurnContext } from './durable-turn-context.ts';
+import { HeldActor } from './held-actor.ts';
+import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
+import { commitIdOf, metadataOf, type NoteLimits, notesOf } from './turn-notes.ts';
+
+export interface EventKeepingOptions {
+  readonly turns: AggregateTurnParts;
+  readonly events: EventStore;
+  readonly snapshots: Snapshots;
+  /** 0: never. */
+  readonly snapshotEvery: number;
+  readonly limits: BookkeepingLimits;
+  readonly noteLimits: NoteLimits;
+  readonly metrics: DurableMetrics;
+}
+
+/** Aggregates: events are stored, the state is their fold. */
+export class EventKeeping implements Keeping {
+  readonly #o: EventKeepingOptions;
+  readonly #aggregate: CheckedAggregate;
+  readonly #catalogue: EventCatalogue;
+
+  constructor(type: string, options: EventKeepingOptions) {
+    this.#o = options;
+    this.#aggregate = options.turns.aggregate;
+    this.#catalogue = new EventCatalogue(type, this.#aggregate.events.values());
+  }
+
+  contextOf(activation: Activation, request: InboundRequest | undefined, method: HostedMethod | undefined): DurableTurnContext {
+    return new AggregateTurnContext(activation, request, method?.changes === true, this.#o.turns);
+  }
+
+  decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
+    const { events: ids, turns, noteLimits } = this.#o;
+    const ctx = turn.ctx as AggregateTurnContext;
+    const raised = AggregateTurnContext.raisedOf(ctx);
+    const count = raised === undefined ? 0 : raised.length;
+    if (count === 0 && DurableTurnContext.draftsOf(ctx) === undefined) return undefined;
+    const { reply, outbox, reminders } = notesOf(turn, held, value, noteLimits);
+    const outcome = count === 0 ? undefined : AggregateTurnContext.outcomeOf(ctx);
+    const events = raised === undefined ? [] : raised.map(({ event, data }) => ({ name: event.name, schema: event.version, data }));
+    const at = outcome === undefined ? turns.services.clock.wall() : outcome.at;
+    const draft = { id: commitIdOf(ids, turn), at, events, metadata: metadataOf(turn), reply, outbox, reminders };
+    return { draft, kept: undefined, state: outcome === undefined ? turn.activation.state : outcome.state };
+  }
+
+  append({ stream, head, author }: HeldActor, { draft }: Decided): Promise<AppendResult> {
+    return this.#o.events.append(stream, head, author, draft);
+  }
+
+  advance(activation: Activation, held: HeldActor, { state, draft }: Decided, versionBefore: number): void {
+    activation.state = state;
+    held.books.apply(draft, draft.at);
+    const { snapshotEvery, snapshots, turns } = this.#o;
+    const { head, books } = held;
+    if (!Snapshots.isDue(versionBefore, head.version, snapshotEvery)) return;
+    const bookkeeping = books.pack(turns.services.clock.wall());
+    snapshots.save(held.stream, { head, stateVersion: this.#aggregate.stateVersion, state, bookkeeping });
+  }
+
+  /** The state was never touched. */
+  undo(): void {}
+
+  async settle(activation: Activation, held: HeldActor, { draft }: Decided, deadline: number): Promise<Settled> {
+    const { stream, head, author } = held;
+    const settlement = await this.#o.events.settle(stream, head, author, draft.id, deadline);
+    if (settlement.kind === 'unknown') return settlement;
+    const kind = settlement.kind === 'appended' ? 'stored' : 'absent';
+    let { state } = activation;
+    try {
+      const fold = this.#fold(activation.key);
+      for (const commit of settlement.tail) {
+        state = applyCommit(fold, state, commit);
+        held.books.apply(commit.notes(), commit.at);
+      }
+    } catch (thrown) {
+      return { kind, failure: loadFailure(thrown) };
+    }
+    activation.state = state;
+    held.head = settlement.head;
+    return { kind, failure: undefined };
+  }
+
+  async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal): Promise<Stored> {
+    const { events, snapshots, limits, metrics } = this.#o;
+    const stream = { type: type.name, key };
+    const { state, bookkeeping, head, snapshotVersion } = await rehydrate({
+      ...{ events, snapshots, stream, limits, signal },
+      fold: this.#fold(key),
+    });
+    metrics.replayed.inc(head.version - snapshotVersion);
+    return { held: new HeldActor(stream, slot.shard, author, head, bookkeeping), state };
+  }
+
+  fence({ held: { stream, head, author } }: Stored): Promise<AppendResult> {
+    return this.#o.events.fence(stream, head, author);
+  }
+
+  #fold(key: string): Fold<unknown> {
+    const { initial, events, stateVersion } = this.#aggregate;
+    return {
+      catalogue: this.#catalogue,
+      stateVersion,
+      initial: () => initial(key),
+      apply: (state, event) => evolved(events.get(event.event) as CheckedEvent, state, event),
+    };
+  }
+}
+
+function evolved(kind: CheckedEvent, state: unknown, event: StoredEvent): unknown {
+  const { key, version, at, type } = event;
+  try {
+    return kind.evolve(state, event.data, { key, version, at });
+  } catch (cause) {
+    const text = `evolve of ${type} threw for the stored event ${version}, ${safeText(event.event, 64)}`;
+    throw bareError('event.not_applicable', text, { cause, details: { event: kind.name, version } });
+  }
+}
+
+/** For the contexts of turns. */
+export function versionOf(activation: Activation): number {
+  return HeldActor.of(activation).head.version;
+}

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import type { ActorFixture, Asked } from '../testkit/actor-fixture.ts';
+import { counter, settled } from '../testkit/accounts.ts';
+import { DurableWorld } from '../testkit/durable-fixture.ts';
+import type { AppendFault } from '../testkit/faults/commit-faults.ts';
+
+const ask = (world: DurableWorld, node: ActorFixture, method: string, input?: unknown, more = {}): Promise<Asked> =>
+  settled(world, node.ask('counter', 'a', method, input, more));
+
+test('the state is stored with each turn that changed it, and only then', async () => {
+  const world = await DurableWorld.start();
+  const node = world.node([counter]);
+  expect((await ask(world, node, 'add', 2)).value).toBe(2);
+  expect((await ask(world, node, 'addLater', 3)).value).toBe(5);
+  expect(node.ask('counter', 'a', 'touch').value).toBe('nothing changed');
+  expect(node.ask('counter', 'a', 'get').value).toBe(5);
+  expect(node.ask('counter', 'a', 'add', 0).value).toBe(5);
+  const [last] = await world.commits('counter', 'a', 'states');
+  expect([last?.kind, last?.version, last?.epoch]).toEqual(['state', 2, 7]);
+  await world.clock.advance(700_000);
+  expect(node.host.inspect().resident).toBe(0);
+  expect((await ask(world, node, 'get')).value).toBe(5);
+  const other = world.node([counter]);
+  expect((await ask(world, other, 'get')).value).toBe(5);
+});
+
+test('a turn that fails leaves the state as it was stored last', async () => {
+  const world = await DurableWorld.start();
+  const node = world.node([counter]);
+  await ask(world, node, 'add', 2);
+  expect(node.ask('counter', 'a', 'spoil').outcome).toBe('handler.failed');
+  expect(node.ask('counter', 'a', 'get').value).toBe(2);
+  const rotten = node.ask('counter', 'a', 'rot');
+  expect([rotten.outcome, rotten.error?.executed]).toEqual(['state.not_plain', 'no']);
+  expect(node.ask('counter', 'a', 'get').value).toBe(2);
+});
+
+const faults: readonly [AppendFault, string, number][] = [
+  ['full', 'store.full', 2],
+  ['unavailable', 'store.unavailable', 2],
+  ['lost', 'ok', 7],
+  ['stored_unknown', 'ok', 7],
+  ['late', 'ok', 7],
+  ['conflict', 'ok', 7],
+  ['stored_conflict', 'ok', 7],
+];
+
+test.each(faults)('a save that is %s ends as %s, and a repeat counts once', async (fault, outcome, value) => {
+  const world = await DurableWorld.start();
+  const node = world.node([counter]);
+  await ask(world, node, 'add', 2);
+  world.faults.nextAppends(fault);
+  expect((await ask(world, node, 'add', 5, { idempotencyKey: 'k' })).outcome).toBe(outcome);
+  expect((await ask(world, node, 'get')).value).toBe(value);
+  world.faults.releaseLate();
+  await world.clock.advance(100);
+  expect((await ask(world, node, 'add', 5, { idempotencyKey: 'k' })).value).toBe(7);
+  const other = world.node([counter]);
+  expect((await ask(world, other, 'add', 5, { idempotencyKey: 'k' })).value).toBe(7);
+  expect((await ask(world, other, 'get')).value).toBe(7);
+});
+
+test('of two owners that believe in themselves the later one alone can store', async () => {
+  const world = await DurableWorld.start();
+  const first = world.node([counter]);
+  await ask(world, first, 'add', 1);
+  const second = world.node([counter]);
+  await ask(world, second, 'add', 10);
+  const late = await ask(world, first, 'add', 100);
+  expect([late.outcome, late.error?.executed]).toEqual(['shard.moved', 'no']);
+  expect((await ask(world, second, 'get')).value).toBe(11);
+  expect(first.metric('perkey_durable_fence_rejections_total', 'type=counter')).toBe(1);
+});

@@ -1,0 +1,91 @@
+import type { Activation } from '../actor/activation.ts';
+import { shardMoved } from '../actor/refusals.ts';
+import type { Clock } from '../base/clock.ts';
+import type { PerkeyError } from '../base/errors.ts';
+import { settlePauses } from '../events/settle.ts';
+import { loadFailure, unavailable } from './commit-errors.ts';
+import type { DurableMetrics } from './durable-metrics.ts';
+import type { FenceLog } from './fence-log.ts';
+import type { Keeping, Stored } from './keeping.ts';
+
+export interface LoaderOptions {
+  readonly clock: Clock;
+  readonly mayAct: () => boolean;
+  readonly keeping: Keeping;
+  readonly fenceLog: FenceLog;
+  readonly metrics: DurableMetrics;
+  /** Node and incarnation. */
+  readonly owner: string;
+  readonly timeoutMs: number;
+  readonly doubts: Map<string, number>;
+  /** Says what could not be read, for people. */
+  readonly onFailure: (activation: Activation, error: PerkeyError) => void;
+}
+
+/**
+ * Brings actors into memory.
+ *
+ * I18: before its first turn here, a stream that exists carries this owner's epoch, so that nothing that a former owner sent can still be
+ * stored; the same where this node itself does not know what became of an earlier append.
+ */
+export class Loader {
+  readonly #o: LoaderOptions;
+
+  constructor(options: LoaderOptions) {
+    this.#o = options;
+  }
+
+  /** Rejects with a `PerkeyError` that says that nothing was executed. Does not change the activation. */
+  async load(activation: Activation): Promise<Stored> {
+    const { clock, metrics, timeoutMs, onFailure } = this.#o;
+    const startedAt = clock.now();
+    const ending = new AbortController();
+    const timer = clock.setTimer(timeoutMs, () => ending.abort());
+    try {
+      const stored = await this.#load(activation, ending.signal, startedAt + timeoutMs);
+      metrics.loadSeconds.observe((clock.now() - startedAt) / 1_000);
+      return stored;
+    } catch (thrown) {
+      const error = loadFailure(thrown);
+      if (error.code !== 'shard.moved') {
+        metrics.loadFailures.inc();
+        onFailure(activation, error);
+      }
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #load(activation: Activation, signal: AbortSignal, deadline: number): Promise<Stored> {
+    const { keeping, clock, mayAct, fenceLog, owner } = this.#o;
+    const { slot, key } = activation;
+    const author = { epoch: slot.epoch, owner };
+    for await (const _ of settlePauses(clock, deadline)) {
+      const stored = await keeping.load(activation, author, signal);
+      if (stored.held.head.epoch > author.epoch) {
+        fenceLog.rejected(stored.held);
+        throw shardMoved(slot.shard, undefined);
+      }
+      if (!mayAct()) throw shardMoved(slot.shard, undefined);
+      if (await this.#isSafe(key, stored)) return stored;
+    }
+    throw unavailable('the store did not take the fence of a new owner in time');
+  }
+
+  /** True when nothing can come into the stream any more that this owner did not send from here on. */
+  async #isSafe(key: string, stored: Stored): Promise<boolean> {
+    const { doubts, keeping, metrics } = this.#o;
+    const { head, author } = stored.held;
+    const doubt = doubts.get(key);
+    const isOthers = head.sequence > 0 && head.epoch < author.epoch;
+    if (!head.ended && (isOthers || doubt === head.sequence)) {
+      const result = await keeping.fence(stored);
+      if (result.kind !== 'appended') return false;
+      metrics.fences.inc();
+      stored.held.head = result.head;
+    }
+    if (doubts.get(key) === doubt) doubts.delete(key);
+    return true;
+  }
+}

@@ -1,0 +1,68 @@
+import type { Activation } from '../actor/activation.ts';
+import type { ReminderEntry } from '../actor/aggregate-context.ts';
+import type { DurableTurn } from '../actor/durability.ts';
+import { turnRefusal } from '../actor/refusals.ts';
+import { bareError } from '../base/bare-error.ts';
+import { noHeaders } from '../contract/calls.ts';
+import type { CommitIds } from '../events/commit-ids.ts';
+import type { CommitNotes } from '../events/commit.ts';
+import type { EventMetadata } from '../events/stored-event.ts';
+import { DurableTurnContext } from './durable-turn-context.ts';
+import { HeldActor } from './held-actor.ts';
+import { replyNote } from './kept-replies.ts';
+
+export interface NoteLimits {
+  readonly outboxPendingMax: number;
+  readonly remindersMax: number;
+}
+
+/** What the turn wants stored beside its events: reply, messages, reminders. Throws `TurnRefusal` for more than may be kept of one actor. */
+export function notesOf(turn: DurableTurn, { books }: HeldActor, value: unknown, limits: NoteLimits): CommitNotes {
+  const drafts = DurableTurnContext.draftsOf(turn.ctx as DurableTurnContext);
+  const reply = replyNote(turn, value);
+  if (drafts === undefined) return { reply };
+  const { outbox } = drafts;
+  const { outboxPendingMax, remindersMax } = limits;
+  if (outbox !== undefined && books.pendingCount + outbox.length > outboxPendingMax) {
+    throw full('outbox.full', `the outbox of this ${turn.activation.type.name} holds outboxPendingMax = ${outboxPendingMax} messages`);
+  }
+  const names = new Set(books.reminders().keys());
+  const reminders = drafts.reminders?.map((draft) => {
+    names.delete(draft.name);
+    if (draft.change === 'cancel') return { name: draft.name };
+    names.add(draft.name);
+    const { name, schedule, method, input, missed } = draft;
+    return { name, reminder: { schedule, method, input, missed } };
+  });
+  if (reminders !== undefined && names.size > remindersMax) {
+    throw full('reminders.full', `an actor ${turn.activation.type.name} may have remindersMax = ${remindersMax} reminders`);
+  }
+  return { reply, outbox, reminders };
+}
+
+function full(code: 'outbox.full' | 'reminders.full', text: string): Error {
+  return turnRefusal(bareError(code, text));
+}
+
+/** The reminders of an actor, as its last stored turn left them. */
+export function* remindersOf(activation: Activation): Generator<ReminderEntry> {
+  for (const [name, reminder] of HeldActor.of(activation).books.reminders()) {
+    yield { name, ...(reminder as Omit<ReminderEntry, 'name'>) };
+  }
+}
+
+/** The same for every repeat of a request with an idempotency key, on any node; else never given before. */
+export function commitIdOf(ids: CommitIds, { request, activation }: DurableTurn): string {
+  if (request?.idempotencyKey === undefined) return ids.newCommitId();
+  const stream = { type: activation.type.name, key: activation.key };
+  return ids.commitId(stream, request.method, request.caller, request.idempotencyKey);
+}
+
+/** From the headers of the request; whose name it is told only where the transport proves it. */
+export function metadataOf({ request }: DurableTurn): EventMetadata | undefined {
+  if (request === undefined) return undefined;
+  const { headers, source } = request;
+  const principal = source === undefined || source.principal === '' ? undefined : source.principal;
+  if (headers === noHeaders && principal === undefined) return undefined;
+  return { correlation: headers['correlation-id'], causation: headers['causation-id'], trace: headers['traceparent'], principal };
+}

@@ -1,0 +1,53 @@
+import type { Outbox } from '../actor/aggregate-context.ts';
+import { bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
+import type { AnyContract } from '../actor/method-spec.ts';
+import { invalidKey, isKey } from '../actor/names.ts';
+import { copyPlain } from '../base/plain.ts';
+import { noHeaders } from '../contract/calls.ts';
+import type { Caller, CallOptions, Headers } from '../contract/calls.ts';
+import type { OutboxDraft } from './drafts.ts';
+
+const subjectBytesMax = 256;
+
+/** Writes messages down for a turn. */
+export class TurnOutbox implements Outbox {
+  readonly #keyBytesMax: number;
+  readonly #write: (draft: OutboxDraft) => void;
+
+  constructor(keyBytesMax: number, write: (draft: OutboxDraft) => void) {
+    this.#keyBytesMax = keyBytesMax;
+    this.#write = write;
+  }
+
+  publish(subject: string, data: unknown, headers: Headers = noHeaders): void {
+    if (!isSubject(subject))
+      throw new TypeError(`an outbox subject is 1 to ${subjectBytesMax} visible characters in tokens between dots, without wildcards`);
+    this.#write({ to: 'subject', subject, data: copyPlain(data), headers: copyPlain(headers) });
+  }
+
+  actor<Other extends AnyContract>(contract: Other, key: string): NotifyHandle<Other> {
+    if (!isKey(key, this.#keyBytesMax)) throw invalidKey(key, this.#keyBytesMax);
+    return bindNotifyHandle(contract, key, new DraftCaller(this.#write));
+  }
+}
+
+class DraftCaller implements Caller {
+  readonly #write: (draft: OutboxDraft) => void;
+
+  constructor(write: (draft: OutboxDraft) => void) {
+    this.#write = write;
+  }
+
+  request(): Promise<unknown> {
+    return Promise.reject(new TypeError('an outbox takes one-way messages only'));
+  }
+
+  notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {
+    this.#write({ to: 'actor', type, key, method, input: copyPlain(input), headers: copyPlain(options?.headers ?? noHeaders) });
+  }
+}
+
+function isSubject(subject: unknown): subject is string {
+  if (typeof subject !== 'string' || subject.length > subjectBytesMax) return false;
+  return /^[\x21-\x29\x2b-\x2d\x2f-\x3d\x3f-\x7e]+(\.[\x21-\x29\x2b-\x2d\x2f-\x3d\x3f-\x7e]+)*$/.test(subject);
+}

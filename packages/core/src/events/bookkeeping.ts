@@ -1,0 +1,149 @@
+import type { CommitNotes, CommittedReply } from './commit.ts';
+
+export interface BookkeepingLimits {
+  /** Replies remembered; the oldest go first. */
+  readonly repliesMax: number;
+  readonly replyAgeMs: number;
+}
+
+export interface RememberedReply extends CommittedReply {
+  /** When it was committed, in ms since 1970 by the clock of its node. */
+  readonly at: number;
+}
+
+/** A message that waits for its delivery. Numbers rise by one with each message of a stream, so that they also name it to its receiver. */
+export interface PendingMessage {
+  readonly number: number;
+  readonly at: number;
+  readonly message: unknown;
+}
+
+/** As it lies in snapshots and in records of states. Plain data. */
+type PackedBookkeeping = readonly [
+  replies: readonly (readonly [string, string, string, number, unknown])[],
+  outboxNumber: number,
+  pending: readonly (readonly [number, number, unknown])[],
+  reminders: readonly (readonly [string, unknown])[],
+];
+
+/**
+ * What a stream says besides the events: replies to commands with an idempotency key, messages to be sent, reminders. A fold over the notes of its
+ * commits: taking the same commits always gives the same, wherever a snapshot lies between them.
+ */
+export class Bookkeeping {
+  readonly #limits: BookkeepingLimits;
+  /** By idempotency key, the oldest first. */
+  readonly #replies = new Map<string, RememberedReply>();
+  /** By number, the lowest first. */
+  readonly #pending = new Map<number, PendingMessage>();
+  readonly #reminders = new Map<string, unknown>();
+  #outboxNumber = 0;
+
+  constructor(limits: BookkeepingLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes the notes of the next commit, which was made at `at`. */
+  apply(notes: CommitNotes, at: number): void {
+    const { reply, outbox, delivered, reminders } = notes;
+    if (reply !== undefined) this.#remember({ ...reply, at });
+    for (const message of outbox ?? []) {
+      this.#outboxNumber += 1;
+      this.#pending.set(this.#outboxNumber, { number: this.#outboxNumber, at, message });
+    }
+    if (delivered !== undefined) this.#forgetUpTo(delivered);
+    for (const { name, reminder } of reminders ?? []) {
+      this.#reminders.delete(name);
+      if (reminder !== undefined) this.#reminders.set(name, reminder);
+    }
+  }
+
+  /** Those that are young enough at `now` (ms since 1970), the oldest first. */
+  replies(now: number): readonly RememberedReply[] {
+    return [...this.#replies.values()].filter((reply) => now - reply.at < this.#limits.replyAgeMs);
+  }
+
+  /** What waits for its delivery, in the order in which it was committed. */
+  pending(): readonly PendingMessage[] {
+    return [...this.#pending.values()];
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** The number of the last message that was ever recorded. */
+  get outboxNumber(): number {
+    return this.#outboxNumber;
+  }
+
+  reminders(): ReadonlyMap<string, unknown> {
+    return this.#reminders;
+  }
+
+  /** Plain data from which `restore` makes the same again. Replies that are too old at `now` are left out. */
+  pack(now: number): unknown {
+    const replies = this.replies(now).map(
+      ({ idempotencyKey, method, caller, at, outcome }) => [idempotencyKey, method, caller, at, outcome] as const,
+    );
+    const pending = this.pending().map(({ number, at, message }) => [number, at, message] as const);
+    return [replies, this.#outboxNumber, pending, [...this.#reminders]] satisfies PackedBookkeeping;
+  }
+
+  /** Throws a RangeError for what `pack` does not make. */
+  static restore(packed: unknown, limits: BookkeepingLimits): Bookkeeping {
+    const book = new Bookkeeping(limits);
+    const [replies, outboxNumber, pending, reminders] = partsOf(packed, 4);
+    for (const reply of listOf(replies)) {
+      const [idempotencyKey, method, caller, at, outcome] = partsOf(reply, 5);
+      book.#remember({ idempotencyKey: textOf(idempotencyKey), method: textOf(method), caller: textOf(caller), at: numberOf(at), outcome });
+    }
+    book.#outboxNumber = numberOf(outboxNumber);
+    for (const entry of listOf(pending)) {
+      const [at, when, message] = partsOf(entry, 3);
+      book.#pending.set(numberOf(at), { number: numberOf(at), at: numberOf(when), message });
+    }
+    for (const entry of listOf(reminders)) {
+      const [name, reminder] = partsOf(entry, 2);
+      book.#reminders.set(textOf(name), reminder);
+    }
+    return book;
+  }
+
+  #remember(reply: RememberedReply): void {
+    this.#replies.delete(reply.idempotencyKey);
+    this.#replies.set(reply.idempotencyKey, reply);
+    for (const oldest of this.#replies.keys()) {
+      if (this.#replies.size <= this.#limits.repliesMax) return;
+      this.#replies.delete(oldest);
+    }
+  }
+
+  #forgetUpTo(delivered: number): void {
+    for (const waiting of this.#pending.keys()) {
+      if (waiting > delivered) return;
+      this.#pending.delete(waiting);
+    }
+  }
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new RangeError('the bookkeeping has another form');
+}
+
+function partsOf(value: unknown, count: number): readonly unknown[] {
+  const all = listOf(value);
+  if (all.length === count) return all;
+  throw new RangeError('the bookkeeping has another form');
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new RangeError('the bookkeeping has another form');
+}
+
+function numberOf(value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw new RangeError('the bookkeeping has another form');
+}

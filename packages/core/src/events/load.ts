@@ -1,0 +1,75 @@
+import type { Clock } from '../base/clock.ts';
+import { digestHex } from '../base/digest.ts';
+import { PerkeyError } from '../base/errors.ts';
+import type { CommitLog, StreamName } from '../contract/commit-log.ts';
+import { noHead } from './commit.ts';
+import type { Commit, StreamHead } from './commit.ts';
+import type { CommitReader } from './commit-reader.ts';
+import type { EventMetrics } from './event-metrics.ts';
+import { unreadable } from './read-commit.ts';
+import { StreamCheck } from './stream-check.ts';
+
+const batchMax = 500;
+
+export interface LoadOptions {
+  /** The head after the last commit that is known already. Default: none is. */
+  readonly from?: StreamHead | undefined;
+  /** `from` comes from elsewhere than the log: the record that it names is read too and has to be that one. Else rejects with `stream.corrupt`. */
+  readonly confirm?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LoadParts {
+  readonly log: CommitLog;
+  readonly reader: CommitReader;
+  readonly metrics: EventMetrics;
+  readonly clock: Clock;
+}
+
+export async function loadStream(
+  parts: LoadParts,
+  stream: StreamName,
+  visit: (commit: Commit) => void,
+  options: LoadOptions,
+): Promise<StreamHead> {
+  const { metrics, clock } = parts;
+  const start = clock.now();
+  metrics.loads.inc();
+  try {
+    return await load(parts, stream, visit, options);
+  } catch (thrown) {
+    metrics.loadFailures.inc();
+    throw thrown;
+  } finally {
+    metrics.loadSeconds.observe((clock.now() - start) / 1_000);
+  }
+}
+
+async function load(
+  { log, reader, metrics }: LoadParts,
+  stream: StreamName,
+  visit: (commit: Commit) => void,
+  { from = noHead, confirm = false, signal }: LoadOptions,
+): Promise<StreamHead> {
+  const check = new StreamCheck(stream, from, false);
+  let isConfirmed = !confirm || from.sequence === 0;
+  for await (const { records } of log.read({ stream, after: isConfirmed ? from.sequence : from.sequence - 1, batchMax, signal })) {
+    metrics.readRecords.inc(records.length);
+    for (let i = 0; i < records.length; i += 1) {
+      const record = records[i] as (typeof records)[number];
+      if (!isConfirmed) {
+        if (record.sequence !== from.sequence || digestHex(record.body) !== from.hash) break;
+        isConfirmed = true;
+        continue;
+      }
+      const commit = reader.read(record);
+      const problem = check.take(commit);
+      if (problem !== undefined) throw unreadable(record.sequence, problem);
+      visit(commit);
+    }
+    if (!isConfirmed) break;
+  }
+  if (signal?.aborted === true) throw new PerkeyError('store.unavailable', 'Reading the stream was given up.', { executed: 'no' });
+  if (!isConfirmed) throw unreadable(from.sequence, 'it is not in the log, or another one is');
+  return check.head;
+}

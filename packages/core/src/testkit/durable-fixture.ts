@@ -1,0 +1,101 @@
+import type { ActorDefinition } from '../actor/definition.ts';
+import { silentLogger } from '../base/log.ts';
+import { noMetrics } from '../base/metrics.ts';
+import { resolveOptions } from '../base/options.ts';
+import { seededRandom } from '../base/random.ts';
+import type { OpenStore } from '../contract/store.ts';
+import { durableActors } from '../durable/durable-actors.ts';
+import { type DurableSettings, durableOptions } from '../durable/settings.ts';
+import type { Commit } from '../events/commit.ts';
+import { EventStore } from '../events/event-store.ts';
+import type { StreamReport } from '../events/verify.ts';
+import type { StreamName } from '../contract/commit-log.ts';
+import { CommitReader } from '../events/commit-reader.ts';
+import { memoryStore } from '../memory/memory-store.ts';
+import { ActorFixture, type FixtureOptions } from './actor-fixture.ts';
+import type { CommitFaults } from './faults/commit-faults.ts';
+import { FaultyStore } from './faulty-store.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+export interface DurableFixtureOptions extends Pick<FixtureOptions, 'settings' | 'middleware' | 'epoch'> {
+  readonly durable?: Partial<DurableSettings>;
+  /** What stands between the node and the store. */
+  readonly through?: (store: OpenStore) => OpenStore;
+}
+
+/** A store in memory with faults, and nodes that host durable actors on it, all in virtual time. */
+export class DurableWorld {
+  readonly clock: VirtualClock;
+  readonly store: FaultyStore;
+  readonly #open: OpenStore;
+  /** What was found written under a higher epoch: shard and epoch. */
+  readonly fenced: (readonly [number, number])[] = [];
+  #nodes = 0;
+
+  private constructor(clock: VirtualClock, store: FaultyStore, open: OpenStore) {
+    this.clock = clock;
+    this.store = store;
+    this.#open = open;
+  }
+
+  static async start(): Promise<DurableWorld> {
+    const clock = new VirtualClock();
+    const store = new FaultyStore(memoryStore(), { clock });
+    const rest = { cluster: 'test', nodeId: 'n', shards: 1, connectTimeoutMs: 1_000, log: silentLogger, metrics: noMetrics };
+    return new DurableWorld(clock, store, await store.open({ ...rest, clock, random: seededRandom(5) }));
+  }
+
+  /** One more node: it has shard 0 open, under an epoch of its own, whatever others believe. */
+  node(definitions: readonly ActorDefinition[], options: DurableFixtureOptions = {}): ActorFixture {
+    this.#nodes += 1;
+    const owner = `node-${this.#nodes}/i${this.#nodes}`;
+    const random = seededRandom(this.#nodes);
+    const { epoch = 6 + this.#nodes, durable = {}, through, ...rest } = options;
+    const store = through === undefined ? this.#open : through(this.#open);
+    return new ActorFixture(definitions, {
+      ...rest,
+      epoch,
+      clock: this.clock,
+      durability: (fixture) =>
+        durableActors({
+          ...{ store, settings: resolveOptions(durableOptions, durable), shards: 1, owner, random },
+          ...{ clock: this.clock, log: fixture.log },
+          metrics: fixture.metrics,
+          mayAct: () => fixture.mayAct,
+          mayStore: () => true,
+          onFenced: (shard, found) => this.fenced.push([shard, found]),
+        }),
+    });
+  }
+
+  /** What the nodes suffer at the store. */
+  get faults(): CommitFaults {
+    return this.store.of('n');
+  }
+
+  /** Everything that is stored of one actor, oldest first. */
+  async commits(type: string, key: string, log: 'events' | 'states' = 'events'): Promise<readonly Commit[]> {
+    const commits: Commit[] = [];
+    const reader = new CommitReader();
+    const reading = async (): Promise<void> => {
+      for await (const { records } of this.#open[log].read({ stream: { type, key }, after: 0, batchMax: 100 })) {
+        for (const record of records) commits.push(reader.read(record));
+      }
+    };
+    await this.clock.run(reading());
+    return commits;
+  }
+
+  /** What is wrong with a stream of events. */
+  async verify(stream: StreamName): Promise<StreamReport['problems']> {
+    const { clock } = this;
+    const store = new EventStore({ log: this.#open.events, clock, random: seededRandom(9), metrics: noMetrics, shards: 1 });
+    return (await clock.run(store.verify(stream))).problems;
+  }
+
+  /** Their events, as `[name, data]`. */
+  async events(type: string, key: string): Promise<readonly (readonly [string, unknown])[]> {
+    const commits = await this.commits(type, key);
+    return commits.flatMap(({ events }) => events.map(({ event, data }) => [event, data] as const));
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * What becomes of one append. `lost`: not stored, no answer. `stored_unknown`: stored, no answer. `late`: no answer, and stored when `releaseLate` is
+ * called, if it still may be. `stored_conflict`: stored and answered `conflict`, as when a repeat meets its own first attempt. `conflict`,
+ * `unavailable`, `full`: answered so, not stored. `stored_late_answer`: stored, and answered `appended` only when `releaseLate` is called.
+ */
+export type AppendFault =
+  'lost' | 'stored_unknown' | 'late' | 'stored_conflict' | 'conflict' | 'unavailable' | 'full' | 'stored_late_answer';
+
+/** What one node suffers at its store. Each verb holds until `heal`, also for a store that is opened later. */
+export class CommitFaults {
+  #isUnavailable = false;
+  #isFull = false;
+  #slowMs = 0;
+  #staleAt: number | undefined;
+  #appends: AppendFault[] = [];
+  readonly #late: (() => void)[] = [];
+
+  get isUnavailable(): boolean {
+    return this.#isUnavailable;
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  get slowMs(): number {
+    return this.#slowMs;
+  }
+
+  /** Reads of the logs give no record above it; undefined: they give all. */
+  get staleAt(): number | undefined {
+    return this.#staleAt;
+  }
+
+  /** Appends are refused, everything else rejects with `store.unavailable`; nothing has an effect. */
+  unavailable(): void {
+    this.#isUnavailable = true;
+  }
+
+  /** Appends are refused as `full`, other writes reject. Reads work. */
+  full(): void {
+    this.#isFull = true;
+  }
+
+  /** Every call takes `ms`, half of it before its effect. */
+  slow(ms: number): void {
+    this.#slowMs = ms;
+  }
+
+  /** Reads give what the logs hold up to a sequence, as a leader does that was deposed. Writes are compared with what is really there. */
+  staleReads(upTo: number): void {
+    this.#staleAt = upTo;
+  }
+
+  /** The next `count` appends end so. Adds to what was asked for before. */
+  nextAppends(fault: AppendFault, count: number = 1): void {
+    for (let i = 0; i < count; i += 1) this.#appends.push(fault);
+  }
+
+  takeAppendFault(): AppendFault | undefined {
+    return this.#appends.shift();
+  }
+
+  /** Keeps what is to happen late. */
+  addLate(run: () => void): void {
+    this.#late.push(run);
+  }
+
+  /** Lets happen what was kept back, in the order of the appends. */
+  releaseLate(): void {
+    for (const run of this.#late.splice(0)) run();
+  }
+
+  /** Ends every fault. What is late stays late until it is released; what was lost stays lost. */
+  heal(): void {
+    this.#isUnavailable = false;
+    this.#isFull = false;
+    this.#slowMs = 0;
+    this.#staleAt = undefined;
+    this.#appends = [];
+  }
+}

@@ -1,0 +1,91 @@
+import type { AppendOutcome, CommitLog, LogAppend, LogBatch, LogRead, StreamName } from '../../contract/commit-log.ts';
+import type { AppliedAppend } from '../faulty-store.ts';
+import type { AppendFault, CommitFaults } from './commit-faults.ts';
+import type { FaultyCalls } from './faulty-calls.ts';
+
+const unanswered: AppendOutcome = Object.freeze({ kind: 'unknown', text: 'the store was told not to answer this append' });
+
+/** A log that suffers what its node was told to. A read that follows ends where it becomes stale. */
+export class FaultyCommitLog implements CommitLog {
+  readonly bodyBytesMax: number;
+  readonly #inner: CommitLog;
+  readonly #faults: CommitFaults;
+  readonly #calls: FaultyCalls;
+  readonly #applied: (applied: Omit<AppliedAppend, 'nodeId' | 'log'>) => void;
+
+  constructor(
+    inner: CommitLog,
+    faults: CommitFaults,
+    calls: FaultyCalls,
+    applied: (applied: Omit<AppliedAppend, 'nodeId' | 'log'>) => void,
+  ) {
+    this.bodyBytesMax = inner.bodyBytesMax;
+    this.#inner = inner;
+    this.#faults = faults;
+    this.#calls = calls;
+    this.#applied = applied;
+  }
+
+  async append(append: LogAppend): Promise<AppendOutcome> {
+    const fault = this.#faults.takeAppendFault();
+    if (this.#faults.slowMs > 0) await this.#calls.before();
+    const outcome = await this.#suffer(append, fault);
+    await this.#calls.after();
+    return outcome;
+  }
+
+  async *read(read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
+    await this.#calls.reach();
+    for await (const batch of this.#inner.read(read)) {
+      await this.#calls.after();
+      this.#calls.check();
+      const { staleAt } = this.#faults;
+      if (staleAt === undefined || batch.through <= staleAt) {
+        yield batch;
+        continue;
+      }
+      const records = batch.records.filter(({ sequence }) => sequence <= staleAt);
+      yield { records, through: Math.max(read.after, staleAt), live: true };
+      return;
+    }
+  }
+
+  async last(): Promise<number> {
+    await this.#calls.reach();
+    return Math.min(await this.#inner.last(), this.#faults.staleAt ?? Infinity);
+  }
+
+  async trim(stream: StreamName, before: number): Promise<void> {
+    await this.#calls.reach();
+    await this.#inner.trim(stream, before);
+  }
+
+  async #suffer(append: LogAppend, fault: AppendFault | undefined): Promise<AppendOutcome> {
+    const { isUnavailable, isFull } = this.#faults;
+    if (isUnavailable || fault === 'unavailable') return refusal('unavailable');
+    if (isFull || fault === 'full') return refusal('full');
+    if (fault === 'conflict') return { kind: 'conflict' };
+    if (fault === 'lost') return unanswered;
+    if (fault === 'late') {
+      this.#faults.addLate(() => void this.#apply(append));
+      return unanswered;
+    }
+    const outcome = await this.#apply(append);
+    if (outcome.kind !== 'appended') return outcome;
+    if (fault === 'stored_unknown') return unanswered;
+    if (fault === 'stored_conflict') return { kind: 'conflict' };
+    if (fault === 'stored_late_answer') await new Promise<void>((resolve) => this.#faults.addLate(resolve));
+    return outcome;
+  }
+
+  async #apply(append: LogAppend): Promise<AppendOutcome> {
+    const outcome = await this.#inner.append(append);
+    if (outcome.kind === 'appended')
+      this.#applied({ stream: append.stream, sequence: outcome.sequence, epoch: append.epoch, body: append.body });
+    return outcome;
+  }
+}
+
+function refusal(reason: 'unavailable' | 'full'): AppendOutcome {
+  return { kind: 'refused', reason, text: `the store was told to be ${reason}` };
+}
