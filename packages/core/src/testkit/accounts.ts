@@ -16,6 +16,7 @@ const Account = defineActor(
     raiseThenThrow: {},
     tell: { input: z.object({ fail: z.boolean() }) },
     slowDeposit: { input: amount, output: z.bigint() },
+    stamp: { output: z.number() },
     nothing: { output: z.string() },
     balance: { output: z.bigint(), readonly: true },
   },
@@ -71,6 +72,10 @@ export const account: ActorDefinition = Account.aggregate({
       await Promise.resolve();
       ctx.raise('Deposited', input);
       return ctx.state.balance;
+    },
+    stamp(ctx) {
+      ctx.raise('Deposited', { amount: 1n });
+      return ctx.epoch;
     },
     nothing: () => 'nothing happened',
   },
