@@ -1,28 +1,15 @@
 import { parseArgs } from 'node:util';
-import { call } from './call.ts';
-import { codec } from './codec.ts';
-import { failover } from './failover.ts';
-import { http } from './http.ts';
-import { local } from './local.ts';
-import { memory } from './memory.ts';
-import { placement } from './placement.ts';
+import { benches } from './benches.ts';
 import { smoke } from './smoke.ts';
-import type { Bench } from './support/bench.ts';
 import { machine } from './support/machine.ts';
 import { say } from './support/say.ts';
 
-const benches: Readonly<Record<string, Bench>> = { call, local, memory, placement, failover, http, codec, smoke };
+const all = [...benches, { name: 'smoke', about: 'a short run of each of them', run: smoke }];
+const nameChars = Math.max(...all.map(({ name }) => name.length));
 
 const help = `npm run bench -- <name> [--json] [--quick] [--profile <folder>]
 
-  call       requests over NATS from another process, beside two raw echoes of the same bytes
-  local      requests to an actor on the caller's own node, and turns alone
-  memory     bytes for an idle actor, and what is left after all were passivated
-  placement  balance, movement and time of the placement, beside other ways to place
-  failover   what callers see when a node is told to stop, or is killed
-  http       the counter demo under autocannon, hey and wrk, beside a bare server
-  codec      the wire form, beside JSON and msgpackr
-  smoke      a short run of each of them
+${all.map(({ name, about }) => `  ${name.padEnd(nameChars)}  ${about}`).join('\n')}
 
 --json     one object on the last line of standard output
 --quick    a short run, for a first look: its numbers are noisy
@@ -45,18 +32,18 @@ async function main(): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const bench = name !== undefined && Object.hasOwn(benches, name) ? benches[name] : undefined;
+  const bench = all.find((one) => one.name === name);
   if (bench === undefined || more.length > 0) {
     const fault =
       name === undefined ? 'no bench was named' : bench === undefined ? `there is no bench "${name}"` : `too much: ${more.join(' ')}`;
-    process.stderr.write(`${fault}; the benches are ${Object.keys(benches).join(', ')} (--help says what each does)\n`);
+    process.stderr.write(`${fault}; the benches are ${all.map((one) => one.name).join(', ')} (--help says what each does)\n`);
     return 2;
   }
   const where = await machine();
   const { cores, cpu, memory_gb, os, node, nats_server, date } = where;
   say(`${name}: ${cores} x ${cpu}, ${memory_gb} GB, ${os}, node ${node}, nats-server ${nats_server ?? 'not found'}, ${date}`);
   const { json, quick, profile } = values;
-  const result = await bench({ json, quick, profile });
+  const result = await bench.run({ json, quick, profile });
   if (json) console.log(JSON.stringify({ bench: name, quick, machine: where, ...result }));
   return 0;
 }

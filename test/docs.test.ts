@@ -1,12 +1,11 @@
 import { connect as connectRaw, headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
-import { connect, errorCatalogue, startNode } from '@perkey/core';
+import { errorCatalogue, startNode } from '@perkey/core';
 import { nats } from '@perkey/nats';
 import { startNatsServer } from '@perkey/nats/dev';
 import { existsSync } from 'node:fs';
 import { glob, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { Counter } from '../examples/counter/src/contract.ts';
 import { counter } from '../examples/counter/src/counter.ts';
 import { codeBlocks } from './docs/code-blocks.ts';
 import { metricTable, runForMetrics } from './docs/metric-run.ts';
@@ -195,30 +194,3 @@ function request(caller: NatsConnection, command: string): Promise<Msg> {
   if (name !== undefined && value !== undefined) sent.set(name, value);
   return caller.request(subject, body, { headers: sent, timeout: 5_000 });
 }
-
-test('the configuration of a NATS server gives each role what it needs, and no more', async () => {
-  const [block] = codeBlocks(page('docs/configuration.md')).filter(({ language }) => language === 'conf');
-  await using server = await startNatsServer({ config: block?.text ?? expect.fail('there is no configuration') });
-  const servers = server.url;
-  const control = { user: 'control', pass: 'control-secret' };
-  const transport = nats({ servers, user: 'node', pass: 'node-secret', control });
-  const options = { cluster: 'demo', transport, actors: [counter], shards: 16, rebalanceDelayMs: 0, env: {} };
-  const first = await startNode({ ...options, nodeId: 'first' });
-  await using client = await connect({ cluster: 'demo', transport: nats({ servers, user: 'client', pass: 'client-secret' }), env: {} });
-  const keys = Array.from({ length: 32 }, (_, index) => `key-${index}`);
-  await Promise.all(keys.map((key) => client.actor(Counter, key).increment()));
-  await using second = await startNode({ ...options, nodeId: 'second' });
-  await first.stop();
-  const values = await Promise.all(keys.map(async (key) => (await client.actor(Counter, key).increment()).value));
-  expect(new Set(values)).toEqual(new Set([2]));
-  expect(second.inspect()?.shardsOwned).toBe(16);
-
-  const json = await connectRaw({ servers, user: 'json', pass: 'json-secret', reconnect: false });
-  try {
-    const answer = await request(json, 'nats req perkey.demo.call.counter.get \'{"key": "key-0"}\'\n');
-    expect(answer.json()).toEqual({ counter_id: 'key-0', value: 2 });
-    await expect(json.request('$KV.perkey_demo_shards.shard.1', '', { timeout: 2_000 })).rejects.toThrow(/permission/i);
-  } finally {
-    await json.close();
-  }
-});

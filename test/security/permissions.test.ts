@@ -1,6 +1,7 @@
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { type Client, connect, defineActor, type Node, startNode } from '@perkey/core';
 import { nats } from '@perkey/nats';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -31,6 +32,14 @@ const root = dirname(dirname(import.meta.dirname));
 test('the page shows the template, to the letter', async () => {
   const [block] = codeBlocks(await readFile(join(root, 'docs/security.md'), 'utf8')).filter(({ language }) => language === 'conf');
   expect(block?.text).toBe(await readFile(template, 'utf8'));
+});
+
+test('the page lists tests that there are', async () => {
+  const page = await readFile(join(root, 'docs/security.md'), 'utf8');
+  const list = page.slice(page.indexOf('## The list'), page.indexOf('Not part of it'));
+  const named = [...list.matchAll(/`([\w./-]+\.test\.ts)`/g)].map(([, path = '']) => path);
+  expect(named.length).toBeGreaterThan(25);
+  for (const path of named) expect([path, existsSync(join(root, 'test', path)) || existsSync(join(root, path))]).toEqual([path, true]);
 });
 
 describe.each(await testServers())('$name', ({ binary }) => {
@@ -268,6 +277,18 @@ describe.each(await testServers())('$name', ({ binary }) => {
         executed: 'no',
       });
     }
+  });
+
+  test('of a server that lacks fixes it is said once, with what to do', async () => {
+    const said = new LogKeeper();
+    const transport = nats(secured.forNode());
+    const node = await startNode({ cluster: 'demo', nodeId: 'fourth', transport, actors: [counter], shards: 16, log: said, env: {} });
+    await node.stop();
+    const { version } = secured.server.info;
+    const isOld = version.startsWith('2.9.');
+    expect(said.with('lacks security fixes')).toEqual(
+      isOld ? [{ level: 'warn', message: expect.stringContaining('2.12.7'), fields: expect.objectContaining({ version }) }] : [],
+    );
   });
 
   test('a client that calls itself by another name is refused when it connects, and one without a name too', async () => {

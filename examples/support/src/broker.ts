@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 export interface Broker {
   /** For other processes, credentials included; undefined where everything stays in this process. */
   readonly url: string | undefined;
-  /** For one node or client: each has connections of its own. */
+  /** For nodes and clients: each has connections of its own. */
   transport(): Transport;
   /** Ends the server if it was started here. */
   stop(): Promise<void>;
@@ -19,7 +19,8 @@ export async function openBroker(settings: { readonly natsUrl: string; readonly 
   try {
     const found = await findNats({ env: { ...process.env, NATS_URL: settings.natsUrl } });
     log.info({ url: withoutCredentials(found.url), source: found.source, version: found.info.version }, 'NATS ready');
-    return { url: found.url, transport: () => nats({ servers: found.url }), stop: () => found.stop() };
+    const transport = nats({ servers: found.url });
+    return { url: found.url, transport: () => transport, stop: () => found.stop() };
   } catch (error) {
     if (error instanceof PerkeyError && error.code === 'nats_server.not_found') return embedded(log, error.message);
     throw error;

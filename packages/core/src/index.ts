@@ -29,6 +29,7 @@ export type {
   RefusedAppend,
   StreamName,
 } from './contract/commit-log.ts';
+export type { ReadModel } from './contract/read-model.ts';
 export type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from './contract/record-store.ts';
 export type { Durability, KeptRecords, OpenStore, Snapshot, SnapshotStore, Store, StoreEnvironment } from './contract/store.ts';
 export {

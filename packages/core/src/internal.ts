@@ -2,6 +2,7 @@ export { ActorHost } from './actor/actor-host.ts';
 export { actorOptions } from './actor/settings.ts';
 export { decode, encode } from './base/codec.ts';
 export { Decoder } from './base/decoder.ts';
+export { digestName } from './base/digest.ts';
 export { Encoder } from './base/encoder.ts';
 export { fnv1a, mix32, shardOf } from './base/hash.ts';
 export { copyPlain } from './base/plain.ts';

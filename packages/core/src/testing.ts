@@ -39,10 +39,24 @@ export {
   type OutcomeKind,
 } from './testkit/history/operation.ts';
 export { type AliveAtTheEnd, gapsPerKey, type KeyGap } from './testkit/history/liveness.ts';
-export type { HistoryModel, HistoryPlaces, PlacedOperation, PlaceFault } from './testkit/history/model.ts';
+export type { HistoryModel, HistoryPlaces, PlacedOperation, PlaceFault, RelevantOperations } from './testkit/history/model.ts';
 export { register } from './testkit/history/register.ts';
 export type { LeastOfHistory } from './testkit/history/vacuity.ts';
 export { HistoryRecorder, type HistoryRecorderOptions, type OpenCall } from './testkit/history/recorder.ts';
+export { describeFault, type Fault, type FaultKind, faultKinds } from './testkit/simulation/fault.ts';
+export { simulate, type SimulationBody, type SimulationOptions, type SimulationReport } from './testkit/simulation/simulate.ts';
+export type { SimulatedClient } from './testkit/simulation/simulated-client.ts';
+export type { SimulatedNode } from './testkit/simulation/simulated-node.ts';
+export type { SimulatedProcess } from './testkit/simulation/simulated-process.ts';
+export { describeEntry, SimulationFailure } from './testkit/simulation/simulation-failure.ts';
+export type { TraceEntry } from './testkit/simulation/trace.ts';
+export {
+  standardWorkload,
+  type Workload,
+  type WorkloadFigures,
+  type WorkloadOptions,
+} from './testkit/simulation/workload/standard-workload.ts';
+export type { SimulationWorld } from './testkit/simulation/world.ts';
 export { TestCluster, type TestClusterOptions } from './testkit/test-cluster.ts';
 export { type UntilOptions, VirtualClock, type VirtualClockOptions } from './testkit/virtual-clock.ts';
 export { type Decision, given, type GivenAggregate, type GivenOptions, type SentMessage } from './testkit/given.ts';

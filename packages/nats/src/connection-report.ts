@@ -6,7 +6,7 @@ import { productionFloorNote } from './server-version.ts';
 
 const sayEveryMs = 3_000;
 
-export type ConnectionKind = 'data' | 'control';
+export type ConnectionKind = 'data' | 'control' | 'store';
 
 /** What is logged and counted of one connection. Nothing here ever sees a credential. */
 export class ConnectionReport {
@@ -17,10 +17,11 @@ export class ConnectionReport {
   #attempts = 0;
   #lastFault = 'no answer';
   #lastSaid: number;
-  #versionNoted = '';
+  readonly #versionsNoted: Set<string>;
 
-  constructor(kind: ConnectionKind, environment: LinkEnvironment) {
+  constructor(kind: ConnectionKind, environment: LinkEnvironment, versionsNoted: Set<string>) {
     this.#kind = kind;
+    this.#versionsNoted = versionsNoted;
     this.#environment = environment;
     this.limiter = new LogLimiter(environment.clock);
     this.#metrics = connectionMetrics(kind, environment);
@@ -61,8 +62,9 @@ export class ConnectionReport {
     this.#attempts = 0;
     log.info(fields, 'connected to NATS');
     const note = productionFloorNote(version);
-    if (note !== undefined && this.#versionNoted !== version) log.info({ version }, note);
-    this.#versionNoted = version;
+    if (note === undefined || this.#versionsNoted.has(version)) return;
+    this.#versionsNoted.add(version);
+    log.warn({ version }, note);
   }
 
   lost(reason: string): void {

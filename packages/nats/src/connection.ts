@@ -61,7 +61,7 @@ export class ManagedConnection {
     this.#environment = environment;
     this.#owner = owner;
     this.#servers = new ServerList(nats.servers, environment.random);
-    this.#report = new ConnectionReport(kind, environment);
+    this.#report = new ConnectionReport(kind, environment, nats.versionsNoted);
   }
 
   /** Resolves when the first connection is up. Rejects with `transport.connect_timeout`, `transport.refused`, or what `prepare` calls final. */

@@ -7,6 +7,8 @@ export {
   type NatsOptionTable,
   type NatsTlsOptions,
 } from './options.ts';
+export { jetstream } from './store/jetstream.ts';
+export { type JetStreamLimits, type JetStreamOptions, jetstreamOptionTable, type JetStreamOptionTable } from './store/jetstream-options.ts';
 export { followSupervisor, reportIncarnation } from './supervised-child.ts';
 export { supervise } from './supervisor.ts';
 export {

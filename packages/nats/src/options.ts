@@ -132,6 +132,8 @@ export interface ResolvedNats {
   readonly tls: NatsTlsOptions | undefined;
   readonly name: string;
   readonly limits: ResolvedOptions<NatsOptionTable>;
+  /** Versions of servers of which it was said what they lack: once for all links of a transport. */
+  readonly versionsNoted: Set<string>;
 }
 
 const credentialNames = ['user', 'pass', 'token', 'nkey', 'creds'] as const;
@@ -157,6 +159,7 @@ export function resolveNats(options: NatsOptions, env: Readonly<Record<string, s
     tls: options.tls ?? (parsed.some(({ tls }) => tls) ? {} : undefined),
     name: options.name ?? 'perkey',
     limits,
+    versionsNoted: new Set(),
   };
 }
 

@@ -16,7 +16,8 @@ export class FileLock {
   static take(path: string): FileLock {
     const database = new DatabaseSync(`${path}-lock`, { timeout: 0 });
     try {
-      database.exec('begin exclusive');
+      // Nothing is ever written here, so no journal has to lie beside it.
+      database.exec('pragma journal_mode = memory; begin exclusive');
       return new FileLock(database);
     } catch (error) {
       database.close();

@@ -111,18 +111,16 @@ class EditStatements {
 
   constructor(database: DatabaseSync) {
     this.#saveSnapshot = database.prepare(
-      "insert into snapshots (type, key, sequence, body) values (?, coalesce(?, x''), ?, coalesce(?, x'')) on conflict do update set body = excluded.body",
+      'insert into snapshots (type, key, sequence, body) values (?, ?, ?, ?) on conflict do update set body = excluded.body',
     );
     this.#dropSnapshots = database.prepare(
-      `delete from snapshots where type = ?1 and key = coalesce(?2, x'') and sequence not in
-        (select sequence from snapshots where type = ?1 and key = coalesce(?2, x'') order by sequence desc limit ?3)`,
+      `delete from snapshots where type = ?1 and key = ?2 and sequence not in
+        (select sequence from snapshots where type = ?1 and key = ?2 order by sequence desc limit ?3)`,
     );
-    this.#forgetSnapshots = database.prepare("delete from snapshots where type = ? and key = coalesce(?, x'')");
+    this.#forgetSnapshots = database.prepare('delete from snapshots where type = ? and key = ?');
     this.#nextRevision = database.prepare('update store set revision = revision + 1 returning revision');
-    this.#createRecord = database.prepare(
-      "insert into records (key, value, revision) values (?, coalesce(?, x''), ?) on conflict do nothing",
-    );
-    this.#changeRecord = database.prepare("update records set value = coalesce(?, x''), revision = ? where key = ? and revision = ?");
+    this.#createRecord = database.prepare('insert into records (key, value, revision) values (?, ?, ?) on conflict do nothing');
+    this.#changeRecord = database.prepare('update records set value = ?, revision = ? where key = ? and revision = ?');
     this.#forgetRecord = database.prepare('delete from records where key = ? and revision <= ?');
   }
 

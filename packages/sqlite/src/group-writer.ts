@@ -30,6 +30,20 @@ interface Sent {
   readonly edits: readonly WaitingEdit[];
 }
 
+/** The far end of a writer: a worker thread. */
+export interface WriterThread {
+  postMessage(message: Group | 'end', transfer?: readonly ArrayBuffer[]): void;
+  on(event: 'message', told: (answer: GroupAnswer) => void): unknown;
+  on(event: 'error', told: (error: Error) => void): unknown;
+  on(event: 'exit', told: () => void): unknown;
+}
+
+export interface WriterParts {
+  readonly clock: Clock;
+  readonly waitingBytesMax: number;
+  readonly events: WriterEvents;
+}
+
 export interface WriterEvents {
   /** Records of these logs were committed. */
   onAppended(logs: ReadonlySet<LogName>): void;
@@ -44,7 +58,7 @@ export interface WriterEvents {
  * refused when it was never handed over.
  */
 export class GroupWriter {
-  readonly #thread: Worker;
+  readonly #thread: WriterThread;
   readonly #clock: Clock;
   readonly #waitingBytesMax: number;
   readonly #events: WriterEvents;
@@ -56,7 +70,7 @@ export class GroupWriter {
   #state: { readonly kind: 'open' } | { readonly kind: 'closing' | 'gone'; readonly text: string } = { kind: 'open' };
   #onIdle: (() => void) | undefined;
 
-  private constructor(thread: Worker, clock: Clock, waitingBytesMax: number, events: WriterEvents) {
+  constructor(thread: WriterThread, { clock, waitingBytesMax, events }: WriterParts) {
     this.#thread = thread;
     this.#clock = clock;
     this.#waitingBytesMax = waitingBytesMax;
@@ -69,14 +83,14 @@ export class GroupWriter {
   /** Starts the thread, which opens the file. Gives the id of the file, or what is wrong with it. */
   static async start(
     settings: WriterSettings,
-    { clock, waitingBytesMax, events }: { readonly clock: Clock; readonly waitingBytesMax: number; readonly events: WriterEvents },
+    parts: WriterParts,
   ): Promise<{ readonly writer: GroupWriter; readonly id: string } | { readonly fault: FileFault }> {
     const file = import.meta.url.endsWith('.ts') ? 'writer-thread.ts' : 'writer-thread.js';
     const thread = new Worker(new URL(file, import.meta.url), { workerData: settings, execArgv: [], name: 'perkey-sqlite' });
     try {
       const [first] = (await once(thread, 'message')) as [{ id: string } | { fault: FileFault }];
       if ('fault' in first) return first;
-      return { writer: new GroupWriter(thread, clock, waitingBytesMax, events), id: first.id };
+      return { writer: new GroupWriter(thread, parts), id: first.id };
     } catch (error) {
       return { fault: faultOf(error) };
     }
@@ -84,6 +98,10 @@ export class GroupWriter {
 
   get waitingBytes(): number {
     return this.#waitingBytes;
+  }
+
+  get #isGone(): boolean {
+    return this.#state.kind === 'gone';
   }
 
   append(log: LogName, append: LogAppend): Promise<AppendOutcome> {
@@ -120,7 +138,8 @@ export class GroupWriter {
     if (this.#sent !== undefined || this.#appends.length + this.#edits.length > 0) {
       await new Promise<void>((resolve) => (this.#onIdle = resolve));
     }
-    const ended = once(this.#thread, 'exit');
+    if (this.#isGone) return;
+    const ended = new Promise<void>((resolve) => this.#thread.on('exit', resolve));
     this.#thread.postMessage('end');
     await ended;
   }

@@ -44,7 +44,7 @@ export class LogReader {
       `select r.sequence, r.body from ${name}_records r cross join ${name}_streams s on s.id = r.stream
         where r.sequence > ? and r.sequence <= ? and s.type in (select value from json_each(?)) order by r.sequence limit ?`,
     );
-    this.#stream = rows(`select last from ${name}_streams where type = ? and key = coalesce(?, x'')`);
+    this.#stream = rows(`select last from ${name}_streams where type = ? and key = ?`);
     this.#chain = rows(
       `with recursive chain (sequence, previous) as (
         select sequence, previous from ${name}_records where sequence = ?1

@@ -16,12 +16,12 @@ export class LogWriter {
     this.#keepsAll = name === 'events';
     this.#last = database.prepare(`select max(sequence) as last from ${name}_records`);
     this.#create = database.prepare(
-      `insert into ${name}_streams (type, key, shard, last, epoch) values (?, coalesce(?, x''), ?, ?, ?) on conflict do nothing returning id`,
+      `insert into ${name}_streams (type, key, shard, last, epoch) values (?, ?, ?, ?, ?) on conflict do nothing returning id`,
     );
     this.#advance = database.prepare(
-      `update ${name}_streams set last = ?1, epoch = ?2 where type = ?3 and key = coalesce(?4, x'') and last = ?5 and epoch <= ?2 returning id`,
+      `update ${name}_streams set last = ?1, epoch = ?2 where type = ?3 and key = ?4 and last = ?5 and epoch <= ?2 returning id`,
     );
-    this.#insert = database.prepare(`insert into ${name}_records (sequence, stream, previous, body) values (?, ?, ?, coalesce(?, x''))`);
+    this.#insert = database.prepare(`insert into ${name}_records (sequence, stream, previous, body) values (?, ?, ?, ?)`);
     this.#hold = database.prepare('insert into shards (shard) values (?) on conflict do nothing');
     this.#remove = database.prepare(`delete from ${name}_records where sequence = ?`);
   }

@@ -104,14 +104,13 @@ interface Closing {
   readonly logs: readonly SqliteCommitLog[];
 }
 
-/** Once, however often it is called. The lock goes last. */
+/** Once, however often it is called. The writing thread is the last to close the file, and so works the log beside it into it; the lock goes after it. */
 function closing({ writer, reader, lock, logs }: Closing): () => Promise<void> {
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    const written = writer.close();
     for (const one of logs) one.close();
-    await written;
     reader.close();
+    await writer.close();
     lock.release();
   };
   return () => (closed ??= close());

@@ -72,6 +72,11 @@ export function openForReading(path: string): DatabaseSync {
   return database;
 }
 
+/** Whether a file of another use, such as a read model, would get into a store's way. */
+export function isStore(database: DatabaseSync): boolean {
+  return numbers(database, 'pragma application_id')['application_id'] === applicationId;
+}
+
 /** Throws for a file that is no store, or one of a newer schema. */
 export function checkKind(database: DatabaseSync, path: string): void {
   const { application_id: kind = 0 } = numbers(database, 'pragma application_id');

@@ -11,7 +11,7 @@ export class SqliteSnapshots implements SnapshotStore {
   constructor(database: DatabaseSync, writer: GroupWriter, bodyBytesMax: number) {
     this.#writer = writer;
     this.bodyBytesMax = bodyBytesMax;
-    this.#load = database.prepare("select sequence, body from snapshots where type = ? and key = coalesce(?, x'') order by sequence desc");
+    this.#load = database.prepare('select sequence, body from snapshots where type = ? and key = ? order by sequence desc');
   }
 
   async save({ type, key }: StreamName, { sequence, body }: Snapshot, kept: number): Promise<void> {

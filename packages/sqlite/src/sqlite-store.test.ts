@@ -1,5 +1,5 @@
 import { storeSuite } from '@perkey/core/testing';
-import { sqlite } from './index.ts';
+import { sqlite } from './sqlite.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -3,12 +3,16 @@ import type { Clock } from '../base/clock.ts';
 import type { ErrorCode, PerkeyError } from '../base/errors.ts';
 import type { Guard, InboundRequest } from '../contract/calls.ts';
 import type { Activation, Message } from './activation.ts';
+import { lineLeast, LinePace } from './line-pace.ts';
 import { cancelled, expired, quarantined } from './refusals.ts';
 import { Ring, RingPool } from './ring.ts';
 import { Tick } from './timers.ts';
 
 /** Turns of one actor in a row before the next actor has its go. */
 const turnsPerVisit = 32;
+
+/** Who would have to wait for a larger part of its time than this is told at once, while it can still go elsewhere or come back. */
+const waitPartMax = 0.5;
 
 export interface SchedulerOptions {
   readonly clock: Clock;
@@ -35,7 +39,10 @@ export class Scheduler {
   readonly #o: SchedulerOptions;
   readonly #ready = new Ring<Activation>();
   readonly #pool = new RingPool<Message>();
+  readonly #pace = new LinePace();
   #waiting = 0;
+  /** Those of them whose actors are in line, behind nothing but other turns. */
+  #inLine = 0;
   #onStack = false;
   #sliceArmed = false;
   #sliceEnd = 0;
@@ -111,6 +118,7 @@ export class Scheduler {
     if (activation.scheduled || activation.queue === undefined) return;
     if (activation.status !== 'idle' && activation.status !== 'dormant') return;
     activation.scheduled = true;
+    this.#inLine += activation.queue.length;
     this.#ready.push(activation);
   }
 
@@ -179,6 +187,7 @@ export class Scheduler {
 
   /** Gives the messages of one actor to another one of the same key. */
   moveWaiting(from: Activation, to: Activation): void {
+    if (from.scheduled && from.queue !== undefined) this.#inLine -= from.queue.length;
     to.queue = from.queue;
     from.queue = undefined;
     this.ready(to);
@@ -196,7 +205,7 @@ export class Scheduler {
 
   #enqueue(activation: Activation, message: Message): boolean {
     if (!(message instanceof Tick)) {
-      const error = this.#noRoom(activation);
+      const error = this.#noRoom(activation, message);
       if (error !== undefined) {
         this.#refuse(activation, message, error);
         return false;
@@ -204,10 +213,11 @@ export class Scheduler {
     }
     (activation.queue ??= this.#pool.take()).push(message);
     this.#waiting += 1;
+    if (activation.scheduled) this.#inLine += 1;
     return true;
   }
 
-  #noRoom(activation: Activation): PerkeyError | undefined {
+  #noRoom(activation: Activation, request: InboundRequest): PerkeyError | undefined {
     const { type, queue, status } = activation;
     if (status === 'quarantined') return quarantined(type.name);
     const length = queue === undefined ? 0 : queue.length;
@@ -215,9 +225,22 @@ export class Scheduler {
       const text = `the mailbox of this ${type.name} holds mailboxMax = ${type.definition.mailboxMax} requests`;
       return bareError('mailbox.full', text, { retryAfterMs: type.estimateMs(length) });
     }
-    if (this.#waiting < this.#o.nodeQueueMax) return undefined;
+    if (this.#waiting < this.#o.nodeQueueMax) return this.#noTime(request);
     const text = `the node holds nodeQueueMax = ${this.#o.nodeQueueMax} waiting requests`;
     return bareError('node.overloaded', text, { retryAfterMs: type.estimateMs(this.#waiting) });
+  }
+
+  /** What waits in line takes longer than the request could wait: it would only make the line longer, and end as expired. */
+  #noTime(request: InboundRequest): PerkeyError | undefined {
+    if (this.#inLine < lineLeast) {
+      this.#pace.reset();
+      return undefined;
+    }
+    const now = this.#lastEnd ?? this.#o.clock.now();
+    const waitMs = this.#pace.estimateMs(this.#inLine, now);
+    if (waitMs <= (request.deadline - now) * waitPartMax) return undefined;
+    const text = `what waits on this node takes about ${Math.ceil(waitMs)} ms, too long for the time that the request has`;
+    return bareError('node.overloaded', text, { retryAfterMs: Math.min(30_000, Math.ceil(waitMs)) });
   }
 
   #refuse(activation: Activation, request: InboundRequest, error: PerkeyError): void {
@@ -230,6 +253,7 @@ export class Scheduler {
     const message = queue?.shift();
     if (queue === undefined || message === undefined) return undefined;
     this.#waiting -= 1;
+    if (activation.scheduled) this.#inLine -= 1;
     this.#dropIfEmpty(activation);
     return message;
   }
@@ -240,6 +264,7 @@ export class Scheduler {
     const before = queue.length;
     queue.remove(unwanted);
     this.#waiting -= before - queue.length;
+    if (activation.scheduled) this.#inLine -= before - queue.length;
     this.#dropIfEmpty(activation);
   }
 
@@ -297,6 +322,7 @@ export class Scheduler {
         const activation = this.#ready.shift();
         if (activation === undefined) break;
         activation.scheduled = false;
+        this.#inLine -= activation.queue?.length ?? 0;
         now = this.#visit(activation, now);
         this.ready(activation);
       }
@@ -321,6 +347,7 @@ export class Scheduler {
     for (let turns = 0; turns < turnsPerVisit && activation.status === 'idle' && this.#goesOn(now); turns += 1) {
       const message = this.#take(activation);
       if (message === undefined) break;
+      this.#pace.left(now);
       now = this.#o.run(activation, message, now);
     }
     return now;

@@ -111,7 +111,8 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
   'node.overloaded': {
     executed: 'no',
     retry: 'never',
-    meaning: 'The node has more requests waiting than it may hold; come back after retryAfterMs.',
+    meaning:
+      'The node has more requests waiting than it may hold, or than could run in the time of this one; come back after retryAfterMs.',
   },
   'client.overloaded': {
     executed: 'no',

@@ -173,6 +173,7 @@ export class Client implements Caller, AsyncDisposable {
         this.#router.onRoute(shard);
       },
       onGone: (target) => this.#router.onTargetGone(target),
+      onRelinked: (target) => this.#router.onTargetRelinked(target),
     });
     this.#router = new Router({
       ...{ clock, settings: this.#settings, link, routes: this.#routes, metrics: this.#requestMetrics },

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Address, DataLink } from '../contract/transport.ts';
 import type { Members } from './members.ts';
-import { changeNews, newsFrames, wholeNews } from './news.ts';
+import { changeNews, linkNews, newsFrames, wholeNews } from './news.ts';
 import type { Incarnated, ShardRecord } from './records.ts';
 import type { ShardTable } from './shard-table.ts';
 
@@ -37,6 +37,15 @@ export class Announcer {
     if (this.#newOwners.length === 0) this.#o.clock.defer(() => this.#announce());
     this.#newOwners.push(record);
     if (before) this.#formerOwners.push(before);
+  }
+
+  /** The connection of this node was made anew, for the so many-th time. */
+  relinked(self: Incarnated, links: number): void {
+    const { link, table } = this.#o;
+    this.#tell(
+      link.everyClient,
+      this.#frames(() => linkNews(table.shards, self, links)),
+    );
   }
 
   answerAsk(from: Address): void {

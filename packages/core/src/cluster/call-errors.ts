@@ -31,3 +31,13 @@ export function closedEarly({ doubt }: Pending): PerkeyError {
     ? new PerkeyError('link.lost', 'closed while the request was under way; it may have been executed')
     : new PerkeyError('client.closed', 'closed before the request was sent');
 }
+
+export function linkLost(): PerkeyError {
+  return new PerkeyError('link.lost', 'the connection was lost after the request was sent; it may have been executed');
+}
+
+/** The owner is gone, or has another connection, and did not answer. */
+export function fallenSilent({ nodeId, gone }: { readonly nodeId: string; readonly gone: boolean }): PerkeyError {
+  if (gone) return new PerkeyError('node.lost', `node ${nodeId} is gone; the request may have been executed`);
+  return new PerkeyError('link.lost', `the connection of node ${nodeId} was lost after the request was sent; it may have been executed`);
+}

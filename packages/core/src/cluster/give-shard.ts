@@ -70,7 +70,7 @@ function send(gift: ShardGift, to: Incarnated, transfer: string, carried: readon
       return;
     }
     signal.addEventListener('abort', abort, { once: true });
-    transfers.send(to, record.shard, transfer, carried).then(resolve, reject);
+    transfers.send(to, record.shard, transfer, carried, record.epoch).then(resolve, reject);
   });
 }
 

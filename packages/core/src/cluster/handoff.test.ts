@@ -45,7 +45,7 @@ test('actors of any size arrive whole and in order, in parts that are not larger
         sender.onAck(receiver.receive(part));
       },
     });
-    await clock.run(sender.send('to', 3, 'one', actors.map(encodeActor)));
+    await clock.run(sender.send('to', 3, 'one', actors.map(encodeActor), 7));
     expect(receiver.take('one')).toEqual(actors);
     expect(receiver.take('one')).toBeUndefined();
     expect(clock.pending).toBe(0);
@@ -64,14 +64,14 @@ test('lost frames and lost acknowledgements cost time and nothing else', async (
       if (random.next() >= 0.2) sender.onAck(ack);
     },
   });
-  await clock.run(sender.send('to', 3, 'one', actors.map(encodeActor)));
+  await clock.run(sender.send('to', 3, 'one', actors.map(encodeActor), 7));
   expect(receiver.take('one')).toEqual(actors);
 });
 
 test('a successor that never answers is given up after partTimeoutMs, and nothing is left behind', async () => {
   const { clock, sender } = sending({ onPart: () => {} });
   const start = clock.now();
-  await expect(clock.run(sender.send('to', 3, 'one', [encodeActor(actor('k'))]))).rejects.toMatchObject({ code: 'node.unreachable' });
+  await expect(clock.run(sender.send('to', 3, 'one', [encodeActor(actor('k'))], 7))).rejects.toMatchObject({ code: 'node.unreachable' });
   expect(clock.now() - start).toBeGreaterThanOrEqual(5_000);
   expect(clock.now() - start).toBeLessThan(5_100);
   expect(clock.pending).toBe(0);
@@ -80,9 +80,9 @@ test('a successor that never answers is given up after partTimeoutMs, and nothin
 test('a link that is down, or goes down, rejects without waiting', async () => {
   let up = false;
   const { clock, sender } = sending({ onPart: () => {}, up: () => up });
-  await expect(clock.run(sender.send('to', 3, 'one', []), { limitMs: 1 })).rejects.toMatchObject({ code: 'node.unreachable' });
+  await expect(clock.run(sender.send('to', 3, 'one', [], 7), { limitMs: 1 })).rejects.toMatchObject({ code: 'node.unreachable' });
   up = true;
-  const sent = sender.send('to', 3, 'two', []);
+  const sent = sender.send('to', 3, 'two', [], 7);
   sent.catch(() => {});
   await clock.advance(10);
   up = false;
@@ -92,7 +92,7 @@ test('a link that is down, or goes down, rejects without waiting', async () => {
 test('frames that reached nobody reject at once; the tokens of requests are left alone', async () => {
   const tokens: number[] = [];
   const { clock, sender } = sending({ onPart: (_part, token) => tokens.push(token) });
-  const sent = sender.send('to', 3, 'one', []);
+  const sent = sender.send('to', 3, 'one', [], 7);
   sent.catch(() => {});
   await clock.advance(1);
   expect(sender.onUndeliverable(1)).toBe(false);
@@ -104,14 +104,14 @@ test('a receiver that cannot read an actor refuses it, and forgets what it had o
   const receiver = new TransferReceiver();
   const { clock, sender } = sending({ onPart: (part) => sender.onAck(receiver.receive(part)), partBytesMax: 30 });
   const broken = new Uint8Array([0xc1, 0xff, 0x00]);
-  const sent = sender.send('to', 3, 'one', [encodeActor(actor('fine')), broken]);
+  const sent = sender.send('to', 3, 'one', [encodeActor(actor('fine')), broken], 7);
   await expect(clock.run(sent)).rejects.toMatchObject({ code: 'node.unreachable' });
   expect(receiver.take('one')).toBeUndefined();
   expect(receiver.size).toBe(0);
 });
 
 const part = (transfer: string, change: Partial<TransferPart> = {}): TransferPart => ({
-  ...{ transfer, shard: 3, part: 0, last: true, from: self, actors: [encodeActor(actor(transfer))], more: false },
+  ...{ transfer, shard: 3, part: 0, last: true, from: self, epoch: 7, actors: [encodeActor(actor(transfer))], more: false },
   ...change,
 });
 

@@ -13,6 +13,8 @@ export interface TransferPart {
   readonly part: number;
   readonly last: boolean;
   readonly from: Incarnated;
+  /** Under which the sender owns the shard. */
+  readonly epoch: number;
   /** Each one encoded by itself, so that one is bounded by itself. */
   readonly actors: readonly Uint8Array[];
   /** The last of `actors` goes on in the next part: it is larger than a part. */
@@ -64,11 +66,11 @@ export class TransferSender {
   }
 
   /** Resolves when the receiver holds everything. A rejection leaves the shard with the sender. */
-  async send(to: Address, shard: number, transfer: string, actors: readonly Uint8Array[]): Promise<void> {
+  async send(to: Address, shard: number, transfer: string, actors: readonly Uint8Array[], epoch: number): Promise<void> {
     const parts = split(actors, this.#options.partBytesMax);
     for (const [part, content] of parts.entries()) {
       const last = part === parts.length - 1;
-      await this.#sendPart(to, { transfer, shard, part, last, from: this.#options.self, ...content });
+      await this.#sendPart(to, { transfer, shard, part, last, from: this.#options.self, epoch, ...content });
     }
   }
 
@@ -120,6 +122,7 @@ export class TransferSender {
 interface Arriving {
   readonly shard: number;
   readonly from: Incarnated;
+  readonly epoch: number;
   actors: CarriedActor[];
   /** The beginning of an actor that is larger than a part. */
   begun: Uint8Array[];
@@ -176,10 +179,11 @@ export class TransferReceiver {
     return actors;
   }
 
-  /** Drops what came from incarnations that are gone, other than transfers that `keep` names. */
-  sweep(isGone: (from: Incarnated) => boolean, keep: (transfer: string, shard: number) => boolean): void {
+  /** Drops what came from incarnations that are gone, other than transfers that the record of their shard names, or still may. */
+  sweep(isGone: (from: Incarnated) => boolean, mayBeNamed: (transfer: string, shard: number, epoch: number) => boolean): void {
     for (const [transfer, arriving] of this.#arriving) {
-      if (isGone(arriving.from) && (arriving.state === 'taken' || !keep(transfer, arriving.shard))) this.#arriving.delete(transfer);
+      const { from, state, shard, epoch } = arriving;
+      if (isGone(from) && (state === 'taken' || !mayBeNamed(transfer, shard, epoch))) this.#arriving.delete(transfer);
     }
   }
 
@@ -189,7 +193,8 @@ export class TransferReceiver {
     const ofShard = [...this.#arriving].filter(([, other]) => other.shard === part.shard);
     const oldest = ofShard.find(([, other]) => other.state !== 'complete') ?? ofShard[0];
     if (oldest && ofShard.length >= heldPerShardMax) this.#arriving.delete(oldest[0]);
-    const arriving: Arriving = { shard: part.shard, from: part.from, actors: [], begun: [], next: 0, state: 'arriving' };
+    const { shard, from, epoch } = part;
+    const arriving: Arriving = { shard, from, epoch, actors: [], begun: [], next: 0, state: 'arriving' };
     this.#arriving.set(part.transfer, arriving);
     return arriving;
   }
@@ -245,9 +250,10 @@ const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8A
 /** `undefined` for a value from the wire that is no transfer part. */
 export function parsePart(value: unknown): TransferPart | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { transfer, shard, part, last, from, actors, more } = value as Record<string, unknown>;
+  const { transfer, shard, part, last, from, epoch, actors, more } = value as Record<string, unknown>;
   const hasFlags = typeof last === 'boolean' && typeof more === 'boolean';
-  const whole = typeof transfer === 'string' && Number.isSafeInteger(shard) && Number.isSafeInteger(part) && hasFlags;
+  const whole =
+    typeof transfer === 'string' && Number.isSafeInteger(shard) && Number.isSafeInteger(part) && Number.isSafeInteger(epoch) && hasFlags;
   if (!whole || !isIncarnated(from) || !Array.isArray(actors) || !actors.every(isBytes)) return undefined;
   return value as TransferPart;
 }

@@ -93,8 +93,8 @@ function world() {
     },
     epochOf: (of) => epochs.get(of),
     answerAsk: (from) => void events.push(`ask ${from}`),
-    onTransfer: () => void events.push('transfer'),
-    onTransferAck: () => void events.push('ack'),
+    onTransfer: () => events.push('transfer') > 0,
+    onTransferAck: () => events.push('ack') > 0,
   });
   const open = (epoch: number, of = shard): void => {
     epochs.set(of, epoch);
@@ -278,7 +278,7 @@ test('requests are cancelled by their own caller only, and also while they are e
   await take(cancel([1, 4, 77]), 'somebody else');
   await take(cancel([1, 4]), '');
   for (const hostile of [1, null, {}, [{}], ['1'], [Number.NaN]]) await take(cancel(hostile));
-  expect([cancelled, bad()]).toEqual([[], { unexpected: 1 }]);
+  expect([cancelled, bad()]).toEqual([[], { unexpected: 1, body: 3 }]);
   await take(cancel([1, 4, 77]));
   expect([cancelled, answers]).toEqual([[1], ['caller 4 request.cancelled no']]);
   open(9);

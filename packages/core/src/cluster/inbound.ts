@@ -10,7 +10,7 @@ import { type CallSource, fromAnyone, fromNode, type InboundRequest, type ReplyP
 import type { Address, Via } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
 import { RequestReader } from './envelope.ts';
-import { controlLimits, decodeControlFrame, type FrameKind, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
+import { cancelLimits, controlLimits, decodeControlFrame, type FrameKind, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
 import type { FrameBatcher } from './frame-batcher.ts';
 import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
@@ -30,8 +30,9 @@ export interface InboundOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly answerAsk: (from: Address) => void;
-  readonly onTransfer: (value: unknown, from: Address) => void;
-  readonly onTransferAck: (value: unknown) => void;
+  /** `false`: it is none. */
+  readonly onTransfer: (value: unknown, from: Address) => boolean;
+  readonly onTransferAck: (value: unknown) => boolean;
 }
 
 /** Reads replies into a caller; shared by nodes and clients. */
@@ -145,7 +146,7 @@ export class Inbound {
       case frameKind.handoffAck:
       case frameKind.topology:
       case frameKind.cancel:
-        this.#control(frame, from);
+        this.#control(kind, frame, from);
     }
   }
 
@@ -169,22 +170,31 @@ export class Inbound {
     this.#early.stop();
   }
 
-  #control(frame: Uint8Array, from: Address): void {
-    const control = decodeControlFrame(frame, controlLimits);
-    if ('problem' in control) this.#problems.note(control.problem);
-    else if (control.kind === frameKind.handoff) this.#o.onTransfer(control.value, from);
-    else if (control.kind === frameKind.handoffAck) this.#o.onTransferAck(control.value);
-    else if (control.kind === frameKind.cancel && from !== '') this.#cancel(control.value, from);
-    else this.#problems.note('unexpected', { kind: control.kind });
+  #control(kind: FrameKind, frame: Uint8Array, from: Address): void {
+    const control = decodeControlFrame(frame, kind === frameKind.cancel ? cancelLimits : controlLimits);
+    if ('problem' in control) {
+      this.#problems.note(control.problem);
+      return;
+    }
+    const { value } = control;
+    if (kind === frameKind.cancel && from === '') this.#problems.note('unexpected', { kind });
+    else if (!this.#takeControl(kind, value, from)) this.#problems.note('body', { kind });
+  }
+
+  #takeControl(kind: FrameKind, value: unknown, from: Address): boolean {
+    if (kind === frameKind.handoff) return this.#o.onTransfer(value, from);
+    if (kind === frameKind.handoffAck) return this.#o.onTransferAck(value);
+    return kind === frameKind.cancel && this.#cancel(value, from);
   }
 
   /** Looked for once per turn of the event loop, as a look goes through all that runs and waits here. */
-  #cancel(value: unknown, from: Address): void {
-    if (!Array.isArray(value)) return;
+  #cancel(value: unknown, from: Address): boolean {
+    if (!Array.isArray(value)) return false;
     if (this.#cancelled.size === 0) this.#o.clock.defer(() => this.#cancelAll());
     const ids = this.#cancelled.get(from);
     if (ids === undefined) this.#cancelled.set(from, new Set<unknown>(value));
     else for (const id of value) ids.add(id);
+    return true;
   }
 
   /** Only the caller itself can name a request: by where it takes its replies, and its own number for it. */

@@ -11,18 +11,19 @@ export interface LastWordsOptions {
   readonly clock: Clock;
   readonly link: DataLink;
   readonly sent: SentFrames;
-  /** Whatever the target may have got and has not answered by now, it never will. */
-  readonly onSilence: (target: Target) => void;
+  /** What the target may have got, up to this place in its lane, and has not answered by now, it never will. */
+  readonly onSilence: (target: Target, upTo: number) => void;
 }
 
 /**
  * Finds the moment from which a target that is gone can have nothing more to say. An empty frame is sent after all the others: when it comes
  * back as undeliverable, so did before it every frame that was not delivered, and every answer that was given is here. What is left then was
  * delivered and not answered. A target that is still connected (a stalled process, a cut link) brings nothing back, and gets a short time.
+ * So does one whose connection was made anew: it may still answer what it had got before, and what was on the old connection is lost.
  */
 export class LastWords {
   readonly #o: LastWordsOptions;
-  readonly #waiting = new Map<number, { readonly target: Target; readonly timer: Timer }>();
+  readonly #waiting = new Map<number, { readonly target: Target; readonly upTo: number; readonly timer: Timer }>();
 
   constructor(options: LastWordsOptions) {
     this.#o = options;
@@ -30,12 +31,13 @@ export class LastWords {
 
   await(target: Target): void {
     const { clock, sent } = this.#o;
+    const upTo = target.lane.sent;
     const token = sent.note(target.lane, 0);
     if (!this.#send(target, token)) {
-      this.#o.onSilence(target);
+      this.#o.onSilence(target, upTo);
       return;
     }
-    this.#waiting.set(token, { target, timer: clock.setTimer(patienceMs, () => this.came(token)) });
+    this.#waiting.set(token, { target, upTo, timer: clock.setTimer(patienceMs, () => this.came(token)) });
   }
 
   #send(target: Target, token: number): boolean {
@@ -52,7 +54,7 @@ export class LastWords {
     if (!waiting) return;
     this.#waiting.delete(token);
     waiting.timer.cancel();
-    this.#o.onSilence(waiting.target);
+    this.#o.onSilence(waiting.target, waiting.upTo);
   }
 
   stop(): void {

@@ -277,3 +277,19 @@ test('a process that was stopped for long finds itself evicted before it acts', 
   await wires.advance(10);
   expect(told).toEqual(['held', 'lapsed', 'lost']);
 });
+
+test('when the store can be reached again the lease is renewed at once, and once', async () => {
+  const { wires, store, lease, told, mayAct } = held();
+  store.always = { write: { end: 'unavailable' }, read: 'unavailable' };
+  await wires.advance(2_650);
+  expect([mayAct(), told]).toEqual([false, ['held', 'lapsed']]);
+  store.always = { write: {} };
+  const before = store.table.read(key)?.revision ?? 0;
+  lease.renewNow();
+  await wires.advance(1);
+  expect([mayAct(), told, store.table.read(key)?.revision]).toEqual([true, ['held', 'lapsed', 'held'], before + 1]);
+  lease.stop();
+  lease.renewNow();
+  await wires.advance(1_000);
+  expect(store.table.read(key)?.revision).toBe(before + 1);
+});

@@ -134,6 +134,13 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     return stored;
   }
 
+  /** Does not wait for the next beat: the store can be reached again. */
+  renewNow(): void {
+    if (this.#phase !== 'running') return;
+    this.#renew();
+    this.#schedule();
+  }
+
   /** Stops renewing and acting. */
   stop(): void {
     if (this.#phase === 'running') this.#phase = 'stopped';

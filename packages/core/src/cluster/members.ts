@@ -111,6 +111,7 @@ function matters(before: MemberRecord, after: MemberRecord): boolean {
     before.incarnation !== after.incarnation ||
     before.state !== after.state ||
     before.weight !== after.weight ||
+    before.links !== after.links ||
     Object.keys(before.types).length !== Object.keys(after.types).length
   );
 }

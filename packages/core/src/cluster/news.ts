@@ -1,14 +1,14 @@
 import { controlLimits, encodeControlFrame, frameKind } from './frame.ts';
 import type { Members } from './members.ts';
-import { generationOf, type Incarnated } from './records.ts';
+import { generationOf, type Incarnated, linksOf, sameIncarnation } from './records.ts';
 import type { Routes } from './routes.ts';
 import type { ShardTable } from './shard-table.ts';
 
 /** What nodes tell clients of who owns what. Everything in it is a fact that only grows, so it may come late, twice and in any order. */
 export interface News {
   readonly shards: number;
-  /** Node id, incarnation, and whether that incarnation is gone. */
-  readonly nodes: readonly (readonly [nodeId: string, incarnation: string, gone: boolean])[];
+  /** Node id, incarnation, whether that incarnation is gone, and how often its connection was made anew. */
+  readonly nodes: readonly (readonly [nodeId: string, incarnation: string, gone: boolean, links?: number])[];
   /** Shard, place of its owner in `nodes`, epoch. */
   readonly routes: readonly (readonly [shard: number, node: number, epoch: number])[];
   /** The actor types that some member hosts. */
@@ -22,7 +22,7 @@ export interface RouteNews extends Incarnated {
 
 /** Numbers nodes in the order in which they are first named. */
 class NodeList {
-  readonly nodes: [string, string, boolean][] = [];
+  readonly nodes: [string, string, boolean, number][] = [];
   readonly #places = new Map<string, number>();
   readonly #members: Members;
 
@@ -33,7 +33,9 @@ class NodeList {
   place(who: Incarnated): number {
     let place = this.#places.get(who.incarnation);
     if (place === undefined) {
-      place = this.nodes.push([who.nodeId, who.incarnation, this.#members.isGone(who)]) - 1;
+      const record = this.#members.get(who.nodeId)?.record;
+      const links = record && sameIncarnation(record, who) ? linksOf(record) : 0;
+      place = this.nodes.push([who.nodeId, who.incarnation, this.#members.isGone(who), links]) - 1;
       this.#places.set(who.incarnation, place);
     }
     return place;
@@ -64,6 +66,11 @@ export function changeNews(members: Members, shards: number, changes: readonly R
   const routes = changes.map((change): [number, number, number] => [change.shard, list.place(change), change.epoch]);
   for (const owner of formerOwners) list.place(owner);
   return { shards, nodes: list.nodes, routes, types: [...hostedTypes(members)] };
+}
+
+/** That the connection of a node was made anew. */
+export function linkNews(shards: number, { nodeId, incarnation }: Incarnated, links: number): News {
+  return { shards, nodes: [[nodeId, incarnation, false, links]], routes: [], types: [] };
 }
 
 /** The news as frames: several, where one would be too large. Throws `payload.too_large` where a single fact is. */
@@ -142,7 +149,10 @@ export class KnownNodes {
 export function applyNews(news: News, nodes: KnownNodes, routes: Routes): void {
   routes.setShards(news.shards);
   if (news.types.length > 0) routes.addTypes(news.types);
-  for (const [nodeId, incarnation, gone] of news.nodes) nodes.note(nodeId, incarnation, gone);
+  for (const [nodeId, incarnation, gone, links = 0] of news.nodes) {
+    nodes.note(nodeId, incarnation, gone);
+    routes.noteLinks({ nodeId, incarnation }, links);
+  }
   for (const [shard, place, epoch] of news.routes) {
     const node = news.nodes[place];
     if (node) routes.hear(shard, node[0], node[1], epoch);
@@ -158,7 +168,8 @@ const isNode = (value: unknown): boolean =>
   nodeIdForm.test(value[0]) &&
   isText(value[1]) &&
   nodeIdForm.test(value[1]) &&
-  typeof value[2] === 'boolean';
+  typeof value[2] === 'boolean' &&
+  (value[3] === undefined || (Number.isSafeInteger(value[3]) && (value[3] as number) >= 0));
 const isRoute = (value: unknown): boolean =>
   Array.isArray(value) && value.length === 3 && value.every((part) => Number.isSafeInteger(part) && part >= 0);
 

@@ -191,6 +191,25 @@ test('a node that is stopped while it joins again stops, and stays stopped', asy
   expect(await codeOf(node.actor(Counter, 'k').add())).toBe('client.closed no');
 });
 
+test('a connection that is lost and back within the lease: callers are told at once what was lost with it, and nothing moves', async () => {
+  const cluster = await start(2);
+  const [mine, theirs] = [await keyOf(cluster, 'node-0'), await keyOf(cluster, 'node-1')];
+  const { incarnation } = cluster.node('node-0');
+  cluster.faults('node-0').cut({ link: 'data', noticeAfterMs: 100 });
+  const patient = { timeoutMs: 60_000 };
+  const lost = [cluster.client, cluster.node('node-1')].map((caller) => codeOf(caller.actor(Counter, mine).add({}, patient)));
+  const other = codeOf(cluster.client.actor(Counter, theirs).add({}, patient));
+  await cluster.advance(150);
+  cluster.faults('node-0').heal();
+  await cluster.advance(1_000);
+  const told = Promise.all([...lost, other]);
+  const late = new Promise<string[]>((resolve) => cluster.clock.setTimer(1, () => resolve(['too late'])));
+  expect(await cluster.run(Promise.race([told, late]))).toEqual(['link.lost unknown', 'link.lost unknown', 'ok']);
+  expect(await cluster.run(codeOf(cluster.client.actor(Counter, mine).add()))).toBe('ok');
+  expect(cluster.node('node-0').incarnation).toBe(incarnation);
+  await cluster.stop();
+});
+
 test('a lease that lapses and comes back answers everything that waited', async () => {
   const cluster = await start(2);
   const mine = await keyOf(cluster, 'node-1');

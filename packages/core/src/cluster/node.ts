@@ -132,6 +132,11 @@ export class Node implements Caller, AsyncDisposable {
     this.#phase.session.router.notify(type, method, key, input, options);
   }
 
+  /** The control connection is there again. */
+  controlUp(): void {
+    if (this.#phase.state === 'active') this.#phase.session.controlUp();
+  }
+
   /** What this node knows and holds at this moment. */
   inspect(top?: number): NodeInspection | undefined {
     if (this.#phase.state !== 'active') return undefined;
@@ -288,8 +293,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const logger = childLogger(log, { nodeId, cluster: settings.cluster });
   const { cluster, connectTimeoutMs } = settings;
   const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
-  const control = await transport.openControl(nodeId, { onState: () => {} }, environment);
   let opened: NodeStore | undefined;
+  let node: Node | undefined;
+  const onState = (up: boolean): void => {
+    if (up) node?.controlUp();
+  };
+  const control = await transport.openControl(nodeId, { onState }, environment);
   try {
     opened = store && (await openStore(store, { ...environment, nodeId, shards: settings.shards }));
     await checkCluster(control.shards, { shards: settings.shards, store: opened?.kind }, environment);
@@ -300,7 +309,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       ...(authorize && { authorize }),
       ...(onIncarnation && { onIncarnation }),
     };
-    const node = new Node(parts, settings, environment, control, nodeId, opened);
+    node = new Node(parts, settings, environment, control, nodeId, opened);
     await node.join();
     return node;
   } catch (error) {

@@ -20,6 +20,8 @@ export interface MemberRecord {
   readonly leaseMs?: number;
   /** The private store that it has. */
   readonly store?: string | undefined;
+  /** How often its data connection was made anew: what was on the old ones is lost. Only rises. */
+  readonly links?: number;
 }
 
 export interface Incarnated {
@@ -68,6 +70,12 @@ export function incarnationId(generation: number, suffix: string): string {
 /** How long the holder of a record may act after a renewal: what it says, and at least what its observer has for itself. */
 export function leaseMsOf(record: MemberRecord | undefined, ownLeaseMs: number): number {
   return Math.max(ownLeaseMs, record?.leaseMs ?? 0);
+}
+
+/** 0 for a node that never said so. */
+export function linksOf(record: MemberRecord): number {
+  const { links = 0 } = record;
+  return Number.isSafeInteger(links) && links > 0 ? links : 0;
 }
 
 export function generationOf(incarnation: string): number {

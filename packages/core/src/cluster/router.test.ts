@@ -274,3 +274,36 @@ test('the timers of a router with nothing to do run out', async () => {
   await world.clock.advance(200);
   expect([world.router.inFlight, world.clock.pending]).toEqual([0, 0]);
 });
+
+test('when the connection of an owner was made anew, what it does not answer soon is told as unknown, or sent again where that does no harm', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const [first, second, third] = world.keysBeside('k', 3) as [string, string, string];
+  const lost = world.call(first, 1, { timeoutMs: 60_000 });
+  const answered = world.call(second, 2);
+  const repeated = world.call(third, 3, { idempotencyKey: 'once' });
+  const sent = await world.sent();
+  const { target } = world.routes.get(0)!;
+  world.routes.noteLinks(target, 1);
+  // What is sent from now on goes over the new connection.
+  const later = world.call(first, 4, { timeoutMs: 60_000 });
+  const [onTheNew] = await world.sent();
+  world.router.onOk(sent[1]!.id, 'done', 0);
+  await world.clock.advance(249);
+  expect([lost.state, answered.state, repeated.state, later.state]).toEqual(['waiting', 'ok', 'waiting', 'waiting']);
+  await world.clock.advance(1);
+  expect([lost.told, repeated.state, later.state]).toEqual(['link.lost unknown', 'waiting', 'waiting']);
+  world.router.onOk(onTheNew!.id, 'done', 0);
+  await world.clock.advance(100);
+  expect(later.state).toBe('ok');
+  const [again] = await world.sent();
+  world.router.onOk(again!.id, 'done', 0);
+  await world.clock.settle();
+  expect([again!.input, repeated.state]).toEqual([3, 'ok']);
+  // The same news again tells nothing new.
+  const next = world.call(first, 5);
+  await world.sent();
+  world.routes.noteLinks(target, 1);
+  await world.clock.advance(1_000);
+  expect(next.state).toBe('waiting');
+});

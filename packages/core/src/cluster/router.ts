@@ -4,7 +4,7 @@ import { asRefusal, copyPlain } from '../base/plain.ts';
 import { type Caller, type CallOptions } from '../contract/calls.ts';
 import { Attempts } from './attempts.ts';
 import { checkCall } from './call-checks.ts';
-import { closedEarly, linkDown, overtaken, tooLate, unknownType } from './call-errors.ts';
+import { closedEarly, fallenSilent, linkDown, linkLost, overtaken, tooLate, unknownType } from './call-errors.ts';
 import { Deadlines } from './deadlines.ts';
 import { inputOfTail } from './envelope.ts';
 import type { Gate } from './gate.ts';
@@ -61,7 +61,7 @@ export class Router implements Caller {
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
     const onThrown = (token: number, thrown: unknown): void => this.#onThrown(token, thrown);
     this.#sender = new RequestSender(options, { onRefused: (token) => this.#undelivered(token, linkDown()), onThrown });
-    this.#lastWords = new LastWords({ clock, link, sent: this.#sender.frames, onSilence: (target) => this.#onSilence(target) });
+    this.#lastWords = new LastWords({ clock, link, sent: this.#sender.frames, onSilence: (target, upTo) => this.#onSilence(target, upTo) });
     this.#notifyFailed = (error) => {
       if (error.executed === 'no') metrics.notifiesLost.inc();
     };
@@ -220,10 +220,9 @@ export class Router implements Caller {
 
   /** Calls go out to an owner that is reachable; to one that refused, only after a while. */
   #mayTry(shard: number, gate: Gate): boolean {
-    const { routes, clock } = this.#o;
-    const route = routes.get(shard);
+    const route = this.#o.routes.get(shard);
     if (!route || !this.#reachable(route.target)) return false;
-    return route.epoch > gate.epoch || clock.now() >= gate.retryAt;
+    return route.epoch > gate.epoch || this.#o.clock.now() >= gate.retryAt;
   }
 
   #reachable(target: Target): boolean {
@@ -279,9 +278,7 @@ export class Router implements Caller {
   /** These calls were executed, or may have been: what they overtook must not follow them (I6), and what waited for them may go. */
   #passed(calls: readonly Pending[]): void {
     if (this.#gates.size === 0) return;
-    for (const pending of calls) {
-      for (const earlier of this.#gates.overtakenBy(pending)) this.#reject(earlier, overtaken(earlier));
-    }
+    for (const pending of calls) for (const earlier of this.#gates.overtakenBy(pending)) this.#reject(earlier, overtaken(earlier));
     for (const { shard } of calls) this.#gates.tryOpen(shard);
   }
 
@@ -313,17 +310,21 @@ export class Router implements Caller {
     else this.#sender.forget(target);
   }
 
-  #onSilence(target: Target): void {
-    const lost = this.#endAll((pending) => pending.target === target);
-    this.#sender.forget(target);
-    this.#lose(lost, new PerkeyError('node.lost', `node ${target.nodeId} is gone; the request may have been executed`));
+  /** The owner lives on with another connection. What it had got it may answer for a short time; the rest is taken for lost. */
+  onTargetRelinked(target: Target): void {
+    if (this.#attempts.some((pending) => pending.target === target && this.#sender.wasSent(pending))) this.#lastWords.await(target);
+  }
+
+  #onSilence(target: Target, upTo: number): void {
+    const lost = this.#endAll((pending) => pending.target === target && (target.gone || pending.ordinal <= upTo));
+    if (target.gone) this.#sender.forget(target);
+    this.#lose(lost, fallenSilent(target));
   }
 
   onLinkDown(): void {
     const isRemote = (pending: Pending): boolean => pending.target?.local === false;
     this.#takeBackUnsent(isRemote);
-    const lost = new PerkeyError('link.lost', 'the connection was lost after the request was sent; it may have been executed');
-    this.#lose(this.#endAll(isRemote), lost);
+    this.#lose(this.#endAll(isRemote), linkLost());
   }
 
   onLinkUp(): void {

@@ -9,6 +9,8 @@ export interface Target extends Incarnated {
   readonly local: boolean;
   /** Known to be gone: it will answer nothing more. */
   gone: boolean;
+  /** How often its connection is known to have been made anew. */
+  links: number;
 }
 
 export interface Route {
@@ -31,6 +33,8 @@ export interface RoutesOptions {
   readonly onRoute: (shard: number) => void;
   /** An incarnation will answer nothing more. */
   readonly onGone: (target: Target) => void;
+  /** The connection of an incarnation was made anew: what was on its way to it or from it is lost. */
+  readonly onRelinked?: (target: Target) => void;
 }
 
 /** Who owns each shard, as far as this process has heard. Epochs only rise, so news may arrive late, twice and in any order. */
@@ -100,6 +104,14 @@ export class Routes {
     this.#options.onGone(target);
   }
 
+  /** What somebody said of how often the connection of an incarnation was made anew; it only rises. */
+  noteLinks(who: Incarnated, links: number): void {
+    const target = this.#targets.get(who.incarnation);
+    if (!target || target.local || links <= target.links) return;
+    target.links = links;
+    if (!target.gone) this.#options.onRelinked?.(target);
+  }
+
   /** Marks gone every known target for which `isGone` says so. */
   sweepGone(isGone: (who: Incarnated) => boolean): void {
     for (const target of this.#targets.values()) {
@@ -126,6 +138,7 @@ export class Routes {
       lane: newLane(addressOf(who)),
       local: isLocal(who),
       gone: false,
+      links: 0,
     };
     this.#targets.set(who.incarnation, target);
     return target;

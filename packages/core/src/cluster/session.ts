@@ -18,10 +18,12 @@ import { hostedTypes } from './news.ts';
 import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
 import { doneWithin } from './pause.ts';
-import { type Incarnated, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
+import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
+import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
+import { sendQuietly } from './send-quietly.ts';
 import type { NodeSettings } from './settings.ts';
 import { ShardTable } from './shard-table.ts';
 
@@ -65,6 +67,7 @@ export class Session {
   #inbound!: Inbound;
   #replies!: FrameBatcher;
   #ownership!: OwnershipParts;
+  #relinks!: Relinks;
   #isOpen = false;
   #ended = false;
   #isDrained = false;
@@ -223,6 +226,7 @@ export class Session {
       isLocal: (who) => who.incarnation === this.#self.incarnation,
       onRoute: (shard) => this.#router.onRoute(shard),
       onGone: (target) => this.#router.onTargetGone(target),
+      onRelinked: (target) => this.#router.onTargetRelinked(target),
     });
     this.#routes.setShards(settings.shards);
     const guard: Guard = { mayAct: (now: number) => lease.mayAct(now) };
@@ -242,7 +246,7 @@ export class Session {
     for (const { contract } of definitions) this.#requestMetrics.declare(contract.type, Object.keys(contract.methods));
     this.#replies = new FrameBatcher({
       ...{ kind: frameKind.reply, clock, frameBytesMax: link.frameBytesMax, frameCountMax: settings.frameCountMax },
-      send: (to, frame) => this.#sendReplies(to, frame),
+      send: (to, frame) => sendQuietly(link, log, to, frame),
       mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),
     });
     this.#assembleOwnership(guard);
@@ -258,6 +262,7 @@ export class Session {
       onOpened: (record, before) => this.#opened(record, before),
     });
     const { manager, announcer, transfers } = this.#ownership;
+    this.#relinks = new Relinks({ clock, self: this.#self, lease: this.#lease, announcer });
     this.#inbound = new Inbound({
       ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log, self: this.#self },
       epochOf: (shard) => manager.epochOf(shard),
@@ -303,9 +308,10 @@ export class Session {
     const types = hostedTypes(this.#members);
     this.#routes.setTypes(types.size > 0 ? types : undefined);
     this.#routes.sweepGone((who) => this.#members.isGone(who));
+    for (const { record } of this.#members.all()) this.#routes.noteLinks(record, linksOf(record));
     this.#ownership.transfers.sweep(
       (who) => this.#members.isGone(who),
-      (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
+      (transfer, shard, epoch) => this.#table.mayName(transfer, shard, epoch),
     );
     this.#ownership.manager.membersChanged();
   }
@@ -331,22 +337,19 @@ export class Session {
     if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
-  /** The connection may break while it takes a frame: the callers then learn that from their own connections. */
-  #sendReplies(to: string, frame: Uint8Array): void {
-    try {
-      this.#link.send(to, frame, -1);
-    } catch (error) {
-      this.#o.environment.log.debug({ err: error }, 'a frame of replies could not be written');
-    }
-  }
-
   #linkChanged(up: boolean): void {
     if (!this.#router || this.#ended) return;
     if (!up) this.#router.onLinkDown();
     else {
       this.#router.onLinkUp();
       this.#replies.flush();
+      this.#relinks.up();
     }
+  }
+
+  /** The control connection is there again: what could not be renewed on the old one is renewed at once. */
+  controlUp(): void {
+    if (!this.#ended) this.#lease?.renewNow();
   }
 
   #held(): void {
@@ -354,6 +357,7 @@ export class Session {
     this.#o.environment.log.info({}, 'the lease holds again; this node goes on');
     this.#host.resume();
     this.#replies.flush();
+    this.#relinks.tell();
     this.#ownership.manager.schedule();
   }
 

@@ -13,8 +13,11 @@ export interface ShardHost {
 
 /** Moves the state of a shard's actors. */
 export interface ShardTransfers {
-  /** Resolves when `to` holds the actors, to `false` when there was nothing to hold; rejects when it may not hold them. */
-  send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[]): Promise<boolean>;
+  /**
+   * Resolves when `to` holds the actors, to `false` when there was nothing to hold; rejects when it may not hold them. `epoch`: under which
+   * this node owns the shard.
+   */
+  send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[], epoch: number): Promise<boolean>;
   /** What arrived under this name, once; `undefined` when it is not (wholly) here. */
   take(transfer: string): readonly CarriedActor[] | undefined;
 }

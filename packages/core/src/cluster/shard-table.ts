@@ -34,6 +34,16 @@ export class ShardTable implements RecordListener {
     return this.#entries[shard];
   }
 
+  /**
+   * Whether the shard's record names this transfer, or may do so once more of it is heard of: its sender owned the shard under this epoch.
+   * News of members may come long before those of shards.
+   */
+  mayName(transfer: string, shard: number, epoch: number): boolean {
+    const record = this.#entries[shard]?.record;
+    if (record === undefined || record.epoch < epoch || record.transfer === transfer) return true;
+    return record.epoch === epoch && record.state === 'owned';
+  }
+
   owners(): Incarnated[] {
     const owners = new Map<string, Incarnated>();
     for (const entry of this.#entries) {

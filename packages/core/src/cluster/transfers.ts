@@ -29,7 +29,7 @@ export class Transfers implements ShardTransfers {
     this.#sender = new TransferSender({ clock, link, self, partTimeoutMs, partBytesMax: Math.floor(link.frameBytesMax / 2) });
   }
 
-  async send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[]): Promise<boolean> {
+  async send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[], epoch: number): Promise<boolean> {
     const { link, statesLost, log } = this.#o;
     const encoded: Uint8Array[] = [];
     for (const actor of actors) {
@@ -41,7 +41,7 @@ export class Transfers implements ShardTransfers {
       }
     }
     if (encoded.length === 0) return false;
-    await this.#sender.send(link.peerAddress(to.nodeId, to.incarnation), shard, transfer, encoded);
+    await this.#sender.send(link.peerAddress(to.nodeId, to.incarnation), shard, transfer, encoded, epoch);
     return true;
   }
 
@@ -49,16 +49,18 @@ export class Transfers implements ShardTransfers {
     return this.#receiver.take(transfer);
   }
 
-  /** From a peer. */
-  onPart(value: unknown, from: Address): void {
+  /** From a peer; `false` when it is none, or wants no answer. */
+  onPart(value: unknown, from: Address): boolean {
     const part = parsePart(value);
-    if (!part || from === '') return;
+    if (!part || from === '') return false;
     this.#o.link.send(from, encodeControlFrame(frameKind.handoffAck, this.#receiver.receive(part)), -1);
+    return true;
   }
 
-  onAck(value: unknown): void {
+  onAck(value: unknown): boolean {
     const ack = parseAck(value);
     if (ack) this.#sender.onAck(ack);
+    return ack !== undefined;
   }
 
   /** `false` when the frame was none of a transfer. */
@@ -66,8 +68,8 @@ export class Transfers implements ShardTransfers {
     return this.#sender.onUndeliverable(token);
   }
 
-  /** Drops what came from incarnations that are gone, other than transfers that `keep` names. */
-  sweep(isGone: (from: Incarnated) => boolean, keep: (transfer: string, shard: number) => boolean): void {
-    this.#receiver.sweep(isGone, keep);
+  /** See `TransferReceiver.sweep`. */
+  sweep(isGone: (from: Incarnated) => boolean, mayBeNamed: (transfer: string, shard: number, epoch: number) => boolean): void {
+    this.#receiver.sweep(isGone, mayBeNamed);
   }
 }

@@ -140,6 +140,7 @@ export class RouterFixture {
       isLocal: (who) => who.incarnation === '1-self',
       onRoute: (shard) => this.router.onRoute(shard),
       onGone: (target) => this.router.onTargetGone(target),
+      onRelinked: (target) => this.router.onTargetRelinked(target),
     });
     const defaults = { requestTimeoutMs: 10_000, inFlightMax: 1_000, payloadBytesMax: 10_000, frameCountMax: 100, keyBytesMax: 100 };
     const options: RouterOptions = {

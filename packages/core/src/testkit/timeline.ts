@@ -1,13 +1,15 @@
 import { systemClock } from '../base/clock.ts';
 
-/** What a timeline asks of each clock that shares it. */
+/** One clock that shares a timeline, as the clock keeps it up to date. */
 export interface TimelineMember {
   /** False while the process is frozen or dead: nothing of it runs. */
-  readonly running: boolean;
-  /** When its earliest timer fires, in true ms, and the timer's number; undefined without timers. */
-  nextDue(): { readonly trueMs: number; readonly sequence: number } | undefined;
+  running: boolean;
+  /** When its earliest timer fires, in true ms; `Infinity` without timers, and while it does not run. May be in the past. */
+  dueMs: number;
+  /** The number of that timer. */
+  dueSequence: number;
   /** Fires the earliest timer. */
-  fireNext(): void;
+  readonly fireNext: () => void;
 }
 
 interface Deferred {
@@ -18,24 +20,40 @@ interface Deferred {
 /** Steps that may happen without time passing, before it is called a loop. */
 const stepsAtOneInstantMax = 200_000;
 
-/**
- * Resolves when the queue of microtasks is empty. Only a real turn of the event loop proves that; it makes nothing depend on real time.
- */
-function microtasksDone(): Promise<void> {
-  return new Promise((resolve) => {
-    systemClock.defer(resolve);
-  });
+/** Steps that one turn of the real event loop takes at most. */
+const burstMax = 256;
+
+/** Taken here, before anybody can put something else in its place: it is the one thing of the real world that virtual time needs. */
+const { defer: inTheRealLoop } = systemClock;
+
+const never = (): boolean => false;
+
+/** One way of the time from where it stands to a target. */
+interface Journey {
+  readonly targetMs: number;
+  readonly done: () => boolean;
+  readonly arrived: (early: boolean) => void;
+  readonly failed: (error: unknown) => void;
+  isOver: boolean;
 }
 
-/** The true time that a set of virtual clocks shares, and what is to run on it. One step at a time, always in the same order. */
+/**
+ * The true time that a set of virtual clocks shares, and what is to run on it. One step at a time, always in the same order. Each step is an
+ * immediate of the real event loop, many of them in one turn of it: between two immediates every microtask runs, and nothing else proves that
+ * there is none left. It makes nothing depend on real time.
+ */
 export class Timeline {
   #nowMs = 0;
   #sequence = 0;
   #moving = false;
   #stepsAtThisInstant = 0;
+  /** In the order in which they are to run; those before `#head` have run. */
   #deferred: Deferred[] = [];
+  #head = 0;
+  /** Deferred callbacks of processes that were found frozen. */
+  #parked: Deferred[] = [];
   #thrown: { readonly error: unknown } | undefined;
-  readonly #members: TimelineMember[] = [];
+  #members: TimelineMember[] = [];
 
   get nowMs(): number {
     return this.#nowMs;
@@ -55,34 +73,93 @@ export class Timeline {
   }
 
   deferredOf(owner: TimelineMember): number {
-    return this.#deferred.filter((entry) => entry.owner === owner).length;
+    const isOwn = (entry: Deferred): boolean => entry.owner === owner;
+    return this.#deferred.slice(this.#head).filter(isOwn).length + this.#parked.filter(isOwn).length;
   }
 
-  forgetDeferred(owner: TimelineMember): void {
-    this.#deferred = this.#deferred.filter((entry) => entry.owner !== owner);
+  /** The process is dead: its clock has no part in time any more. */
+  leave(member: TimelineMember): void {
+    const isOther = (entry: Deferred): boolean => entry.owner !== member;
+    this.#deferred = this.#deferred.slice(this.#head).filter(isOther);
+    this.#head = 0;
+    this.#parked = this.#parked.filter(isOther);
+    this.#members = this.#members.filter((one) => one !== member);
+  }
+
+  /** The process goes on: what it had deferred comes before what others defer from now on. */
+  thawed(member: TimelineMember): void {
+    if (this.#parked.length === 0) return;
+    const own = this.#parked.filter((entry) => entry.owner === member);
+    this.#parked = this.#parked.filter((entry) => entry.owner !== member);
+    this.#deferred = [...own, ...this.#deferred.slice(this.#head)];
+    this.#head = 0;
   }
 
   /**
    * Moves to `targetMs`, running what is due on the way; stops early, with `true`, as soon as `done` says so.
    * Rejects with the first error that a callback threw.
    */
-  async moveTo(targetMs: number, done: () => boolean = () => false): Promise<boolean> {
+  async moveTo(targetMs: number, done: () => boolean = never): Promise<boolean> {
     if (this.#moving) throw new Error('virtual time is already moving: await the previous advance, settle, until or run first');
     this.#moving = true;
     try {
-      for (;;) {
-        await this.#settleDeferred();
-        if (done()) return true;
-        const next = this.#earliest(targetMs);
-        if (next === undefined) break;
-        this.#setNow(next.trueMs);
-        this.#step(() => next.member.fireNext());
-      }
-      this.#setNow(targetMs);
-      return done();
+      return await new Promise<boolean>((arrived, failed) => {
+        this.#travel({ targetMs, done, arrived, failed, isOver: false }, 1);
+      });
     } finally {
       this.#moving = false;
     }
+  }
+
+  /** Takes `burst` steps in one turn of the real event loop, then more. */
+  #travel(journey: Journey, burst: number): void {
+    const step = (): void => {
+      if (!journey.isOver) this.#stepOf(journey);
+    };
+    for (let i = 1; i < burst; i += 1) inTheRealLoop(step);
+    inTheRealLoop(() => {
+      step();
+      if (!journey.isOver) this.#travel(journey, Math.min(burstMax, burst * 2));
+    });
+  }
+
+  /** Every microtask has run. Deferred callbacks come before timers, as in a real loop. */
+  #stepOf(journey: Journey): void {
+    if (this.#thrown !== undefined) {
+      const { error } = this.#thrown;
+      this.#thrown = undefined;
+      journey.isOver = true;
+      journey.failed(error);
+      return;
+    }
+    const deferred = this.#takeDeferred();
+    if (deferred !== undefined) {
+      this.#step(deferred.run);
+      return;
+    }
+    if (journey.done()) {
+      journey.isOver = true;
+      journey.arrived(true);
+      return;
+    }
+    if (this.#fireEarliest(journey.targetMs)) return;
+    this.#setNow(journey.targetMs);
+    journey.isOver = true;
+    journey.arrived(journey.done());
+  }
+
+  #takeDeferred(): Deferred | undefined {
+    while (this.#head < this.#deferred.length) {
+      const entry = this.#deferred[this.#head] as Deferred;
+      this.#head += 1;
+      if (entry.owner.running) return entry;
+      this.#parked.push(entry);
+    }
+    if (this.#head > 0) {
+      this.#deferred = [];
+      this.#head = 0;
+    }
+    return undefined;
   }
 
   #setNow(trueMs: number): void {
@@ -91,42 +168,21 @@ export class Timeline {
     this.#stepsAtThisInstant = 0;
   }
 
-  #earliest(limitMs: number): { member: TimelineMember; trueMs: number } | undefined {
-    let best: { member: TimelineMember; trueMs: number; sequence: number } | undefined;
+  /** False when nothing is due up to `limitMs`. Ties go to the timer that was made first. */
+  #fireEarliest(limitMs: number): boolean {
+    let best: TimelineMember | undefined;
+    let bestMs = limitMs;
     for (const member of this.#members) {
-      const due = member.running ? member.nextDue() : undefined;
-      if (due === undefined) continue;
-      const trueMs = Math.max(due.trueMs, this.#nowMs);
-      if (trueMs > limitMs) continue;
-      const isEarlier = best === undefined || trueMs < best.trueMs || (trueMs === best.trueMs && due.sequence < best.sequence);
-      if (isEarlier) best = { member, trueMs, sequence: due.sequence };
+      if (member.dueMs > bestMs || member.dueMs === Infinity) continue;
+      const dueMs = Math.max(member.dueMs, this.#nowMs);
+      if (best !== undefined && dueMs === bestMs && member.dueSequence > best.dueSequence) continue;
+      best = member;
+      bestMs = dueMs;
     }
-    return best;
-  }
-
-  /** Runs microtasks and deferred callbacks until there are none. Microtasks run to their end after each callback, as in a real loop. */
-  async #settleDeferred(): Promise<void> {
-    for (;;) {
-      await microtasksDone();
-      this.#throwWhatWasThrown();
-      const batch = this.#takeRunnable();
-      if (batch.length === 0) return;
-      const heldBack: Deferred[] = [];
-      for (const entry of batch) {
-        systemClock.defer(() => {
-          if (entry.owner.running) this.#step(entry.run);
-          else heldBack.push(entry);
-        });
-      }
-      await microtasksDone();
-      if (heldBack.length > 0) this.#deferred = [...heldBack, ...this.#deferred];
-    }
-  }
-
-  #takeRunnable(): Deferred[] {
-    const batch = this.#deferred.filter((entry) => entry.owner.running);
-    if (batch.length > 0) this.#deferred = this.#deferred.filter((entry) => !entry.owner.running);
-    return batch;
+    if (best === undefined) return false;
+    this.#setNow(bestMs);
+    this.#step(best.fireNext);
+    return true;
   }
 
   #step(run: () => void): void {
@@ -139,11 +195,5 @@ export class Timeline {
     } catch (error) {
       this.#thrown ??= { error };
     }
-  }
-
-  #throwWhatWasThrown(): void {
-    const thrown = this.#thrown;
-    this.#thrown = undefined;
-    if (thrown !== undefined) throw thrown.error;
   }
 }

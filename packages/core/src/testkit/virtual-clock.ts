@@ -24,6 +24,7 @@ export interface UntilOptions {
 
 const wallStartMs = Date.UTC(2025, 0, 1);
 const originOfForksMs = 1_000_000;
+const noTimer: Timer = Object.freeze({ cancel: () => {} });
 
 /**
  * Time that stands still until a test moves it. One clock is one process; `fork` makes the clock of another process on the same timeline,
@@ -51,7 +52,7 @@ export class VirtualClock implements Clock {
     this.#lowestMs = this.#anchorMs;
     this.#rate = checkedRate(options.rate ?? 1);
     this.#wallOffsetMs = (options.wallMs ?? parent?.wall() ?? wallStartMs) - this.#timeline.nowMs;
-    this.#member = this.#makeMember();
+    this.#member = { running: true, dueMs: Infinity, dueSequence: Infinity, fireNext: () => this.#fireNext() };
     this.#timeline.join(this.#member);
   }
 
@@ -66,8 +67,15 @@ export class VirtualClock implements Clock {
   setTimer(delayMs: number, run: () => void): Timer {
     if (Number.isNaN(delayMs)) throw new RangeError('a timer needs a number of milliseconds');
     const timer: HeapTimer = { dueMs: this.now() + Math.max(0, delayMs), sequence: this.#timeline.nextSequence(), run, cancelled: false };
-    if (!this.#killed) this.#timers.push(timer);
-    return { cancel: () => this.#timers.cancel(timer) };
+    if (this.#killed) return noTimer;
+    this.#timers.push(timer);
+    if (this.#timers.peek() === timer) this.#lookAtTimers();
+    return {
+      cancel: () => {
+        this.#timers.cancel(timer);
+        if (this.#member.dueSequence === timer.sequence) this.#lookAtTimers();
+      },
+    };
   }
 
   defer(run: () => void): void {
@@ -94,6 +102,7 @@ export class VirtualClock implements Clock {
     this.#anchorMs = this.now();
     this.#anchorTrueMs = this.#timeline.nowMs;
     this.#rate = checked;
+    this.#lookAtTimers();
   }
 
   /** The clock of another process on the same timeline. */
@@ -113,18 +122,22 @@ export class VirtualClock implements Clock {
   /** Stops the process as SIGSTOP does: time goes on, but its timers and deferred callbacks wait. */
   freeze(): void {
     this.#frozen = true;
+    this.#lookAtTimers();
   }
 
   /** Continues a frozen process: what became due meanwhile runs in the next step. */
   thaw(): void {
     this.#frozen = false;
+    this.#lookAtTimers();
+    this.#timeline.thawed(this.#member);
   }
 
   /** Ends the process as `kill -9` does: its timers and deferred callbacks never run, and it takes no new ones. */
   kill(): void {
     this.#killed = true;
     this.#timers.clear();
-    this.#timeline.forgetDeferred(this.#member);
+    this.#lookAtTimers();
+    this.#timeline.leave(this.#member);
   }
 
   /** Runs everything that can happen without time passing. */
@@ -170,27 +183,22 @@ export class VirtualClock implements Clock {
     return this.#anchorTrueMs + (localMs - this.#anchorMs) / this.#rate;
   }
 
-  #makeMember(): TimelineMember {
-    // `this` is not at hand in getters of a plain object.
-    const isRunning = (): boolean => !this.#frozen && !this.#killed;
-    return {
-      get running() {
-        return isRunning();
-      },
-      nextDue: () => {
-        const timer = this.#timers.peek();
-        if (timer === undefined) return undefined;
-        const trueMs = timer.dueMs <= this.now() ? this.#timeline.nowMs : this.#toTrue(timer.dueMs);
-        return { trueMs, sequence: timer.sequence };
-      },
-      fireNext: () => {
-        const timer = this.#timers.pop();
-        if (timer === undefined) return;
-        // The way through true time rounds: a timer never sees a clock that is short of its due time.
-        this.#lowestMs = Math.max(this.now(), timer.dueMs);
-        timer.run();
-      },
-    };
+  /** To be called whenever the earliest timer may be another one, or due at another time. */
+  #lookAtTimers(): void {
+    const member = this.#member;
+    member.running = !this.#frozen && !this.#killed;
+    const timer = member.running ? this.#timers.peek() : undefined;
+    member.dueMs = timer === undefined ? Infinity : timer.dueMs <= this.now() ? this.#timeline.nowMs : this.#toTrue(timer.dueMs);
+    member.dueSequence = timer?.sequence ?? Infinity;
+  }
+
+  #fireNext(): void {
+    const timer = this.#timers.pop();
+    if (timer === undefined) return;
+    // The way through true time rounds: a timer never sees a clock that is short of its due time.
+    this.#lowestMs = Math.max(this.now(), timer.dueMs);
+    this.#lookAtTimers();
+    timer.run();
   }
 }
 

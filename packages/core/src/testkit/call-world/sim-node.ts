@@ -53,8 +53,8 @@ export class SimNode {
       },
       epochOf: (shard) => this.#epochs.get(shard),
       answerAsk: () => {},
-      onTransfer: () => {},
-      onTransferAck: () => {},
+      onTransfer: () => true,
+      onTransferAck: () => true,
     });
     this.link.attach({
       onFrame: (frame, from, via) => this.#inbound.take(frame, from, via),

@@ -171,7 +171,9 @@ export class FaultyDataLink implements DataLink {
   send(to: Address, frame: Uint8Array, token: number): boolean {
     const connection = this.#keeper.current;
     if (connection?.up !== true) return false;
-    if (this.#parts.owners.get(to)?.refusesFrames !== true) return connection.send(to, frame, token);
+    const owner = this.#parts.owners.get(to);
+    if (owner !== undefined && this.#parts.faults.isSevered(owner)) return true;
+    if (owner?.refusesFrames !== true) return connection.send(to, frame, token);
     if (token >= 0) this.#parts.environment.clock.defer(() => connection.onUndeliverable(token));
     return true;
   }

@@ -9,10 +9,20 @@ export interface Path {
   delayMs: number;
   /** How many of the next steps are lost. */
   dropNext: number;
+  /** What each step takes beside that, in ms, drawn for each; none where nothing takes time. No fault: nothing ends it. */
+  latencyMs: (() => number) | undefined;
 }
 
 export function openPath(): Path {
-  return { cut: false, held: false, delayMs: 0, dropNext: 0 };
+  return { cut: false, held: false, delayMs: 0, dropNext: 0, latencyMs: undefined };
+}
+
+/** Ends what a path suffers. */
+export function mendPath(path: Path): void {
+  path.cut = false;
+  path.held = false;
+  path.delayMs = 0;
+  path.dropNext = 0;
 }
 
 interface Waiting {
@@ -53,12 +63,15 @@ export class Gate {
       return false;
     }
     if (path.cut && !isLossless) return false;
-    if (!path.cut && !path.held && path.delayMs === 0 && this.#waiting.length === 0) {
+    const delayMs = path.delayMs + (path.latencyMs?.() ?? 0);
+    if (!path.cut && !path.held && delayMs === 0 && this.#waiting.length === 0) {
       step();
       return true;
     }
-    this.#waiting.push({ step, isLossless, dueMs: this.#clock.now() + path.delayMs });
-    this.changed();
+    this.#waiting.push({ step, isLossless, dueMs: this.#clock.now() + delayMs });
+    if (this.#timer !== undefined) return false;
+    if (this.#waiting.length === 1 && delayMs > 0) this.#drainIn(delayMs);
+    else this.changed();
     return false;
   }
 

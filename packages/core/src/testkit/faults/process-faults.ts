@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
-import { openPath } from './gate.ts';
+import { mendPath, openPath } from './gate.ts';
 import type { Path } from './gate.ts';
 import type { RecordHistory } from './record-history.ts';
 import { StoreFaults } from './store-faults.ts';
@@ -42,6 +42,7 @@ export class ProcessFaults {
   readonly shards: StoreFaults;
   readonly #clock: Clock;
   readonly #links = new Set<FaultyLink>();
+  readonly #severed = new Set<ProcessFaults>();
   #offline = false;
   #refusesFrames = false;
   #cuts = 0;
@@ -60,6 +61,11 @@ export class ProcessFaults {
 
   get refusesFrames(): boolean {
     return this.#refusesFrames;
+  }
+
+  /** Whether frames of this process to the other one are lost on their way. */
+  isSevered(from: ProcessFaults): boolean {
+    return this.#severed.size > 0 && this.#severed.has(from);
   }
 
   join(link: FaultyLink): void {
@@ -108,10 +114,21 @@ export class ProcessFaults {
     this.#refusesFrames = true;
   }
 
+  /** Frames between the two are lost, one way or both, while both reach the broker: a cut inside the broker. What is sent to all gets through. */
+  sever(other: ProcessFaults, ways: 'out' | 'both' = 'both'): void {
+    this.#severed.add(other);
+    if (ways === 'both') other.#severed.add(this);
+  }
+
   /** All connections break, both sides notice, and none can be made until `reconnect`. */
   disconnect(): void {
     this.#offline = true;
     for (const link of [...this.#links]) link.lose();
+  }
+
+  /** The connections of one kind, or all, break with what is under way on them, and are made anew at once. */
+  breakLinks(kind?: LinkKind): void {
+    for (const link of [...this.#links]) if (kind === undefined || link.kind === kind) link.lose();
   }
 
   reconnect(): void {
@@ -126,12 +143,19 @@ export class ProcessFaults {
 
   /** Ends every fault of the process. What was held is let through; what was lost stays lost. */
   heal(): void {
+    this.mendLinks();
+    this.members.heal();
+    this.shards.heal();
+  }
+
+  /** Ends what its links suffer, and goes on with what its stores do. */
+  mendLinks(): void {
     this.#cuts += 1;
     this.#offline = false;
     this.#refusesFrames = false;
-    this.#each('both', undefined, (path) => Object.assign(path, openPath()));
-    this.members.heal();
-    this.shards.heal();
+    for (const other of this.#severed) other.#severed.delete(this);
+    this.#severed.clear();
+    this.#each('both', undefined, mendPath);
     this.#changed();
   }
 

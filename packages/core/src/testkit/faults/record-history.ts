@@ -15,7 +15,7 @@ export interface HistoryEntry {
 
 /** Everything that was written through a faulty transport, in the order of its answers: what ownership is judged by after a test. */
 export class RecordHistory {
-  readonly #entries: HistoryEntry[] = [];
+  #entries: HistoryEntry[] = [];
 
   get entries(): readonly HistoryEntry[] {
     return this.#entries;
@@ -23,6 +23,11 @@ export class RecordHistory {
 
   add(entry: HistoryEntry): void {
     this.#entries.push(entry);
+  }
+
+  /** Forgets everything: the stores were set back, and revisions begin to repeat. */
+  clear(): void {
+    this.#entries = [];
   }
 
   /** What was written under `key`, by rising revision. */

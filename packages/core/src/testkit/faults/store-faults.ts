@@ -42,6 +42,10 @@ export class StoreFaults {
     this.#isUnavailable = true;
   }
 
+  available(): void {
+    this.#isUnavailable = false;
+  }
+
   /** Every call takes `ms`, half of it before its effect; beyond the transport's `storeTimeoutMs` it rejects, though it takes effect. */
   slow(ms: number): void {
     this.#slowMs = ms;
@@ -61,6 +65,10 @@ export class StoreFaults {
     this.#staleLength = this.#history.entries.length;
   }
 
+  freshReads(): void {
+    this.#staleLength = undefined;
+  }
+
   /** Watches are told nothing until `releaseWatches`, then everything. */
   holdWatches(): void {
     this.watchPath.held = true;
@@ -76,12 +84,17 @@ export class StoreFaults {
     this.watchPath.delayMs = ms;
   }
 
-  heal(): void {
-    this.#isUnavailable = false;
-    this.#slowMs = 0;
-    this.#staleLength = undefined;
-    this.#writes = [];
+  /** Watches are told everything in time again. */
+  mendWatches(): void {
     this.watchPath.delayMs = 0;
     this.releaseWatches();
+  }
+
+  heal(): void {
+    this.available();
+    this.#slowMs = 0;
+    this.freshReads();
+    this.#writes = [];
+    this.mendWatches();
   }
 }

@@ -78,6 +78,7 @@ class Places {
       const version = versionOf(operation);
       if (version !== undefined) this.#place(operation, isAppend(operation) ? version - 1 : version, version);
       else if (isAppend(operation)) this.#silent.push(operation);
+      else if (operation.seq !== undefined) return undefined;
     }
     for (const [life, same] of Map.groupBy(reads, (read) => read.life)) this.#look(life, same);
     if (!this.#placeSilent()) return undefined;

@@ -48,7 +48,7 @@ function places(operations: readonly Operation[]): HistoryPlaces | undefined {
     if (outcome !== 'ok' && size > 0) (outcome === 'unknown' ? loose : refused).push({ operation, size });
     if (outcome !== 'ok') continue;
     if (typeof output === 'number') placed.push({ operation, low: output - size, high: output });
-    else if (size > 0) return undefined;
+    else if (size > 0 || operation.seq !== undefined) return undefined;
   }
   return { placed, loose, refused, faults: [] };
 }

@@ -13,10 +13,20 @@ export function leastContradiction<State>(
   { farthest, stepsMax }: { readonly farthest: Farthest; readonly stepsMax: number },
 ): readonly Operation[] {
   const trial = new Trial(model, answered, loose, stepsMax);
-  const before = answered.filter(({ t1 }) => t1 <= farthest.until);
-  let kept = trial.isImpossible(before) ? before : answered;
+  let kept = lastOnes(answered, farthest).find((operations) => trial.isImpossible(operations)) ?? answered;
   for (let size = kept.length >> 1; size >= 1; size >>= 1) kept = withoutParts(kept, size, trial);
   return kept.toSorted((a, b) => a.t0 - b.t0);
+}
+
+/** Those at which the search was stuck, and with them more and more of what had ended before. */
+function lastOnes(answered: readonly Operation[], { stuck, until }: Farthest): (readonly Operation[])[] {
+  const isStuck = new Set(stuck);
+  const before = answered.filter((operation) => operation.t1 <= until && !isStuck.has(operation)).sort((a, b) => b.t1 - a.t1);
+  const sets: (readonly Operation[])[] = [];
+  for (let count = 0; ; count = Math.max(4, count * 2)) {
+    sets.push([...stuck, ...before.slice(0, count)]);
+    if (count >= before.length) return sets;
+  }
 }
 
 function withoutParts<State>(operations: readonly Operation[], size: number, trial: Trial<State>): readonly Operation[] {
@@ -52,7 +62,7 @@ class Trial<State> {
     const end = kept.reduce((latest, { t1 }) => Math.max(latest, t1), -Infinity);
     const others = this.#answered.filter((operation) => !asked.has(operation) && operation.t0 <= end && !this.#model.isRead(operation));
     const unasked = others.map((operation): Operation => ({ ...operation, outcome: 'unknown', t1: Infinity }));
-    const maybe = relevantOf(this.#model, [...this.#loose, ...unasked], kept);
+    const { difference: maybe } = relevantOf(this.#model, [...this.#loose, ...unasked], kept);
     const options = { stepsMax: Math.min(this.#stepsEach, this.#stepsLeft), inClientOrder: true };
     const { decision, steps } = new OrderSearch(this.#model, kept, maybe, options).run();
     this.#stepsLeft -= steps + this.#answered.length;

@@ -42,6 +42,30 @@ export function livesOf(operations: readonly Operation[]): readonly Life[] {
   return [...lives.values()].sort((a, b) => a.epoch - b.epoch || a.firstEnd + a.lastStart - (b.firstEnd + b.lastStart));
 }
 
+const ordersMax = 24;
+
+/**
+ * Every order that epochs and times leave open, the likeliest first. At most 24: `isAll` says whether there are no others.
+ */
+export function ordersOf(lives: readonly Life[]): { readonly orders: readonly (readonly Life[])[]; readonly isAll: boolean } {
+  const orders: Life[][] = [];
+  const extend = (order: readonly Life[], rest: readonly Life[]): void => {
+    if (orders.length > ordersMax) return;
+    if (rest.length === 0) orders.push([...order]);
+    for (const life of rest) {
+      const others = rest.filter((other) => other !== life);
+      if (!others.some((other) => mustPrecede(other, life))) extend([...order, life], others);
+    }
+  };
+  extend([], lives);
+  if (orders.length === 0) orders.push([...lives]);
+  return { orders: orders.slice(0, ordersMax), isAll: orders.length <= ordersMax };
+}
+
+function mustPrecede(a: Life, b: Life): boolean {
+  return a.epoch === b.epoch ? a.firstEnd < b.lastStart : a.epoch < b.epoch;
+}
+
 interface Living<State> {
   readonly life: number;
   readonly state: State;
@@ -65,14 +89,12 @@ export function withLives<State>(model: HistoryModel<State>, lives: readonly Lif
     isRead: (operation) => operation.op !== death && model.isRead(operation),
     relevant(unknown, answered) {
       const deaths = unknown.filter(({ op }) => op === death);
-      return [
-        ...deaths,
-        ...relevantOf(
-          model,
-          unknown.filter(({ op }) => op !== death),
-          answered,
-        ),
-      ];
+      const { seen, difference } = relevantOf(
+        model,
+        unknown.filter(({ op }) => op !== death),
+        answered,
+      );
+      return { seen: [...deaths, ...seen], difference: [...deaths, ...difference] };
     },
   };
 }

@@ -17,18 +17,24 @@ export interface HistoryModel<State = unknown> {
   readonly idOf: (state: State) => string | number;
   /** For texts: the state as people read it. */
   readonly textOf: (state: State) => string;
-  /** Whether the operation, however it ends, leaves the state as it is. */
+  /** Whether the operation, with the answer that it had, leaves any state as it is. */
   readonly isRead: (operation: Operation) => boolean;
   /**
-   * Of the operations of unknown outcome of one key, those that can make a difference: a search does without the others. Default: all that are not reads.
-   * Leaving out one that may have been executed must never make an acceptable history unacceptable.
+   * Of the operations of unknown outcome of one key, those that were `seen`, and those that can make a `difference`. A search takes the others as never
+   * executed, and at first all that were not seen. Default: all that are not reads are both. Leaving out one that makes no difference must never make an
+   * acceptable history unacceptable.
    */
-  readonly relevant?: (unknown: readonly Operation[], answered: readonly Operation[]) => readonly Operation[];
+  readonly relevant?: (unknown: readonly Operation[], answered: readonly Operation[]) => RelevantOperations;
   /**
    * Where results say at which place of one total order an operation stands, a history is decided exactly in O(n log n). Undefined: this one needs
    * the search. Gets the requests of one key, those that were not executed too.
    */
   readonly places?: (operations: readonly Operation[]) => HistoryPlaces | undefined;
+}
+
+export interface RelevantOperations {
+  readonly seen: readonly Operation[];
+  readonly difference: readonly Operation[];
 }
 
 /** Operations by their place on a ladder that each life of the state climbs once, from 0. */
@@ -63,6 +69,8 @@ export function relevantOf<State>(
   model: HistoryModel<State>,
   unknown: readonly Operation[],
   answered: readonly Operation[],
-): readonly Operation[] {
-  return model.relevant?.(unknown, answered) ?? unknown.filter((operation) => !model.isRead(operation));
+): RelevantOperations {
+  if (model.relevant) return model.relevant(unknown, answered);
+  const changing = unknown.filter((operation) => !model.isRead(operation));
+  return { seen: changing, difference: changing };
 }

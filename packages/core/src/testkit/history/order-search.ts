@@ -22,8 +22,10 @@ export interface Farthest {
   readonly count: number;
   /** The state there, as a text. */
   readonly state: string;
-  /** Everything that was answered before this had to come next, and nothing of it could. */
+  /** Everything that had been answered before this had to come next... */
   readonly until: number;
+  /** ...beginning with one of these, and none could. */
+  readonly stuck: readonly Operation[];
 }
 
 interface Frame<State> {
@@ -44,7 +46,7 @@ interface Frame<State> {
  *
  * A depth-first search that takes, step by step, one operation that no other must precede, and goes back where none fits: J. M. Wing and C. Gong, "Testing and
  * verifying concurrent objects" (1993), with the memory of visited configurations of G. Lowe, "Testing for linearizability" (2017). A
- * configuration is the set of operations taken and the state. Loose operations are tried last, and of two configurations that differ in their loose operations
+ * configuration is the set of operations taken and the state. A read that fits is taken at once, without a choice. Loose operations are tried last, and of two configurations that differ in their loose operations
  * only, the one that has used more of the same is no better and is passed over.
  */
 export class OrderSearch<State> {
@@ -59,6 +61,8 @@ export class OrderSearch<State> {
   /** By client: the highest `seq` that was taken, and the lowest of those that wait. */
   readonly #highest: number[] = [];
   readonly #foremost = new Map<number, number>();
+  /** By client: whether any of its numbered calls is loose. */
+  readonly #hasLoose: boolean[] = [];
   readonly #isTaken: Uint8Array;
   readonly #visited = new Map<string, bigint[]>();
   #loose = 0n;
@@ -76,7 +80,7 @@ export class OrderSearch<State> {
     this.#isTaken = new Uint8Array(this.#operations.length);
     this.#alike = this.#likes();
     this.#clients = this.#numberClients();
-    this.#farthest = { count: 0, state: model.textOf(model.initial), until: Infinity };
+    this.#farthest = { count: 0, state: model.textOf(model.initial), until: Infinity, stuck: [] };
   }
 
   run(): OrderSearchResult {
@@ -138,11 +142,26 @@ export class OrderSearch<State> {
     }
     this.#steps += (end - this.#low) >> 4;
     if (!this.#isNew(`${this.#low}${ahead}|${this.#model.idOf(state)}`)) return undefined;
-    if (this.#takenCount > this.#farthest.count || this.#farthest.until === Infinity)
-      this.#farthest = { count: this.#takenCount, state: this.#model.textOf(state), until };
+    if (this.#takenCount > this.#farthest.count || this.#farthest.until === Infinity) this.#noteFarthest(state, until, next);
     const may = next.filter((i) => this.#operations[i]!.t0 <= until && this.#isInOrder(i) && this.#isForemost(i));
     may.sort((a, b) => this.#operations[a]!.t1 - this.#operations[b]!.t1);
+    const free = may.find((i) => this.#isFree(i, state));
+    if (free !== undefined) return { state, next: [free], until, at: 0, hasLoose: true, taken, highestBefore };
     return { state, next: may, until, at: 0, hasLoose: false, taken, highestBefore };
+  }
+
+  #noteFarthest(state: State, until: number, next: readonly number[]): void {
+    const stuck = next.map((i) => this.#operations[i]!);
+    this.#farthest = { count: this.#takenCount, state: this.#model.textOf(state), until, stuck };
+  }
+
+  /** A read that fits: whatever order there is from here, there is one with it at once. Only a loose call that its client sent before would come too late. */
+  #isFree(index: number, state: State): boolean {
+    const client = this.#clients[index]!;
+    if (client >= 0 && this.#hasLoose[client] === true) return false;
+    this.#steps += 1;
+    const operation = this.#operations[index]!;
+    return this.#model.isRead(operation) && this.#model.step(state, operation) !== undefined;
   }
 
   #isNew(place: string): boolean {
@@ -219,7 +238,7 @@ export class OrderSearch<State> {
 
   #numberClients(): number[] {
     const numbers = new Map<string, number>();
-    return this.#operations.map(({ client, seq }) => {
+    return this.#operations.map(({ client, seq }, i) => {
       if (seq === undefined || !this.#options.inClientOrder) return -1;
       let number = numbers.get(client);
       if (number === undefined) {
@@ -227,6 +246,7 @@ export class OrderSearch<State> {
         numbers.set(client, number);
         this.#highest.push(-Infinity);
       }
+      if (i >= this.#answeredCount) this.#hasLoose[number] = true;
       return number;
     });
   }

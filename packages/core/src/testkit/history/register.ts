@@ -1,4 +1,4 @@
-import type { HistoryModel } from './model.ts';
+import type { HistoryModel, RelevantOperations } from './model.ts';
 import type { Operation } from './operation.ts';
 import { operationText, valueText } from './text.ts';
 
@@ -22,7 +22,7 @@ export function register(): HistoryModel<string> {
     },
     idOf: (value) => value,
     textOf: (value) => value,
-    isRead: ({ op }) => op === 'read',
+    isRead: ({ op, outcome, output }) => op === 'read' || (op === 'cas' && outcome === 'ok' && output === false),
     relevant,
   };
 }
@@ -41,21 +41,29 @@ function comparison(operation: Operation): Comparison {
 }
 
 /**
- * A write that nobody can have seen may be left out, since whatever was executed on its value was a write over it. Seen it can be by a read, by a
- * comparison with its value, and by any comparison that failed.
+ * A write that nobody can have seen may be left out, since whatever was executed on its value was a write over it. Seen it can be by a read and by a
+ * comparison with its value that was seen in turn; and any comparison that failed may have failed because of it.
  */
-function relevant(unknown: readonly Operation[], answered: readonly Operation[]): readonly Operation[] {
-  const seen = new Set<string>();
+function relevant(unknown: readonly Operation[], answered: readonly Operation[]): RelevantOperations {
+  const values = new Set<string>();
+  let hasFailed = false;
   for (const operation of answered) {
-    if (operation.op === 'read') seen.add(valueText(operation.output));
+    if (operation.op === 'read') values.add(valueText(operation.output));
     else if (operation.op === 'cas') {
-      if (operation.output !== true) return unknown.filter(({ op }) => op !== 'read');
-      seen.add(comparison(operation).expected);
+      values.add(comparison(operation).expected);
+      if (operation.output !== true) hasFailed = true;
     }
   }
-  for (const operation of unknown) if (operation.op === 'cas') seen.add(comparison(operation).expected);
-  return unknown.filter((operation) => {
-    if (operation.op === 'read') return false;
-    return seen.has(operation.op === 'write' ? valueText(operation.input) : comparison(operation).to);
-  });
+  const writes = unknown.filter(({ op }) => op !== 'read').map((operation) => ({ operation, ...effectOf(operation) }));
+  for (let count = -1; count < values.size;) {
+    count = values.size;
+    for (const { expected, to } of writes) if (expected !== undefined && values.has(to)) values.add(expected);
+  }
+  const all = writes.map(({ operation }) => operation);
+  const seen = writes.filter(({ to }) => values.has(to)).map(({ operation }) => operation);
+  return { seen, difference: hasFailed ? all : seen };
+}
+
+function effectOf(operation: Operation): { readonly expected: string | undefined; readonly to: string } {
+  return operation.op === 'write' ? { expected: undefined, to: valueText(operation.input) } : comparison(operation);
 }

@@ -54,14 +54,14 @@ export class ChaosTransfers implements ShardTransfers {
     return this.#receiver.take(transfer);
   }
 
-  send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[]): Promise<boolean> {
+  send(to: Incarnated, shard: number, transfer: string, actors: readonly CarriedActor[], epoch: number): Promise<boolean> {
     if (actors.length === 0) return Promise.resolve(false);
     const encoded = actors.map((actor) => encodeActor(actor));
     const { wires, random, faults } = this.#net.weather;
     const cable = this.#cable;
     // Two parts, so that one may be missing.
     const parts: TransferPart[] = [[], encoded].map((some, part) => ({
-      ...{ transfer, shard, part, last: part === 1, from: this.#self, actors: some, more: false },
+      ...{ transfer, shard, part, last: part === 1, from: this.#self, epoch, actors: some, more: false },
     }));
     return new Promise((resolve, reject) => {
       wires.setTimer(timeoutMs, () => cable.clock.defer(() => reject(new PerkeyError('node.unreachable', 'no acknowledgement'))));

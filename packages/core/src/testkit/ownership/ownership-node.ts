@@ -228,7 +228,7 @@ export class OwnershipSession implements Judged {
     if (this.#hasEnded || !this.#manager) return;
     this.#receiver.sweep(
       (who) => this.#members.isGone(who),
-      (transfer, shard) => this.#table.get(shard)?.record.transfer === transfer,
+      (transfer, shard, epoch) => this.#table.mayName(transfer, shard, epoch),
     );
     this.#manager.membersChanged();
   }

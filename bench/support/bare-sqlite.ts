@@ -1,0 +1,59 @@
+import { DatabaseSync } from 'node:sqlite';
+
+/** SQLite without a store around it, on the settings of one: what the benches hold the store against. */
+export class BareSqlite {
+  readonly #database: DatabaseSync;
+
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path);
+    this.#database.exec(`
+      pragma journal_mode = wal;
+      pragma synchronous = full;
+      pragma wal_autocheckpoint = 4000;
+      pragma cache_size = -16384;
+      create table if not exists bare (sequence integer primary key, body blob not null);
+    `);
+  }
+
+  /** Rows per second of transactions with `group` inserts each, on the calling thread, for `ms`. */
+  insert(group: number, body: Uint8Array, ms: number): number {
+    const [begin, commit] = [this.#database.prepare('begin immediate'), this.#database.prepare('commit')];
+    const insert = this.#database.prepare('insert into bare (body) values (?)');
+    const startedAt = performance.now();
+    let rows = 0;
+    while (performance.now() - startedAt < ms) {
+      begin.run();
+      for (let i = 0; i < group; i += 1) insert.run(body);
+      commit.run();
+      rows += group;
+    }
+    return (rows * 1_000) / (performance.now() - startedAt);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+/** Reads a table in pages of `page` rows; gives the rows per second. */
+export function barePagedRead(path: string, table: string, page: number): { readonly rows: number; readonly perSecond: number } {
+  const database = new DatabaseSync(path, { readOnly: true });
+  try {
+    const select = database.prepare(`select sequence, body from ${table} where sequence > ? order by sequence limit ?`);
+    const startedAt = performance.now();
+    let [rows, after, bytes] = [0, 0, 0];
+    for (;;) {
+      const found = select.all(after, page) as unknown as { sequence: number; body: Uint8Array }[];
+      for (const { sequence, body } of found) {
+        after = sequence;
+        bytes += body.length;
+      }
+      rows += found.length;
+      if (found.length < page) break;
+    }
+    if (bytes === 0) throw new Error('the table is empty');
+    return { rows, perSecond: (rows * 1_000) / (performance.now() - startedAt) };
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { type ShardRecord, shardKey } from './records.ts';
+import { ShardTable } from './shard-table.ts';
+
+function tableWith(record: Partial<ShardRecord>): ShardTable {
+  const table = new ShardTable(
+    4,
+    () => {},
+    () => {},
+  );
+  const whole = { nodeId: 'a', incarnation: '1-a', shard: 3, epoch: 7, state: 'owned', ...record };
+  table.onRecord({ key: shardKey(3), value: JSON.stringify(whole), revision: 1 });
+  return table;
+}
+
+const successor = { nodeId: 'b', incarnation: '1-b' };
+
+test('a transfer may be named until the record of its shard says otherwise, however much later that is heard than the end of its sender', () => {
+  const mayName = (record: Partial<ShardRecord>): boolean => tableWith(record).mayName('one', 3, 7);
+  expect(tableWith({ shard: 3 }).mayName('one', 2, 7)).toBe(true);
+  // The sender's own claim was not heard of yet, or not its release.
+  expect(mayName({ epoch: 6, nodeId: 'c', incarnation: '1-c' })).toBe(true);
+  expect(mayName({ epoch: 7 })).toBe(true);
+  expect(mayName({ epoch: 7, state: 'releasing', successor, transfer: 'one' })).toBe(true);
+  expect(mayName({ epoch: 8, ...successor, transfer: 'one' })).toBe(true);
+  // Another transfer, none, or another owner.
+  expect(mayName({ epoch: 7, state: 'releasing', successor, transfer: 'another' })).toBe(false);
+  expect(mayName({ epoch: 7, state: 'free' })).toBe(false);
+  expect(mayName({ epoch: 8, nodeId: 'c', incarnation: '1-c' })).toBe(false);
+});

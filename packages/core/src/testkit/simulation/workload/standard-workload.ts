@@ -1,0 +1,101 @@
+import type { Caller } from '../../../contract/calls.ts';
+import { HistoryRecorder } from '../../history/recorder.ts';
+import type { SimulationBody } from '../simulate.ts';
+import type { SimulatedNode } from '../simulated-node.ts';
+import type { SimulationActors, Surroundings } from '../surroundings.ts';
+import type { SimulationWorld } from '../world.ts';
+import { WorkloadCaller, type WorkloadTimes } from './callers.ts';
+import { cellActors } from './cells.ts';
+import { judgeHistory } from './judge-history.ts';
+import { Ledger } from './ledger.ts';
+
+export interface WorkloadOptions extends Partial<WorkloadTimes> {
+  /** Told at the end of each run that did not fail. */
+  readonly onFigures?: (figures: WorkloadFigures) => void;
+}
+
+export interface WorkloadFigures {
+  readonly ok: number;
+  readonly refused: number;
+  readonly unknown: number;
+  readonly executions: number;
+  /** States that died with their process. */
+  readonly deaths: number;
+}
+
+export interface Workload {
+  readonly actors: SimulationActors;
+  readonly body: SimulationBody;
+}
+
+/**
+ * Counters, registers and append-lists over many keys, asked for by every client and from within every node, with and without idempotency keys,
+ * fast turns and slow ones, bursts, and calls through chains of other actors; judged by a ledger of what handlers did and by the checker of histories.
+ */
+export function standardWorkload(options: WorkloadOptions = {}): Workload {
+  const ledgers = new WeakMap<Surroundings, Ledger>();
+  const ledgerOf = (around: Surroundings): Ledger => {
+    let ledger = ledgers.get(around);
+    if (ledger === undefined) ledgers.set(around, (ledger = new Ledger()));
+    return ledger;
+  };
+  return {
+    actors: (node) => cellActors(node, ledgerOf(node.around)),
+    body: (world) => drive(world, ledgerOf(world.around), options),
+  };
+}
+
+function drive(world: SimulationWorld, ledger: Ledger, options: WorkloadOptions): void {
+  const { everyMs = 1_000, keys = 12, onFigures } = options;
+  const times = { everyMs, keys };
+  const { wires } = world.around;
+  const recorder = new HistoryRecorder({ clock: { now: () => wires.trueMs } });
+  const callers: WorkloadCaller[] = [];
+  ledger.open(world);
+  for (const process of world.clients) {
+    const caller = new WorkloadCaller({ world, ledger, recorder, process, name: process.name, times, caller: () => process.client });
+    callers.push(caller);
+    world.spawn(() => caller.run());
+  }
+  world.onNode(async (node) => {
+    const { lives } = node;
+    const isAlive = (): boolean => node.lives === lives && node.state === 'up';
+    const name = `${node.name}/${lives}`;
+    const caller = new WorkloadCaller({ world, ledger, recorder, process: node, name, times, caller: () => callerOf(node) });
+    callers.push(caller);
+    await caller.run(isAlive);
+  });
+  world.atEnd(async () => {
+    const looks = [...new Set(recorder.operations.map(({ key }) => key))];
+    await Promise.all(
+      callers.slice(0, world.clients.length).map((caller, i) =>
+        lookAtAll(
+          caller,
+          looks.filter((_, at) => at % world.clients.length === i),
+        ),
+      ),
+    );
+    judgeHistory(world, ledger, recorder);
+    const sum = (of: (caller: WorkloadCaller) => number): number => callers.reduce((total, caller) => total + of(caller), 0);
+    const { executions, deaths } = ledger;
+    onFigures?.({
+      ok: sum(({ ok }) => ok),
+      refused: sum(({ refused }) => refused),
+      unknown: sum((one) => one.unknown),
+      executions,
+      deaths,
+    });
+  });
+}
+
+/** The node itself, while it takes calls. */
+function callerOf({ node }: SimulatedNode): Caller | undefined {
+  return node?.state === 'active' ? node : undefined;
+}
+
+async function lookAtAll(caller: WorkloadCaller, addresses: readonly string[]): Promise<void> {
+  for (const address of addresses) {
+    const [type = '', key = ''] = address.split('/');
+    await caller.lastLook(type, key);
+  }
+}

@@ -1,0 +1,199 @@
+import type { AppendOutcome, Clock, Random, Timer } from '@perkey/core';
+import type { Msg, MsgHdrs } from '@nats-io/transport-node';
+import type { LiveConnection } from '../connection.ts';
+import type { Wanted } from '../subscription.ts';
+import { nobodyThere, reachedNobody } from './append-answer.ts';
+import type { AckReader } from './append-answer.ts';
+
+/** How often appends without an answer are looked for. */
+const sweepMs = 100;
+
+export interface AppendLimits {
+  readonly timeoutMs: number;
+  readonly inFlightMax: number;
+  readonly inFlightBytesMax: number;
+}
+
+/** The log that an append is for. */
+export interface AppendTarget {
+  readonly acks: AckReader;
+  onAppended(subject: string, sequence: number): void;
+  /** The server says that nobody takes appends of this log. */
+  onNobody(): void;
+}
+
+export interface ChannelEnvironment {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly inboxPrefix: string;
+  /** More is written than the server reads. */
+  readonly onWritten: (live: LiveConnection) => void;
+}
+
+interface Waiting {
+  readonly settle: (outcome: AppendOutcome) => void;
+  readonly target: AppendTarget;
+  readonly subject: string;
+  readonly bytes: number;
+  readonly sentAt: number;
+}
+
+/** The one header of an append, already in its wire form: what the library reads of `headers` is `encode` alone. */
+class Expectation {
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  set(sequence: number): void {
+    this.#bytes = Buffer.from(`NATS/1.0\r\nNats-Expected-Last-Subject-Sequence:${sequence}\r\n\r\n`, 'latin1');
+  }
+
+  encode(): Uint8Array {
+    return this.#bytes;
+  }
+}
+
+const lost: AppendOutcome = Object.freeze({ kind: 'unknown', text: 'the connection to NATS was lost before the append was acknowledged' });
+const late: AppendOutcome = Object.freeze({ kind: 'unknown', text: 'the append was not acknowledged in time' });
+const down: AppendOutcome = Object.freeze({ kind: 'refused', reason: 'unavailable', text: 'not connected to NATS; nothing was sent' });
+
+/**
+ * Appends under way on one connection. Each is one publish that waits for no other; all answers come to one inbox, whose name nobody else
+ * knows, with the number of the append as its last token.
+ * Invariant: an append ends as `refused` only where nothing was sent, or where the server said that nothing was stored. Whatever was sent
+ * and not answered on this very connection ends as `unknown`.
+ */
+export class AppendChannel {
+  readonly #limits: AppendLimits;
+  readonly #around: ChannelEnvironment;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #expectation = new Expectation();
+  readonly #options: { reply: string; headers: MsgHdrs };
+  #live: LiveConnection | undefined;
+  #inbox = '';
+  #number = 0;
+  #bytes = 0;
+  #sweep: Timer | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(limits: AppendLimits, around: ChannelEnvironment) {
+    this.#limits = limits;
+    this.#around = around;
+    this.#options = { reply: '', headers: this.#expectation as unknown as MsgHdrs };
+  }
+
+  get inFlight(): number {
+    return this.#waiting.size;
+  }
+
+  /** The subscription for the answers on a new connection, under a new name. */
+  inbox(): Wanted {
+    const inbox = `${this.#around.inboxPrefix}.perkey_${this.#around.random.hex(16)}.`;
+    this.#inbox = inbox;
+    return { subject: `${inbox}*`, onMessage: (message) => this.#onAnswer(inbox, message) };
+  }
+
+  /** The connection is up, and `inbox` is subscribed to on it. */
+  attach(live: LiveConnection): void {
+    this.#live = live;
+  }
+
+  /** The connection is lost: what is in flight is unknown from now on. */
+  detach(): void {
+    this.#live = undefined;
+    this.#inbox = '';
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#bytes = 0;
+    for (const { settle } of waiting) settle(lost);
+    this.#rest();
+  }
+
+  /** Resolves when nothing is in flight any more; at the latest when the last append is given up. */
+  drained(): Promise<void> {
+    if (this.#waiting.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  append(target: AppendTarget, subject: string, expectedSequence: number, body: Uint8Array): Promise<AppendOutcome> {
+    const live = this.#live;
+    if (live === undefined) return Promise.resolve(down);
+    const { inFlightMax, inFlightBytesMax } = this.#limits;
+    if (this.#waiting.size >= inFlightMax || this.#bytes + body.length > inFlightBytesMax) {
+      const text = `${this.#waiting.size} appends of ${this.#bytes} bytes wait for their acknowledgement, and ${inFlightMax} of ${inFlightBytesMax} bytes may; nothing was sent`;
+      return Promise.resolve({ kind: 'refused', reason: 'unavailable', text });
+    }
+    const number = (this.#number += 1);
+    this.#expectation.set(expectedSequence);
+    this.#options.reply = this.#inbox + number;
+    try {
+      live.nats.publish(subject, body, this.#options);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return Promise.resolve({ kind: 'refused', reason: 'unavailable', text: `nothing was sent: ${why}` });
+    }
+    const outcome = new Promise<AppendOutcome>((settle) => {
+      this.#waiting.set(number, { settle, target, subject, bytes: body.length, sentAt: this.#around.clock.now() });
+    });
+    this.#bytes += body.length;
+    if (this.#sweep === undefined) this.#sweepLater();
+    this.#around.onWritten(live);
+    return outcome;
+  }
+
+  #onAnswer(inbox: string, message: Msg): void {
+    // The library goes on with what it has read when its connection was lost meanwhile.
+    if (inbox !== this.#inbox) return;
+    const number = Number(message.subject.slice(inbox.length));
+    const waiting = this.#waiting.get(number);
+    if (waiting === undefined) return;
+    this.#waiting.delete(number);
+    this.#bytes -= waiting.bytes;
+    waiting.settle(outcomeOf(waiting, message));
+    if (this.#waiting.size === 0) this.#rest();
+  }
+
+  #rest(): void {
+    this.#sweep?.cancel();
+    this.#sweep = undefined;
+    this.#idle?.();
+    this.#idle = undefined;
+  }
+
+  /** A late timer proves only that this process stood still: answers that came meanwhile are read first. */
+  #sweepLater(): void {
+    const { clock } = this.#around;
+    const setAt = clock.now();
+    this.#sweep = clock.setTimer(sweepMs, () => {
+      const now = clock.now();
+      if (now - setAt < 2 * sweepMs) this.#giveUp(now - this.#limits.timeoutMs);
+      if (this.#waiting.size > 0) this.#sweepLater();
+      else this.#rest();
+    });
+  }
+
+  /** The map is in the order of sending. */
+  #giveUp(sentBefore: number): void {
+    for (const [number, { settle, bytes, sentAt }] of this.#waiting) {
+      if (sentAt > sentBefore) return;
+      this.#waiting.delete(number);
+      this.#bytes -= bytes;
+      settle(late);
+    }
+  }
+}
+
+function outcomeOf({ target, subject }: Waiting, message: Msg): AppendOutcome {
+  const sequence = target.acks.fast(message.data);
+  if (sequence > 0) {
+    target.onAppended(subject, sequence);
+    return { kind: 'appended', sequence };
+  }
+  if (reachedNobody(message)) {
+    target.onNobody();
+    return nobodyThere;
+  }
+  const outcome = target.acks.slow(message.data);
+  if (outcome.kind === 'appended') target.onAppended(subject, outcome.sequence);
+  return outcome;
+}

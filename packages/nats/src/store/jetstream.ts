@@ -1,0 +1,13 @@
+import type { Store } from '@perkey/core';
+import { resolveJetStream } from './jetstream-options.ts';
+import type { JetStreamOptions } from './jetstream-options.ts';
+import { JetStreamStore } from './jetstream-store.ts';
+
+/**
+ * The store in JetStream of NATS 2.9 or newer, which all nodes of a cluster share. Throws `options.invalid`.
+ * It has a connection of its own, which only speaks to JetStream: nothing that a caller of an actor says reaches it.
+ */
+export function jetstream(options: JetStreamOptions = {}): Store {
+  const resolved = resolveJetStream(options, process.env);
+  return { name: 'jetstream', open: (environment) => JetStreamStore.open(environment, resolved) };
+}

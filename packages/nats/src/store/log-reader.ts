@@ -1,0 +1,185 @@
+import { PerkeyError } from '@perkey/core';
+import type { LogBatch, LogRead, LogRecord } from '@perkey/core';
+import { unavailable } from '../store-api.ts';
+import type { SubjectFilter } from './log-filter.ts';
+import { PullSession } from './pull-session.ts';
+import type { PullPlan } from './pull-session.ts';
+import { getMessage, lastSequence } from './store-link.ts';
+import type { StoreLink, StoredMessage } from './store-link.ts';
+import type { LogNames } from './store-names.ts';
+import type { ToldSequences } from './told.ts';
+
+/** So many records are fetched one by one, each about as long as a round trip, before a consumer is made, which takes several. */
+const walkMax = 3;
+const retryMs = 200;
+/** A read that gets no further for so many attempts gives up. */
+const attemptsMax = 3;
+/** So often the leader is asked again where it says less than it has acknowledged. */
+const staleMax = 8;
+
+const pullCountMin = 256;
+const pullCountMax = 4_096;
+
+export interface ReadPlace {
+  readonly link: StoreLink;
+  readonly names: LogNames;
+  readonly told: ToldSequences;
+  /** Most bytes that one request asks for. */
+  readonly pullBytesMax: number;
+  readonly isClosed: () => boolean;
+}
+
+export function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
+}
+
+/** A wait that an abort ends. */
+export async function pause(place: ReadPlace, ms: number, signal?: AbortSignal): Promise<void> {
+  if (isAborted(signal)) return;
+  await new Promise<void>((resolve) => {
+    const timer = place.link.environment.clock.setTimer(ms, () => resolve());
+    const end = (): void => {
+      timer.cancel();
+      resolve();
+    };
+    signal?.addEventListener('abort', end, { once: true });
+  });
+}
+
+/**
+ * The last record of a stream, from the leader. Invariant: never one from before what this object was told of the stream; an answer that is,
+ * from a leader that was deposed or a server that lost its data, is asked for again, then rejected with `store.unavailable`.
+ */
+export async function lastOf(place: ReadPlace, subject: string): Promise<StoredMessage | undefined> {
+  const { link, names, told } = place;
+  for (let attempt = 1; ; attempt += 1) {
+    const least = told.of(subject);
+    const reached = told.reachedBefore(subject);
+    const [last, whole] = await Promise.all([
+      getMessage(link, names.natsStream, { last_by_subj: subject }),
+      reached > 0 ? lastSequence(link, names.natsStream) : reached,
+    ]);
+    if ((last?.sequence ?? 0) >= least && whole >= reached) return last;
+    if (attempt >= staleMax) throw unavailable('what it says is older than what it has acknowledged');
+    await pause(place, retryMs);
+  }
+}
+
+/** The last record that fits, as of now, by the leader; 0 for none. */
+async function endOf(place: ReadPlace, filter: SubjectFilter): Promise<number> {
+  const { link, names, told } = place;
+  if (filter.is === 'nothing') return 0;
+  if (filter.is === 'stream') return (await lastOf(place, filter.subject))?.sequence ?? 0;
+  for (let attempt = 1; ; attempt += 1) {
+    const least = told.highest;
+    const whole = await lastSequence(link, names.natsStream);
+    if (whole >= least) return filter.is === 'types' ? lastOfTypes(place, filter.subjects) : lastThere(place, whole);
+    if (attempt >= staleMax) throw unavailable('what it says is older than what it has acknowledged');
+    await pause(place, retryMs);
+  }
+}
+
+async function lastOfTypes({ link, names }: ReadPlace, subjects: readonly string[]): Promise<number> {
+  const found = await Promise.all(subjects.map((subject) => getMessage(link, names.natsStream, { last_by_subj: subject })));
+  return Math.max(0, ...found.map((message) => message?.sequence ?? 0));
+}
+
+/** The stream counts on where its last message was removed; only one that is there can be waited for. */
+async function lastThere({ link, names }: ReadPlace, sequence: number): Promise<number> {
+  if (sequence === 0) return 0;
+  const found = await getMessage(link, names.natsStream, { seq: sequence });
+  if (found !== undefined) return found.sequence;
+  return (await getMessage(link, names.natsStream, { last_by_subj: `${names.prefix}>` }))?.sequence ?? 0;
+}
+
+const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, body });
+
+/**
+ * The records of one stream as of now. The leader says which one is the last; few are fetched from it one by one. The rest comes from a
+ * consumer, which may sit on a copy that lags behind, and is read until that last one has come.
+ */
+export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
+  const { link, names } = place;
+  await link.ready();
+  const next = (seq: number): Promise<StoredMessage | undefined> => getMessage(link, names.natsStream, { seq, next_by_subj: subject });
+  const [last, first] = await Promise.all([lastOf(place, subject), next(read.after + 1)]);
+  const end = last?.sequence ?? 0;
+  if (end <= read.after || last === undefined || isAborted(read.signal)) return;
+  const records: LogRecord[] = [];
+  for (let found = first; found !== undefined; found = await next(found.sequence + 1)) {
+    records.push(recordOf(found));
+    if (found.sequence >= end || records.length >= walkMax) break;
+  }
+  const through = records.at(-1)?.sequence ?? read.after;
+  for (let i = 0; i < records.length; i += read.batchMax) {
+    if (isAborted(read.signal)) return;
+    const batch = records.slice(i, i + read.batchMax);
+    yield { records: batch, through: batch.at(-1)?.sequence ?? through, live: through >= end && i + read.batchMax >= records.length };
+  }
+  if (through < end) yield* readSessions(place, { is: 'stream', subject }, { ...read, after: through }, end);
+}
+
+/**
+ * Batches from one session after the other, each after what the last one gave. A read that follows goes on for as long as the store is open;
+ * one that gets nothing from its first attempts on, and one that does not follow, rejects with `store.unavailable`.
+ * `end`: where a read that does not follow ends; asked for where it is not given.
+ */
+export async function* readSessions(
+  place: ReadPlace,
+  filter: SubjectFilter,
+  read: LogRead,
+  end?: number,
+): AsyncGenerator<LogBatch, void, undefined> {
+  const { follow = false, signal } = read;
+  let { after } = read;
+  let wasLive = false;
+  let failures = 0;
+  let begun = false;
+  while (!isAborted(signal)) {
+    let session: PullSession | undefined;
+    const nudge = (): void => session?.nudge();
+    try {
+      const last = end ?? (await endOf(place, filter));
+      if (!follow) end = last;
+      if (!follow && last <= after) return;
+      session = await PullSession.open(place.link, planOf(place, filter, after, last, read.batchMax));
+      signal?.addEventListener('abort', nudge, { once: true });
+      begun = true;
+      while (!isAborted(signal)) {
+        const records: readonly LogRecord[] = session.take(read.batchMax);
+        const through = Math.max(after, session.through);
+        const { live } = session;
+        if (records.length > 0 || through > after || live !== wasLive) {
+          after = through;
+          wasLive = live;
+          failures = 0;
+          yield { records, through, live };
+        }
+        if (!follow && after >= last) return;
+        await session.more();
+      }
+    } catch (error) {
+      failures += 1;
+      const passes = error instanceof PerkeyError && error.code === 'store.unavailable';
+      if (!passes || place.isClosed() || (failures >= attemptsMax && !(follow && begun))) throw error;
+      await pause(place, retryMs, signal);
+    } finally {
+      signal?.removeEventListener('abort', nudge);
+      session?.end();
+    }
+  }
+}
+
+function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter, after: number, end: number, batchMax: number): PullPlan {
+  const many = filter.is === 'types' && filter.subjects.length > 1;
+  const here = many && !link.serverAtLeast(2, 10);
+  return {
+    natsStream: names.natsStream,
+    filters: filter.is === 'stream' ? [filter.subject] : filter.is === 'types' && !here ? filter.subjects : [],
+    fits: here ? ({ subject }) => filter.fits(subject) : undefined,
+    deliver: { deliver_policy: 'by_start_sequence', opt_start_seq: after + 1 },
+    end,
+    countMax: Math.min(pullCountMax, Math.max(pullCountMin, batchMax)),
+    bytesMax: pullBytesMax,
+  };
+}

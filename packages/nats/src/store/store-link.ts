@@ -1,0 +1,68 @@
+import type { LogLimiter, StoreEnvironment } from '@perkey/core';
+import type { LiveConnection } from '../connection.ts';
+import { faultText, jsErrors, unavailable } from '../store-api.ts';
+import type { JsReply, StoreApi } from '../store-api.ts';
+import type { Guard } from '../subscription.ts';
+
+/** What the parts of the store have in common: the connection that is live now, and whom to tell when it is not. */
+export interface StoreLink {
+  readonly environment: StoreEnvironment;
+  readonly api: StoreApi;
+  readonly inboxPrefix: string;
+  readonly guard: Guard;
+  readonly limiter: LogLimiter;
+  /** Resolves when requests may be made. Rejects with `store.unavailable` after `storeTimeoutMs`, or at once where waiting is pointless. */
+  ready(): Promise<LiveConnection>;
+  /** Calls back when the connection is lost or the store closed, once; the function that it returns takes that back. */
+  onLost(tell: (reason: string) => void): () => void;
+  /** The server says that a stream does not exist, or that nobody takes its messages. */
+  onMissing(): void;
+  /** Whether the server that is connected now is of this version or a newer one. */
+  serverAtLeast(major: number, minor: number): boolean;
+}
+
+/** One record as `STREAM.MSG.GET` tells it. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly body: Buffer;
+}
+
+export type MessageQuery = { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj?: string };
+
+/** A message of a stream, read from its leader; `undefined` where there is none. Rejects with `store.unavailable`. */
+export async function getMessage(link: StoreLink, natsStream: string, query: MessageQuery): Promise<StoredMessage | undefined> {
+  const reply = await link.api.request(`$JS.API.STREAM.MSG.GET.${natsStream}`, JSON.stringify(query));
+  if (reply.error?.err_code === jsErrors.noMessageFound) return undefined;
+  answered(link, reply);
+  const message = reply['message'] as { subject?: unknown; seq?: unknown; data?: unknown } | undefined;
+  if (message === undefined || typeof message.subject !== 'string' || !Number.isSafeInteger(message.seq))
+    throw unavailable('its answer holds no message');
+  const body = Buffer.from(typeof message.data === 'string' ? message.data : '', 'base64');
+  return { subject: message.subject, sequence: message.seq as number, body };
+}
+
+/** Throws `store.unavailable` for an answer that is an error. */
+export function answered(link: StoreLink, reply: JsReply): void {
+  const { error } = reply;
+  if (error === undefined) return;
+  if (error.err_code === jsErrors.streamNotFound) link.onMissing();
+  throw unavailable(faultText(error));
+}
+
+/** The highest sequence of a stream, as its leader tells it. Rejects with `store.unavailable`. */
+export async function lastSequence(link: StoreLink, natsStream: string): Promise<number> {
+  const reply = await link.api.request(`$JS.API.STREAM.INFO.${natsStream}`, '');
+  answered(link, reply);
+  const { last_seq: last } = (reply['state'] ?? {}) as { last_seq?: unknown };
+  if (!Number.isSafeInteger(last)) throw unavailable('its answer holds no state');
+  return last as number;
+}
+
+/** Removes one message; one that is gone already counts as removed. Rejects with `store.unavailable`. */
+export async function eraseMessage(link: StoreLink, natsStream: string, sequence: number): Promise<void> {
+  const body = JSON.stringify({ seq: sequence, no_erase: true });
+  const reply = await link.api.request(`$JS.API.STREAM.MSG.DELETE.${natsStream}`, body);
+  const code = reply.error?.err_code;
+  if (code !== jsErrors.sequenceNotFound && code !== jsErrors.messageDeleteFailed) answered(link, reply);
+}

@@ -1,0 +1,28 @@
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { UnusableFile } from './file-fault.ts';
+
+/** Makes the folder and gives the path without links, so that one file has one lock. Throws `UnusableFile`, or what the file system says. */
+export async function prepareFile(path: string): Promise<string> {
+  await makeFolder(dirname(path));
+  if (!existsSync(path)) return join(realpathSync(dirname(path)), basename(path));
+  if (!statSync(path).isFile()) throw new UnusableFile('not_a_file', `${path} is not a file: give the path of a file, not of a folder`);
+  return realpathSync(path);
+}
+
+/** A folder that a loss of power would take away again would take the file along, so each new one is forced to the disk. */
+async function makeFolder(folder: string): Promise<void> {
+  if (existsSync(folder)) {
+    if (!statSync(folder).isDirectory()) throw new UnusableFile('not_a_file', `${folder} is not a folder`);
+    return;
+  }
+  await makeFolder(dirname(folder));
+  mkdirSync(folder, { recursive: true });
+  const parent = await open(dirname(folder), 'r');
+  try {
+    await parent.sync();
+  } finally {
+    await parent.close();
+  }
+}

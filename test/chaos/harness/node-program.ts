@@ -1,0 +1,100 @@
+import { startNode, type Logger, type Node, type NodeOptions } from '@perkey/core';
+import { nats, reportIncarnation, type NatsOptions } from '@perkey/nats';
+import { setTimeout as delay } from 'node:timers/promises';
+import { brittle, Ledger, ledger, odd, worker } from './ledger.ts';
+import { machineMs } from './machine-clock.ts';
+import { outcomeOf } from './outcome.ts';
+import { Trace } from './trace.ts';
+
+export interface NodeProgramSettings {
+  readonly cluster: string;
+  readonly nodeId: string;
+  readonly nats: NatsOptions;
+  /** Where it writes what it executes. */
+  readonly traceFile: string;
+  readonly passivateAfterMs?: number;
+  readonly options?: Omit<Partial<NodeOptions>, 'transport' | 'actors' | 'log' | 'metrics' | 'clock' | 'random'>;
+}
+
+export type NodeMessage =
+  | { readonly is: 'incarnation'; readonly incarnation: string }
+  | { readonly is: 'ready' }
+  | { readonly is: 'failed'; readonly code: string; readonly message: string }
+  | { readonly is: 'started'; readonly rid: string }
+  | ({ readonly is: 'stats' } & NodeStats)
+  | { readonly is: 'log'; readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
+
+/** What a node holds, after a collection of garbage. */
+export interface NodeStats {
+  readonly heapBytes: number;
+  readonly rssBytes: number;
+  /** Open sockets, timers and the like. */
+  readonly handles: number;
+  /** Series of all metrics. */
+  readonly series: number;
+}
+
+/** What the harness may ask for. `readers`: from now on read these keys from inside the node, each about so often. */
+export type NodeOrder =
+  { readonly order: 'readers'; readonly keys: readonly string[]; readonly everyMs: number } | { readonly order: 'stats' };
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as NodeProgramSettings;
+const trace = new Trace(settings.traceFile);
+const tell = (message: NodeMessage): void => {
+  if (process.connected) process.send?.(message);
+};
+
+const write = (level: string) => (fields: object, message: string) => {
+  const shown = Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? value.message : (value as unknown)]);
+  tell({ is: 'log', level, message, fields: { at: machineMs(), ...Object.fromEntries(shown) } as Record<string, unknown> });
+};
+const log: Logger = { debug: () => {}, info: write('info'), warn: write('warn'), error: write('error') };
+
+let incarnation = '';
+const { passivateAfterMs } = settings;
+const actor = ledger({ trace, incarnation: () => incarnation, onStarted: (rid) => tell({ is: 'started', rid }), passivateAfterMs });
+
+async function read(node: Node, key: string, everyMs: number): Promise<void> {
+  const handle = node.actor(Ledger, key);
+  for (;;) {
+    trace.write({ is: 'outcome', ...(await outcomeOf({ method: 'get', key, rid: '' }, () => handle.get({ timeoutMs: 200 }))) });
+    await delay(everyMs);
+  }
+}
+
+function stats(node: Node): NodeStats {
+  globalThis.gc?.();
+  const { heapUsed, rss } = process.memoryUsage();
+  const series = node.metrics.snapshot().reduce((sum, family) => sum + family.series.length, 0);
+  return { heapBytes: heapUsed, rssBytes: rss, handles: process.getActiveResourcesInfo().length, series };
+}
+
+function obey(node: Node, order: NodeOrder): void {
+  if (order.order === 'stats') tell({ is: 'stats', ...stats(node) });
+  else for (const key of order.keys) void read(node, key, order.everyMs);
+}
+
+try {
+  const node = await startNode({
+    ...settings.options,
+    cluster: settings.cluster,
+    nodeId: settings.nodeId,
+    transport: nats(settings.nats),
+    actors: [actor, odd, brittle, worker],
+    log,
+    onIncarnation: (nodeId, taken) => {
+      incarnation = taken;
+      reportIncarnation(nodeId, taken);
+      tell({ is: 'incarnation', incarnation });
+    },
+  });
+  process.on('message', (order) => obey(node, order as NodeOrder));
+  process.once('SIGTERM', () => void node.stop().then(() => process.exit(0)));
+  process.once('disconnect', () => process.exit(0));
+  tell({ is: 'ready' });
+} catch (error) {
+  const { code = '', message } = error as { code?: string; message: string };
+  tell({ is: 'failed', code, message });
+  process.exitCode = 1;
+  process.disconnect();
+}

@@ -1,0 +1,9 @@
+import type { Row } from './harness/row.ts';
+import { deaths, rollingRestart } from './rows/deaths.ts';
+import { identityRows } from './rows/identities.ts';
+import { limitRows } from './rows/limits.ts';
+import { linkRows } from './rows/links.ts';
+import { overloadRows } from './rows/overload.ts';
+import { serverRows } from './rows/servers.ts';
+
+export const rows: readonly Row[] = [...deaths, ...serverRows, ...linkRows, ...limitRows, ...overloadRows, ...identityRows, rollingRestart];

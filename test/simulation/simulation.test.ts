@@ -1,0 +1,84 @@
+import { type FaultKind, faultKinds } from '@perkey/core/testing';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { findPlant } from './support/planted-copy.ts';
+import { plants } from './support/plants.ts';
+import { RealityTrap } from './support/reality-trap.ts';
+import { kindsOf, runWorld } from './support/worlds.ts';
+
+const run = promisify(execFile);
+const program = join(import.meta.dirname, 'support/world-program.ts');
+
+test('what is promised holds in simulated worlds, under every kind of fault', { timeout: 120_000 }, async () => {
+  const suffered = new Set<FaultKind>();
+  const total = { ok: 0, unknown: 0, deaths: 0, moves: 0, ends: 0 };
+  for (let seed = 1; seed <= 12; seed += 1) {
+    const { report, figures } = await runWorld({ seed, minutes: 1 });
+    for (const kind of kindsOf(seed)) suffered.add(kind);
+    total.ok += figures.ok;
+    total.unknown += figures.unknown;
+    total.deaths += figures.deaths;
+    total.moves += report.moves;
+    total.ends += report.ends;
+  }
+  // The faults bit, and the callers were answered all the same.
+  expect([...suffered].sort()).toEqual(faultKinds.filter((kind) => kind !== 'rollback').sort());
+  expect(total.ok).toBeGreaterThan(5_000);
+  expect(total.unknown).toBeGreaterThan(100);
+  expect(total.deaths).toBeGreaterThan(50);
+  expect(total.moves).toBeGreaterThan(500);
+  expect(total.ends).toBeGreaterThan(50);
+});
+
+test('no real time, no real chance and no I/O play a part', async () => {
+  const trap = new RealityTrap();
+  try {
+    await runWorld({ seed: 7, minutes: 0.5, shrinkRunsMax: 0 });
+  } finally {
+    trap.open();
+  }
+  expect(trap.caught).toEqual([]);
+});
+
+test('the trap catches what it is there for', () => {
+  const trap = new RealityTrap();
+  try {
+    const attempts = [
+      () => Date.now(),
+      () => new Date(),
+      () => performance.now(),
+      () => Math.random(),
+      () => setTimeout(() => {}, 0),
+      () => crypto.randomUUID(),
+    ];
+    for (const attempt of attempts) expect(attempt).toThrow('was used inside a simulated world');
+    expect(new Date(0).getTime()).toBe(0);
+  } finally {
+    trap.open();
+  }
+  expect(trap.caught).toHaveLength(6);
+  expect(Date.now()).toBeGreaterThan(0);
+  expect(new Date().getTime()).toBeGreaterThan(0);
+});
+
+test('the same seed gives the same trace in two processes, and another one another', { timeout: 60_000 }, async () => {
+  const hashOf = async (seed: number): Promise<string> =>
+    (await run(process.execPath, ['--conditions=@perkey/source', program, String(seed), '0.5'])).stdout.trim();
+  const [one, again, other] = await Promise.all([hashOf(3), hashOf(3), hashOf(4)]);
+  expect(one).toMatch(/^[0-9a-f]{16}$/);
+  expect(again).toBe(one);
+  expect(other).not.toBe(one);
+});
+
+test.each(['two-activations', 'take-over-without-waiting', 'release-before-turn-ended', 'decision-on-a-read'])(
+  'a fault that is planted into a copy of the code is found: %s',
+  { timeout: 120_000 },
+  async (name) => {
+    const plant = plants.find((one) => one.name === name);
+    expect(plant).toBeDefined();
+    const found = await findPlant(plant!, { firstSeed: 1, minutesMax: 20, worldMinutes: 1, shrinkRunsMax: 0 });
+    expect(found).toBeDefined();
+  },
+);

@@ -1,0 +1,157 @@
+/** A text of a source file and what is put in its place. It must be there exactly once. */
+export interface Edit {
+  /** Under packages/core/src. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** A fault planted into a copy of the code. */
+export interface Plant {
+  readonly name: string;
+  readonly what: string;
+  readonly edits: readonly Edit[];
+}
+
+const leaseFile = 'cluster/lease.ts';
+
+/** Each takes away something that safety rests on. The simulator has to find every one of them. */
+export const plants: readonly Plant[] = [
+  {
+    name: 'lease-from-acknowledgement',
+    what: 'the deadline of a lease counts from the acknowledgement instead of the send',
+    edits: [
+      {
+        file: leaseFile,
+        from: 'if (!this.#resigned) this.#extend(attempt.sentAt);',
+        to: 'if (!this.#resigned) this.#extend({ now: this.#options.clock.now(), wall: this.#options.clock.wall() });',
+      },
+    ],
+  },
+  {
+    name: 'no-check-before-reply',
+    what: 'the check of the lease before a reply is removed',
+    edits: [
+      { file: 'actor/reply-gate.ts', from: 'if (!this.#guard.mayAct(now)) return false;', to: '' },
+      {
+        file: 'cluster/session.ts',
+        from: 'mayFlush: () => link.up && (this.#isRetired || lease.mayAct(clock.now())),',
+        to: 'mayFlush: () => link.up,',
+      },
+    ],
+  },
+  {
+    name: 'cached-lease',
+    what: 'a boolean that a timer updates says whether the lease holds',
+    edits: [
+      {
+        file: leaseFile,
+        from: '  mayAct(now: number): boolean {',
+        to: '  isLeaseValid = true;\n\n  mayAct(_now: number): boolean {\n    return this.isLeaseValid;\n  }\n\n  reallyMayAct(now: number): boolean {',
+      },
+      {
+        file: leaseFile,
+        from: '  #beat(): void {\n',
+        to: '  #beat(): void {\n    this.isLeaseValid = this.reallyMayAct(this.#options.clock.now());\n',
+      },
+      { file: leaseFile, from: '    const gap = !this.mayAct(now);', to: '    const gap = !this.reallyMayAct(now);' },
+      {
+        file: leaseFile,
+        from: '    if (!this.mayAct(now)) return;\n    if (gap)',
+        to: '    this.isLeaseValid = this.reallyMayAct(now);\n    if (gap)',
+      },
+    ],
+  },
+  {
+    name: 'take-over-without-waiting',
+    what: 'a shard is claimed as soon as placement wants it elsewhere',
+    edits: [{ file: 'cluster/shard-manager.ts', from: 'return wished && members.isGone(record);', to: 'return wished;' }],
+  },
+  {
+    name: 'eviction-without-margin',
+    what: 'a member is evicted after leaseMs, without the margin for clocks that run at different rates',
+    edits: [{ file: 'cluster/session.ts', from: 'patienceMs: settings.leaseMs + settings.marginMs,', to: 'patienceMs: settings.leaseMs,' }],
+  },
+  {
+    name: 'release-before-turn-ended',
+    what: 'a shard is released while a turn runs',
+    edits: [
+      {
+        file: 'actor/shard-closer.ts',
+        from: '    await this.#quiet(slot, busy, endsAt);\n    if (this.#isDropped(slot)) return [];\n    for (const activation of slot.activations()) this.#o.runner.abandon(activation);\n',
+        to: '',
+      },
+      {
+        file: 'actor/shard-closer.ts',
+        from: '      runner.abandon(activation);\n      leave(activation);\n',
+        to: '      leave(activation);\n',
+      },
+    ],
+  },
+  {
+    name: 'decision-on-a-read',
+    what: 'an observer evicts the revision that it has just read instead of the one that it saw unchanged',
+    edits: [
+      {
+        file: 'cluster/evictor.ts',
+        from: 'let outcome = await store.write(key, value, revision);',
+        to: 'let outcome = await store.write(key, value, (await store.read(key))?.revision ?? 0);',
+      },
+    ],
+  },
+  {
+    name: 'retry-of-unknown',
+    what: 'a request of unknown outcome is sent again without an idempotency key',
+    edits: [
+      {
+        file: 'cluster/pending.ts',
+        from: 'return this.options.idempotent === true || this.options.idempotencyKey !== undefined;',
+        to: 'return true;',
+      },
+    ],
+  },
+  {
+    name: 'two-activations',
+    what: 'two first requests to a key make two activations',
+    edits: [
+      {
+        file: 'actor/actor-host.ts',
+        from: 'const activation = slot.find(type, request.key) ?? this.#create(slot, type, request);',
+        to: "const known = slot.find(type, request.key);\n    const activation = known?.status === 'activating' ? this.#create(slot, type, request) : (known ?? this.#create(slot, type, request));",
+      },
+    ],
+  },
+  {
+    name: 'observer-without-lease',
+    what: 'an observer counts time in which its own lease did not hold',
+    edits: [
+      {
+        file: 'cluster/session.ts',
+        from: 'leaseHeldSince: () => this.#lease.heldSince(clock.now()),',
+        to: 'leaseHeldSince: () => Number.NEGATIVE_INFINITY,',
+      },
+    ],
+  },
+  {
+    name: 'claim-without-compare-and-set',
+    what: 'a claim overwrites whatever record it finds',
+    edits: [
+      {
+        file: 'cluster/settled-write.ts',
+        from: 'const outcome = await store.write(key, value, write.revision);',
+        to: 'const outcome = await store.write(key, value, (await store.read(key))?.revision ?? 0);',
+      },
+    ],
+  },
+  {
+    name: 'repeats-not-remembered',
+    what: 'the remembered replies do not move with their actor',
+    edits: [
+      {
+        file: 'actor/shard-closer.ts',
+        from: 'carried.push({ type: type.name, key, state: state.copy, ...(window && { window }), ...(timers && { timers }) });',
+        to: 'carried.push({ type: type.name, key, state: state.copy, ...(timers && { timers }) });',
+      },
+    ],
+  },
+];
