@@ -215,8 +215,7 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
-      privateStore: this.#store?.privateStore,
-      store: this.#store?.open,
+      store: this.#store,
       authorize: this.#parts.authorize,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
