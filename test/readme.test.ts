@@ -97,6 +97,11 @@ describe('the programs of the pages', () => {
     expect(await run(process.execPath, [...withSource, 'seat.check.ts'], folder)).toEqual({ code: 0, output: 'the seat is free again\n' });
   });
 
+  test('of the page on testing run: a sound history is accepted, a forged one is not', async () => {
+    const { code, output } = await run(process.execPath, [...withSource, 'history.check.ts'], folder);
+    expect({ code, output }).toEqual({ code: 0, output: 'rejected linearizable\n' });
+  });
+
   test('of a package page runs', async () => {
     expect(await run(process.execPath, [...withSource, 'packages-core-README.ts'], folder)).toEqual({ code: 0, output: '5\n' });
   });

@@ -8,7 +8,6 @@ export interface NodeStore {
   readonly open: OpenStore;
   /** As in the record of the cluster: the name of a store that all nodes share, or `private`. */
   readonly kind: string;
-  readonly privateStore: PrivateStore | undefined;
 }
 
 /** Opens the store, and says what acknowledged means with it. Rejects as `Store.open` does. */
@@ -25,8 +24,13 @@ export async function openStore(store: Store, environment: StoreEnvironment): Pr
   gauge('kill', survivesKill);
   gauge('power_loss', survivesPowerLoss === true);
   const { privateId } = open;
-  if (privateId === undefined) return { open, kind: store.name, privateStore: undefined };
-  return { open, kind: 'private', privateStore: { id: privateId, held: await open.shardsHeld() } };
+  return { open, kind: privateId === undefined ? store.name : 'private' };
+}
+
+/** What the other nodes have to know of the store as it is now; undefined for one that they share. */
+export async function privateStoreOf(store: OpenStore | undefined): Promise<PrivateStore | undefined> {
+  if (store?.privateId === undefined) return undefined;
+  return { id: store.privateId, held: await store.shardsHeld() };
 }
 
 /** Throws `store.missing` where an actor is durable. */

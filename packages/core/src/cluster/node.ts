@@ -15,8 +15,8 @@ import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { Store } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import { checkCluster } from './cluster-record.ts';
-import { type NodeStore, openStore, refuseDurable } from './node-store.ts';
-import { doneWithin, pause } from './pause.ts';
+import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
+import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
 import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
 
@@ -215,7 +215,8 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
-      store: this.#store,
+      privateStore: await privateStoreOf(this.#store?.open),
+      store: this.#store?.open,
       authorize: this.#parts.authorize,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
@@ -292,12 +293,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const logger = childLogger(log, { nodeId, cluster: settings.cluster });
   const { cluster, connectTimeoutMs } = settings;
   const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
-  let opened: NodeStore | undefined;
   let node: Node | undefined;
   const onState = (up: boolean): void => {
     if (up) node?.controlUp();
   };
   const control = await transport.openControl(nodeId, { onState }, environment);
+  let opened: NodeStore | undefined;
   try {
     opened = store && (await openStore(store, { ...environment, nodeId, shards: settings.shards }));
     await checkCluster(control.shards, { shards: settings.shards, store: opened?.kind }, environment);

@@ -1,9 +1,14 @@
 import { ActorHost } from '../actor/actor-host.ts';
+import type { ActorDefinition } from '../actor/definition.ts';
+import type { Authorize } from '../actor/authorization.ts';
+import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
-import type { DataLink, Via } from '../contract/transport.ts';
+import type { OpenStore } from '../contract/store.ts';
+import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
+import { foreignAnswer } from './foreign-answer.ts';
 import { frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
@@ -12,16 +17,35 @@ import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
 import { nodeDurability } from './node-durability.ts';
-import { type OwnershipParts, ownershipParts } from './ownership-parts.ts';
-import { doneWithin } from './pause.ts';
+import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
+import { doneWithin } from '../base/pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
 import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import { sendQuietly } from './send-quietly.ts';
+import type { NodeSettings } from './settings.ts';
 import { ShardTable } from './shard-table.ts';
-import type { SessionOptions } from './session-options.ts';
+
+export interface SessionOptions {
+  readonly nodeId: string;
+  readonly settings: NodeSettings;
+  readonly transport: Transport;
+  readonly control: ControlLink;
+  readonly environment: LinkEnvironment;
+  readonly definitions: readonly ActorDefinition[];
+  readonly middleware: readonly TurnMiddleware[];
+  readonly privateStore: PrivateStore | undefined;
+  /** Open; undefined for a node that hosts no durable actors. */
+  readonly store: OpenStore | undefined;
+  readonly authorize: Authorize | undefined;
+  readonly signal: AbortSignal;
+  /** The lease is held: this incarnation exists from now on. */
+  readonly onJoined: (incarnation: string) => void;
+  /** The incarnation was evicted after it had opened: it can never act again. Called once, not while it leaves. */
+  readonly onLost: (session: Session) => void;
+}
 
 /** How long a node that leaves waits for the store to take that it is gone. */
 const goodbyeMs = 1_000;
@@ -163,7 +187,7 @@ export class Session {
       types,
       state: 'joining',
       protocol: protocolVersion,
-      store: this.#o.store?.privateStore?.id,
+      store: this.#o.privateStore?.id,
     });
     const events = { onLost: () => this.#lost(), onHeld: () => this.#held(), onLapsed: () => this.#lapsed() };
     const { marginMs, onDuplicateId } = settings;
@@ -179,7 +203,9 @@ export class Session {
     const { transport, environment } = this.#o;
     const events = {
       onFrame: (frame: Uint8Array, from: string, via: Via): void => this.#inbound?.take(frame, from, via),
-      onUndeliverable: (token: number): void => this.#undeliverable(token),
+      onUndeliverable: (token: number): void => {
+        if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
+      },
       onState: (up: boolean): void => this.#linkChanged(up),
     };
     this.#link = await transport.openData({ kind: 'node', ...this.#self }, events, environment);
@@ -230,10 +256,10 @@ export class Session {
   }
 
   #assembleOwnership(guard: Guard): void {
-    const { environment, settings, control, store } = this.#o;
+    const { environment, settings, control, privateStore } = this.#o;
     const { clock, metrics, log } = environment;
     this.#ownership = ownershipParts({
-      ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore: store?.privateStore },
+      ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
       ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics },
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
@@ -257,13 +283,10 @@ export class Session {
     this.#mustGoOn();
     await this.#bringHome();
     const types = definitions.map(({ contract }) => ({ type: contract.type, methods: Object.keys(contract.methods) }));
-    await this.#link.serveForeignCalls({ nodeId, version: '0.1.0', types }, (call) => {
-      const { timeoutMs, headers, idempotencyKey, principal } = call;
-      return this.#router.request(call.type, call.method, call.key, call.input, {
-        ...{ headers, idempotencyKey, onBehalfOf: principal },
-        timeoutMs: timeoutMs === undefined ? undefined : Math.min(Math.max(1, timeoutMs), settings.requestTimeoutMs * 10),
-      });
-    });
+    await this.#link.serveForeignCalls(
+      { nodeId, version: '0.1.0', types },
+      foreignAnswer(() => this.#router, settings.requestTimeoutMs),
+    );
     this.#mustGoOn();
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
@@ -272,7 +295,7 @@ export class Session {
 
   /** What the private store holds belongs to it before this node takes any shard. */
   async #bringHome(): Promise<void> {
-    if (this.#o.store?.privateStore === undefined) return;
+    if (this.#o.privateStore === undefined) return;
     await this.#tableSynced.promise;
     await this.#ownership.homes.claimHeld(() => !this.#ended && !this.#o.signal.aborted);
     this.#mustGoOn();
@@ -308,10 +331,6 @@ export class Session {
     this.#inbound.opened(record.shard, record.epoch);
     this.#routes.learn(record);
     this.#ownership.announcer.opened(record, before);
-  }
-
-  #undeliverable(token: number): void {
-    if (!this.#ownership?.transfers.onUndeliverable(token)) this.#router?.onUndeliverable(token);
   }
 
   #linkChanged(up: boolean): void {

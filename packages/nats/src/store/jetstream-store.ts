@@ -52,6 +52,11 @@ export class JetStreamStore implements OpenStore {
     this.durability = durabilityOf(gate.version, gate.replicas);
   }
 
+  /** None: all nodes share it. */
+  shardsHeld(): Promise<readonly number[]> {
+    return Promise.resolve([]);
+  }
+
   /** Rejects with `transport.connect_timeout`, `transport.refused`, `transport.no_jetstream`. */
   static async open(environment: StoreEnvironment, { nats, limits }: ResolvedJetStream): Promise<JetStreamStore> {
     const names = storeNames(environment.cluster);

@@ -64,12 +64,15 @@ function search<State>(key: string, question: Question<State>): KeyVerdict {
     new OrderSearch(model, answered, loose, { stepsMax, inClientOrder }).run();
   let result = run(seen);
   if (result.decision !== 'found' && seen.length < difference.length) result = run(difference);
-  if (result.decision !== 'none') return { findings: [], isUndecided: result.decision === 'undecided' };
+  if (result.decision === 'found') return { findings: [], isUndecided: false };
   const { farthest } = result;
+  const least = leastContradiction(model, answered, difference, { farthest, stepsMax });
+  // Where the whole is too much, a part of it may still be a contradiction by itself.
+  if (result.decision === 'undecided' && least === undefined) return { findings: [], isUndecided: true };
+  const operations = least ?? answered;
   const hasNumbers = answered.some(({ seq }) => seq !== undefined);
   const isOfClients = hasNumbers && run(difference, false).decision === 'found';
   const isDenied = !isOfClients && refused.length > 0 && run([...difference, ...refused]).decision === 'found';
-  const operations = leastContradiction(model, answered, difference, { farthest, stepsMax: Math.ceil(stepsMax / 2) });
   const what = operations.length === 1 ? 'nothing explains this answer' : `no order explains these ${operations.length} answers`;
   const but = isOfClients
     ? ' with the calls of each client in the order in which they were sent'

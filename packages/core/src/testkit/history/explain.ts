@@ -4,16 +4,18 @@ import { type Farthest, OrderSearch } from './order-search.ts';
 
 /**
  * The fewest answers found that no order explains. An answer is left out by no longer asking for it: its operation may then have been executed or not, with any
- * result. So what stays is a contradiction by itself, whatever happened to all others. At most `stepsMax` steps in all, after which it is as small as it is.
+ * result. So what stays is a contradiction by itself, whatever happened to all others. At most `stepsMax` steps in all, after which it is as small as it is;
+ * undefined if they were too few to find any.
  */
 export function leastContradiction<State>(
   model: HistoryModel<State>,
   answered: readonly Operation[],
   loose: readonly Operation[],
   { farthest, stepsMax }: { readonly farthest: Farthest; readonly stepsMax: number },
-): readonly Operation[] {
+): readonly Operation[] | undefined {
   const trial = new Trial(model, answered, loose, stepsMax);
-  let kept = lastOnes(answered, farthest).find((operations) => trial.isImpossible(operations)) ?? answered;
+  let kept = lastOnes(answered, farthest).find((operations) => trial.isImpossible(operations));
+  if (kept === undefined) return undefined;
   for (let size = kept.length >> 1; size >= 1; size >>= 1) kept = withoutParts(kept, size, trial);
   return kept.toSorted((a, b) => a.t0 - b.t0);
 }

@@ -26,6 +26,11 @@ export interface HistoryModel<State = unknown> {
    */
   readonly relevant?: (unknown: readonly Operation[], answered: readonly Operation[]) => RelevantOperations;
   /**
+   * Which state, by its id, an answered operation must find, and which one an operation may lead to, if it leads to one only. With it a search sees at once
+   * that a state may not be left, since somebody still has to find it and nothing brings it back. For models whose every operation tells.
+   */
+  readonly passage?: (operation: Operation) => { readonly finds?: string | undefined; readonly makes?: string | undefined };
+  /**
    * Where results say at which place of one total order an operation stands, a history is decided exactly in O(n log n). Undefined: this one needs
    * the search. Gets the requests of one key, those that were not executed too.
    */

@@ -1,5 +1,6 @@
 import type { HistoryModel } from './model.ts';
 import type { Operation } from './operation.ts';
+import { Passages } from './passages.ts';
 import { valueText } from './text.ts';
 
 export interface OrderSearchOptions {
@@ -24,7 +25,7 @@ export interface Farthest {
   readonly state: string;
   /** Everything that had been answered before this had to come next... */
   readonly until: number;
-  /** ...beginning with one of these, and none could. */
+  /** ...beginning with one of these, and none could; or one of these, which come later, still has to find the state. */
   readonly stuck: readonly Operation[];
 }
 
@@ -58,6 +59,7 @@ export class OrderSearch<State> {
   /** For a loose operation: its like before it, which is taken first; -1 for none. */
   readonly #alike: readonly number[];
   readonly #clients: readonly number[];
+  readonly #passages: Passages<State> | undefined;
   /** By client: the highest `seq` that was taken, and the lowest of those that wait. */
   readonly #highest: number[] = [];
   readonly #foremost = new Map<number, number>();
@@ -70,6 +72,7 @@ export class OrderSearch<State> {
   #takenCount = 0;
   #steps = 0;
   #farthest: Farthest;
+  #farthestState: State;
 
   constructor(model: HistoryModel<State>, answered: readonly Operation[], loose: readonly Operation[], options: OrderSearchOptions) {
     const byStart = (a: Operation, b: Operation): number => a.t0 - b.t0;
@@ -80,10 +83,17 @@ export class OrderSearch<State> {
     this.#isTaken = new Uint8Array(this.#operations.length);
     this.#alike = this.#likes();
     this.#clients = this.#numberClients();
+    this.#passages = Passages.of(model, this.#operations, answered.length);
+    this.#farthestState = model.initial;
     this.#farthest = { count: 0, state: model.textOf(model.initial), until: Infinity, stuck: [] };
   }
 
   run(): OrderSearchResult {
+    const unfindable = this.#passages?.unfindable();
+    if (unfindable !== undefined) {
+      this.#noteFarthest(this.#model.initial, -Infinity, [unfindable]);
+      return this.#result('none');
+    }
     const first = this.#arrive(this.#model.initial, -1, -Infinity);
     const frames = first === undefined ? [] : [first];
     while (this.#takenCount < this.#answeredCount) {
@@ -100,7 +110,10 @@ export class OrderSearch<State> {
   }
 
   #result(decision: OrderSearchResult['decision']): OrderSearchResult {
-    return { decision, steps: this.#steps, farthest: this.#farthest };
+    const { stuck, until } = this.#farthest;
+    const finders = decision === 'found' ? [] : (this.#passages?.findersOf(this.#farthestState) ?? []);
+    const later = finders.map((i) => this.#operations[i]!).filter(({ t0 }) => t0 > until);
+    return { decision, steps: this.#steps, farthest: { ...this.#farthest, stuck: [...stuck, ...later.slice(0, 3)] } };
   }
 
   /** Tries the next operation of a frame: its frame, or undefined where that leads nowhere. */
@@ -118,7 +131,8 @@ export class OrderSearch<State> {
     const state = this.#model.step(frame.state, this.#operations[index]!);
     if (state === undefined || (isLoose && this.#model.idOf(state) === this.#model.idOf(frame.state))) return undefined;
     const highestBefore = this.#take(index);
-    const child = this.#arrive(state, index, highestBefore);
+    const mayLeave = this.#passages?.mayLeave(frame.state, state) ?? true;
+    const child = mayLeave ? this.#arrive(state, index, highestBefore) : undefined;
     if (child === undefined && this.#takenCount < this.#answeredCount) this.#takeBack(index, highestBefore);
     return child;
   }
@@ -152,6 +166,7 @@ export class OrderSearch<State> {
 
   #noteFarthest(state: State, until: number, next: readonly number[]): void {
     const stuck = next.map((i) => this.#operations[i]!);
+    this.#farthestState = state;
     this.#farthest = { count: this.#takenCount, state: this.#model.textOf(state), until, stuck };
   }
 
@@ -204,6 +219,7 @@ export class OrderSearch<State> {
   /** Returns what the highest number of the client was before. */
   #take(index: number): number {
     this.#isTaken[index] = 1;
+    this.#passages?.take(index);
     if (index < this.#answeredCount) {
       this.#takenCount += 1;
       while (this.#low < this.#answeredCount && this.#isTaken[this.#low] === 1) this.#low += 1;
@@ -217,6 +233,7 @@ export class OrderSearch<State> {
 
   #takeBack(index: number, highestBefore: number): void {
     this.#isTaken[index] = 0;
+    this.#passages?.takeBack(index);
     if (index < this.#answeredCount) {
       this.#takenCount -= 1;
       if (index < this.#low) this.#low = index;

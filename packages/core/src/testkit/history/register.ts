@@ -24,6 +24,7 @@ export function register(): HistoryModel<string> {
     textOf: (value) => value,
     isRead: ({ op, outcome, output }) => op === 'read' || (op === 'cas' && outcome === 'ok' && output === false),
     relevant,
+    passage,
   };
 }
 
@@ -38,6 +39,16 @@ function comparison(operation: Operation): Comparison {
   if (typeof input !== 'object' || input === null || !('expected' in input) || !('to' in input))
     throw new TypeError(`the input of a "cas" is { expected, to }: ${operationText(operation)}`);
   return { expected: valueText(input.expected), to: valueText(input.to) };
+}
+
+function passage(operation: Operation): { readonly finds?: string; readonly makes?: string } {
+  const { op, outcome, output } = operation;
+  const isTold = outcome === 'ok' && output !== undefined;
+  if (op === 'read') return isTold ? { finds: valueText(output) } : {};
+  if (op === 'write') return { makes: valueText(operation.input) };
+  if (isTold && output !== true) return {};
+  const { expected, to } = comparison(operation);
+  return isTold ? { finds: expected, makes: to } : { makes: to };
 }
 
 /**
