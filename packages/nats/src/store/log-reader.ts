@@ -17,8 +17,8 @@ const attemptsMax = 3;
 /** So often the leader is asked again where it says less than it has acknowledged. */
 const staleMax = 8;
 
-const pullCountMin = 256;
-const pullCountMax = 4_096;
+/** Most records that one request asks for; their bytes bound it too. */
+const pullCountMax = 8_192;
 
 export interface ReadPlace {
   readonly link: StoreLink;
@@ -194,15 +194,15 @@ export async function* readSessions(
 async function openAfter(
   place: ReadPlace,
   filter: SubjectFilter,
-  { after, batchMax, follow = false }: LogRead,
+  { after, follow = false }: LogRead,
   end: number | undefined,
 ): Promise<{ readonly last: number; readonly session: PullSession | undefined }> {
   const last = end ?? (await endOf(place, filter));
   if (!follow && last <= after) return { last, session: undefined };
-  return { last, session: await PullSession.open(place.link, planOf(place, filter, after, last, batchMax)) };
+  return { last, session: await PullSession.open(place.link, planOf(place, filter, after, last)) };
 }
 
-function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter, after: number, end: number, batchMax: number): PullPlan {
+function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter, after: number, end: number): PullPlan {
   const many = filter.is === 'types' && filter.subjects.length > 1;
   const here = many && !link.serverAtLeast(2, 10);
   return {
@@ -211,7 +211,7 @@ function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter,
     fits: here ? ({ subject }) => filter.fits(subject) : undefined,
     deliver: { deliver_policy: 'by_start_sequence', opt_start_seq: after + 1 },
     end,
-    countMax: Math.min(pullCountMax, Math.max(pullCountMin, batchMax)),
+    countMax: pullCountMax,
     bytesMax: pullBytesMax,
   };
 }

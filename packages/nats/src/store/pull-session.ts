@@ -62,6 +62,7 @@ export class PullSession {
   #timer: Timer | undefined;
   #records: PulledRecord[] = [];
   #taken = 0;
+  #waitingBytes = 0;
   #delivered = 0;
   #reached: number;
   #idle = false;
@@ -119,6 +120,7 @@ export class PullSession {
   take(max: number): readonly PulledRecord[] {
     const taken = this.#records.slice(this.#taken, this.#taken + max);
     this.#taken += taken.length;
+    for (const { body } of taken) this.#waitingBytes -= body.length;
     if (this.#waiting === 0 || this.#taken >= this.#plan.countMax) {
       this.#records = this.#records.slice(this.#taken);
       this.#taken = 0;
@@ -191,7 +193,7 @@ export class PullSession {
   }
 
   #pullMore(): void {
-    if (this.#wanted > 0 || this.#waiting * 2 > this.#plan.countMax) return;
+    if (this.#wanted > 0 || this.#waiting * 2 > this.#plan.countMax || this.#waitingBytes * 2 > this.#bytesMax) return;
     this.#wanted = this.#plan.countMax;
     this.#pull += 1;
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#plan.natsStream}.${this.#consumer}`;
@@ -222,8 +224,10 @@ export class PullSession {
     this.#lags = 0;
     this.#wanted -= 1;
     const { fits, withSubject } = this.#plan;
-    if (fits === undefined || fits(message))
+    if (fits === undefined || fits(message)) {
+      this.#waitingBytes += message.data.length;
       this.#records.push({ sequence, body: message.data, subject: withSubject === true ? message.subject : '' });
+    }
     if (this.#wanted === 0) this.#pullMore();
     this.nudge();
   }
