@@ -40,6 +40,12 @@ export interface Row {
   readonly okMin?: number;
   /** Left out of the check: how calls may end apart from `ok`. Default: only what is unknown. */
   readonly mayEnd?: RegExp;
+  /** No state of an actor may be lost: nothing of the fault ends a process or an incarnation. */
+  readonly keepsState?: boolean;
+  /** Keys of the load, where the row brings a load of its own beside it. */
+  readonly keys?: number;
+  /** Every change carries an idempotency key, so that it is repeated where its outcome is unknown. */
+  readonly idempotent?: boolean;
   /** Calls per second, where the row brings a load of its own beside it. */
   readonly perSecond?: number;
   readonly run: (stage: Stage) => Promise<void>;

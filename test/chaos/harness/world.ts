@@ -9,7 +9,6 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type NatsCluster, startNatsCluster } from '../../support/nats-cluster.ts';
-import type { History } from './history-check.ts';
 import type { Load } from './load.ts';
 import { Namespaces } from './namespaces.ts';
 import { type Launch, NodeProcess } from './node-process.ts';
@@ -18,7 +17,7 @@ import { Observer } from './observer.ts';
 import type { Outcome } from './outcome.ts';
 import { ProxyReach, type Reach, type Slowness, type Way } from './reach.ts';
 import { Starved } from './starved.ts';
-import { readTrace, type TraceLine, type Turn } from './trace.ts';
+import { type TraceLine, TraceReader, type Turn } from './trace.ts';
 
 export interface WorldOptions {
   /** The program of the servers; default: the system's. */
@@ -54,7 +53,8 @@ export class World implements AsyncDisposable {
   readonly #nodes = new Map<string, NodeProcess>();
   readonly #every: NodeProcess[] = [];
   readonly #reaches = new Map<string, Reach>();
-  readonly #traces: string[] = [];
+  readonly #traces: TraceReader[] = [];
+  #kept: TraceLine[] = [];
   #servers: readonly NatsServer[] = [];
   #cluster: NatsCluster | undefined;
   #namespaces: Namespaces | undefined;
@@ -122,7 +122,7 @@ export class World implements AsyncDisposable {
   /** Starts a process under this id, which may be a second one; does not wait for it. */
   async spawn(nodeId: string, { without, imports, prefix, servers, ...options }: SpawnOptions = {}): Promise<NodeProcess> {
     const traceFile = join(this.#folder, `${nodeId}-${this.#traces.length}.jsonl`);
-    this.#traces.push(traceFile);
+    this.#traces.push(new TraceReader(traceFile));
     const reach = this.#reaches.get(nodeId);
     const { passivateAfterMs } = this.#options;
     const settings: NodeProgramSettings = {
@@ -234,13 +234,12 @@ export class World implements AsyncDisposable {
   }
 
   /** All that is known of what was asked, told and done. Every trace counts, so every caller's load must be given. */
-  history(...loads: readonly Load[]): History {
+  history(...loads: readonly Load[]): { readonly outcomes: readonly Outcome[]; readonly turns: readonly Turn[] } {
     const lines = this.#lines();
     const local: readonly Outcome[] = lines.filter((line) => line.is === 'outcome');
     return {
       outcomes: [...loads.flatMap((load) => load.outcomes), ...local],
       turns: lines.filter((line) => line.is === 'turn'),
-      shardOf: (key) => shardOf(key, shardCount),
     };
   }
 
@@ -253,8 +252,14 @@ export class World implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 
+  /** What the processes wrote of keys that begin so is not needed any more. */
+  forget(prefix: string): void {
+    this.#kept = this.#lines().filter(({ key }) => !key.startsWith(prefix));
+  }
+
   #lines(): TraceLine[] {
-    return this.#traces.flatMap(readTrace);
+    for (const trace of this.#traces) for (const line of trace.next()) this.#kept.push(line);
+    return this.#kept;
   }
 
   #urls(): string[] {

@@ -11,6 +11,7 @@ const megabyte = 1_048_576;
 /** F17: ten times what the nodes can do. */
 const overload: Row = {
   id: 'F17',
+  keepsState: true,
   fault: '10 x overload for 60 s: turns of 6 ms, calls with a deadline of 1 s',
   toReach:
     'goodput >= 90 % of the peak; refusals typed and <= 50 ms; p99 of accepted <= deadline; memory bounded; back <= 1 s; evictions 0',

@@ -1,3 +1,4 @@
+import { connect as natsConnect } from '@nats-io/transport-node';
 import { machineMs } from '../harness/machine-clock.ts';
 import type { Row, Stage } from '../harness/row.ts';
 
@@ -18,6 +19,7 @@ function outage(id: string, how: 'killed' | 'stopped', outageMs: number, moreMs:
   const verb = how === 'killed' ? 'kill -9, restarted' : 'SIGSTOP, continued';
   return {
     id,
+    keepsState: true,
     fault: `nats-server ${verb} after ${outageMs / 1_000} s`,
     toReach: `served again <= ${moreMs} ms after the outage; evictions 0; no shard moves`,
     async run(stage) {
@@ -53,6 +55,7 @@ function outage(id: string, how: 'killed' | 'stopped', outageMs: number, moreMs:
 function leader(id: string, signal: 'SIGKILL' | 'SIGTERM', boundMs: number): Row {
   return {
     id,
+    keepsState: true,
     fault: `${signal === 'SIGKILL' ? 'kill -9' : 'graceful end'} of the server of three that leads the members' bucket`,
     toReach: `gap <= ${boundMs / 1_000} s; evictions 0; no shard moves`,
     world: { replicas: 3 },
@@ -83,6 +86,34 @@ function leader(id: string, signal: 'SIGKILL' | 'SIGTERM', boundMs: number): Row
   };
 }
 
+/** F27, without a backup: the records of who is alive and who owns what are gone. */
+const bucketsLost: Row = {
+  id: 'F27',
+  fault: 'both buckets are deleted under load',
+  toReach: 'epochs only rise; every key is served again <= 10 s after',
+  mayEnd: /^(unknown (node|link)\.lost|no .*)$/,
+  async run(stage) {
+    const { world, load } = stage;
+    await load.pass(1_000);
+    const before = Math.max(...world.observer.grants.map(({ epoch }) => epoch));
+    const raw = await natsConnect({ servers: world.server.url, reconnect: false });
+    const deleted: boolean[] = [];
+    for (const bucket of ['shards', 'members']) {
+      const answer = await raw.request(`$JS.API.STREAM.DELETE.KV_perkey_${world.cluster}_${bucket}`, '');
+      deleted.push(answer.json<{ success?: boolean }>().success === true);
+    }
+    await raw.close();
+    const deletedAt = machineMs();
+    stage.bit('the buckets were deleted', deleted.every(Boolean));
+    await load.pass(4_000);
+    await stage.gap(load.keys, machineMs(), 6_000);
+    stage.note('served again after', machineMs() - deletedAt, 'ms');
+    const epochs = world.turns().filter(({ at }) => at > deletedAt + 4_000);
+    stage.check('nothing ran afterwards', epochs.length > 0);
+    stage.note('highest epoch before', before, '');
+  },
+};
+
 /** The longest time for which some key had calls and no success, counted from the begin of the call that waited. */
 export function longestGap({ load }: Stage, since: number): number {
   let longest = 0;
@@ -102,4 +133,5 @@ export const serverRows: readonly Row[] = [
   outage('F4', 'stopped', 5_000, 1_000),
   leader('F5', 'SIGKILL', 8_000),
   leader('F5b', 'SIGTERM', 500),
+  bucketsLost,
 ];

@@ -65,7 +65,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'take-over-without-waiting',
     what: 'a shard is claimed as soon as placement wants it elsewhere',
-    edits: [{ file: 'cluster/shard-manager.ts', from: 'return wished && members.isGone(record);', to: 'return wished;' }],
+    edits: [{ file: 'cluster/claim-rule.ts', from: 'return wished && members.isGone(record);', to: 'return wished;' }],
   },
   {
     name: 'eviction-without-margin',

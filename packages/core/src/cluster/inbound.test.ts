@@ -12,6 +12,7 @@ import { RequestTailEncoder, writeRequest } from './envelope.ts';
 import { encodeControlFrame, frameKind, headerOnlyFrame, writeFrameHeader } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
+import { isLateRequest, LatestRequests } from './latest-requests.ts';
 import { type ShardRecord, shardKey } from './records.ts';
 import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
@@ -202,6 +203,32 @@ test('an early request whose time is over when the shard opens does not start', 
   expect([admitted.map(({ id }) => id), answers]).toEqual([[2], ['caller 1 request.expired no']]);
 });
 
+test('a request that comes after later ones of its caller, over a connection that it has lost, is not executed (I6)', async () => {
+  const { open, take, admitted, answers, clock } = world();
+  open(7);
+  await take(frameOf({ id: 5 }, { id: 6 }));
+  await take(frameOf({ id: 3 }, { id: 7 }));
+  await take(frameOf({ id: 4 }), 'another caller');
+  expect(admitted.map(({ id }) => id)).toEqual([5, 6, 7, 4]);
+  await clock.settle();
+  expect(answers).toEqual(['caller 3 request.expired no']);
+  // Ids begin anew.
+  const last = 2 ** 30 - 1;
+  await take(frameOf({ id: last }, { id: 1 }, { id: last - 1 }), 'old caller');
+  expect(admitted.slice(4).map(({ id }) => id)).toEqual([last, 1]);
+});
+
+test('callers are remembered by the thousand and not for ever', () => {
+  const latest = new LatestRequests();
+  expect(isLateRequest(latest.of('faithful'), 9)).toBe(false);
+  for (let i = 0; i < 100_000; i += 1) {
+    if (isLateRequest(latest.of(`caller ${i}`), 9)) throw new Error('nothing came before');
+    latest.of('faithful');
+  }
+  for (const caller of ['caller 99999', 'faithful']) expect(isLateRequest(latest.of(caller), 8)).toBe(true);
+  expect(latest.size).toBeLessThan(17_000);
+});
+
 test('an epoch that was served here once is never early again', async () => {
   const { open, close, take, answers } = world();
   open(7);
@@ -212,7 +239,7 @@ test('an epoch that was served here once is never early again', async () => {
 
 test('early requests are bounded', async () => {
   const { take, answers } = world();
-  for (let i = 0; i < 42; i += 1) await take(frameOf(...Array.from({ length: 100 }, (_, id) => ({ id, epoch: 2 ** 52 }))));
+  for (let i = 0; i < 42; i += 1) await take(frameOf(...Array.from({ length: 100 }, (_, j) => ({ id: i * 100 + j + 1, epoch: 2 ** 52 }))));
   expect(answers).toHaveLength(4_200 - 4_096);
 });
 
@@ -341,8 +368,8 @@ test('a request says no more of its source than is proven', async () => {
   const { inbound, open, admitted } = world();
   open(7);
   const claims = tails.encode('t', 'k', 'm', undefined, undefined, undefined, undefined, 'me', 'alice');
-  for (const via of [plainVia.node, { at: 'node', principal: 'bob' } as const, plainVia.peer]) {
-    inbound.take(frameOf({ id: 1 }, { id: 2, tail: claims }), 'caller', via);
+  for (const [at, via] of [plainVia.node, { at: 'node', principal: 'bob' } as const, plainVia.peer].entries()) {
+    inbound.take(frameOf({ id: 2 * at + 1 }, { id: 2 * at + 2, tail: claims }), 'caller', via);
   }
   expect(admitted.map(({ source }) => source)).toEqual([
     ...[

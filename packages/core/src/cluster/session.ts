@@ -20,7 +20,6 @@ import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
 import { doneWithin } from '../base/pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
-import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
@@ -68,7 +67,6 @@ export class Session {
   #inbound!: Inbound;
   #replies!: FrameBatcher;
   #ownership!: OwnershipParts;
-  #relinks!: Relinks;
   #isOpen = false;
   #ended = false;
   #isDrained = false;
@@ -260,12 +258,11 @@ export class Session {
     const { clock, metrics, log } = environment;
     this.#ownership = ownershipParts({
       ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
-      ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics },
+      ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics, lease: this.#lease },
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
     });
     const { manager, announcer, transfers } = this.#ownership;
-    this.#relinks = new Relinks({ clock, self: this.#self, lease: this.#lease, announcer });
     this.#inbound = new Inbound({
       ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log, self: this.#self },
       epochOf: (shard) => manager.epochOf(shard),
@@ -339,7 +336,7 @@ export class Session {
     else {
       this.#router.onLinkUp();
       this.#replies.flush();
-      this.#relinks.up();
+      this.#ownership.relinks.up();
     }
   }
 
@@ -353,7 +350,7 @@ export class Session {
     this.#o.environment.log.info({}, 'the lease holds again; this node goes on');
     this.#host.resume();
     this.#replies.flush();
-    this.#relinks.tell();
+    this.#ownership.relinks.tell();
     this.#ownership.manager.schedule();
   }
 
