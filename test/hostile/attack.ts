@@ -235,6 +235,8 @@ class Attack {
       socket.setEncoding('latin1').on('data', (part: string) => (text += part));
       socket.on('error', () => undefined);
       socket.on('close', () => {
+        // Whoever asks whether to go on is told so first.
+        text = text.replace(/^(HTTP\/1\.1 100 Continue\r\n\r\n)+/, '');
         this.#answered(`raw ${text.slice(9, 12)}`, text === '' || /^HTTP\/1\.1 [2-5]\d\d /.test(text));
         resolve();
       });
