@@ -80,7 +80,7 @@ async function snapshotSaved(store: BenchStore, key: string): Promise<void> {
 async function measure(store: BenchStore, rawReads: RawReads, options: BenchOptions, others: number): Promise<readonly Row[]> {
   const actors = [account, plainAccount];
   await using node = await startNode({ cluster: 'bench', nodeId: 'node-0', shards: 64, transport: memory(), store, actors });
-  const Plain = PlainAccount ;
+  const Plain = PlainAccount;
   const sizes = options.quick ? [10, 100] : [10, 1_000, 10_000];
   const withSnapshot = sizes.filter((size) => size >= snapshotEvery).map((size) => size + tail);
   await Promise.all([

@@ -47,4 +47,4 @@ function aggregate(contract: typeof Account, snapshotEvery: number): ActorDefini
 
 export const snapshotEvery = 100;
 export const account: ActorDefinition = aggregate(Account, snapshotEvery);
-export const plainAccount: ActorDefinition = aggregate(PlainAccount , 0);
+export const plainAccount: ActorDefinition = aggregate(PlainAccount, 0);
