@@ -9,6 +9,7 @@ import type { ActorMetrics } from './actor-metrics.ts';
 import type { HostedMethod, TurnOutcome } from './actor-type.ts';
 import type { ContextServices } from './context-services.ts';
 import { DomainError, domainErrorReply } from './domain-error.ts';
+import type { Durability } from './durability.ts';
 import type { FailureLog } from './failure-log.ts';
 import { checkInput } from './input-check.ts';
 import type { MiddlewareChain } from './middleware-chain.ts';
@@ -80,12 +81,17 @@ export class TurnRunner {
       value =
         durability === undefined
           ? this.#call(activation, method, ctx, message)
-          : durability.run({ activation, ctx, request: message, method, call: () => this.#call(activation, method, ctx, message) });
+          : this.#callDurable(durability, activation, method, ctx, message);
     } catch (thrown) {
       return this.#end(activation, method, ctx, message, now, this.#errorOf(activation, method, thrown), undefined);
     }
     if (isThenable(value)) return this.#wait(activation, method, ctx, message, now, value);
     return this.#end(activation, method, ctx, message, now, undefined, value);
+  }
+
+  /** By itself, since a function within keeps what it sees in memory of its own, which turns that are not stored do not pay for. */
+  #callDurable(durability: Durability, activation: Activation, method: HostedMethod, ctx: TurnContext, request: InboundRequest): unknown {
+    return durability.run({ activation, ctx, request, method, call: () => this.#call(activation, method, ctx, request) });
   }
 
   #call(activation: Activation, method: HostedMethod, ctx: TurnContext, request: InboundRequest): unknown {
