@@ -35,7 +35,8 @@ const names = ['actors', 'log', 'floor'] as const;
 
 async function measure(store: BenchStore, ms: number, rounds: number): Promise<Row> {
   await using node = await startNode({ cluster: 'bench', nodeId: 'node-0', shards: 64, transport: memory(), store, actors: [account] });
-  await depositLoad(node, accounts, ms);
+  // Long enough that everything has been compiled.
+  await depositLoad(node, accounts, 2 * ms);
   const body = await store.lastBody();
   await using floor = await store.floor(body);
   const log = new CommitLogLoad(store.opened.events, 'bare', body);

@@ -26,9 +26,7 @@ export class LogWriter {
       `insert into ${name}_streams (type, key, shard, last, epoch) values (?, ?, ?, ?, ?) on conflict do nothing returning id`,
     );
     this.#find = database.prepare(`select id from ${name}_streams where type = ? and key = ?`);
-    this.#advance = database.prepare(
-      `update ${name}_streams set last = ?1, epoch = ?2 where id = ?3 and last = ?4 and epoch <= ?2`,
-    );
+    this.#advance = database.prepare(`update ${name}_streams set last = ?1, epoch = ?2 where id = ?3 and last = ?4 and epoch <= ?2`);
     this.#insert = database.prepare(`insert into ${name}_records (sequence, stream, previous, body) values (?, ?, ?, ?)`);
     this.#hold = database.prepare('insert into shards (shard) values (?) on conflict do nothing');
     this.#remove = database.prepare(`delete from ${name}_records where sequence = ?`);
