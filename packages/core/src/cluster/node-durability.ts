@@ -1,14 +1,14 @@
 import type { DurabilityFactory } from '../actor/durability.ts';
 import type { Guard } from '../contract/calls.ts';
-import type { OpenStore } from '../contract/store.ts';
 import type { LinkEnvironment } from '../contract/transport.ts';
 import { durableActors } from '../durable/durable-actors.ts';
+import type { NodeStore } from './node-store.ts';
 import type { OwnershipParts } from './ownership-parts.ts';
 import type { Incarnated } from './records.ts';
 import type { NodeSettings } from './settings.ts';
 
 export interface NodeDurabilityOptions {
-  readonly store: OpenStore | undefined;
+  readonly store: NodeStore | undefined;
   readonly settings: NodeSettings;
   readonly environment: LinkEnvironment;
 }
@@ -24,9 +24,10 @@ export function nodeDurability(
   if (store === undefined) return undefined;
   const isOpen = (shard: number, epoch: number): boolean => ownership().manager.epochOf(shard) === epoch;
   return durableActors({
-    ...{ store, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
+    ...{ store: store.open, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
     mayAct: () => guard.mayAct(clock.now()),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
-    onFenced: () => {},
+    // Not in the turn that found it: the shard waits for that turn.
+    onFenced: (shard, epoch) => clock.defer(() => ownership().manager.renew(shard, epoch)),
   });
 }

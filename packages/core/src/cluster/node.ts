@@ -215,8 +215,7 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
-      privateStore: await privateStoreOf(this.#store?.open),
-      store: this.#store?.open,
+      store: this.#store,
       authorize: this.#parts.authorize,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
@@ -293,12 +292,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const logger = childLogger(log, { nodeId, cluster: settings.cluster });
   const { cluster, connectTimeoutMs } = settings;
   const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
+  let opened: NodeStore | undefined;
   let node: Node | undefined;
   const onState = (up: boolean): void => {
     if (up) node?.controlUp();
   };
   const control = await transport.openControl(nodeId, { onState }, environment);
-  let opened: NodeStore | undefined;
   try {
     opened = store && (await openStore(store, { ...environment, nodeId, shards: settings.shards }));
     await checkCluster(control.shards, { shards: settings.shards, store: opened?.kind }, environment);

@@ -1,12 +1,8 @@
 import { ActorHost } from '../actor/actor-host.ts';
-import type { ActorDefinition } from '../actor/definition.ts';
-import type { Authorize } from '../actor/authorization.ts';
-import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
-import type { OpenStore } from '../contract/store.ts';
-import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
+import type { DataLink, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { foreignAnswer } from './foreign-answer.ts';
 import { frameKind } from './frame.ts';
@@ -17,7 +13,7 @@ import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
 import { nodeDurability } from './node-durability.ts';
-import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
+import { type OwnershipParts, ownershipParts } from './ownership-parts.ts';
 import { doneWithin } from './pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
 import { Relinks } from './relinks.ts';
@@ -25,27 +21,8 @@ import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import { sendQuietly } from './send-quietly.ts';
-import type { NodeSettings } from './settings.ts';
 import { ShardTable } from './shard-table.ts';
-
-export interface SessionOptions {
-  readonly nodeId: string;
-  readonly settings: NodeSettings;
-  readonly transport: Transport;
-  readonly control: ControlLink;
-  readonly environment: LinkEnvironment;
-  readonly definitions: readonly ActorDefinition[];
-  readonly middleware: readonly TurnMiddleware[];
-  readonly privateStore: PrivateStore | undefined;
-  /** Open; undefined for a node that hosts no durable actors. */
-  readonly store: OpenStore | undefined;
-  readonly authorize: Authorize | undefined;
-  readonly signal: AbortSignal;
-  /** The lease is held: this incarnation exists from now on. */
-  readonly onJoined: (incarnation: string) => void;
-  /** The incarnation was evicted after it had opened: it can never act again. Called once, not while it leaves. */
-  readonly onLost: (session: Session) => void;
-}
+import type { SessionOptions } from './session-options.ts';
 
 /** How long a node that leaves waits for the store to take that it is gone. */
 const goodbyeMs = 1_000;
@@ -187,7 +164,7 @@ export class Session {
       types,
       state: 'joining',
       protocol: protocolVersion,
-      store: this.#o.privateStore?.id,
+      store: this.#o.store?.privateStore?.id,
     });
     const events = { onLost: () => this.#lost(), onHeld: () => this.#held(), onLapsed: () => this.#lapsed() };
     const { marginMs, onDuplicateId } = settings;
@@ -256,10 +233,10 @@ export class Session {
   }
 
   #assembleOwnership(guard: Guard): void {
-    const { environment, settings, control, privateStore } = this.#o;
+    const { environment, settings, control, store } = this.#o;
     const { clock, metrics, log } = environment;
     this.#ownership = ownershipParts({
-      ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
+      ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore: store?.privateStore },
       ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics },
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
@@ -295,7 +272,7 @@ export class Session {
 
   /** What the private store holds belongs to it before this node takes any shard. */
   async #bringHome(): Promise<void> {
-    if (this.#o.privateStore === undefined) return;
+    if (this.#o.store?.privateStore === undefined) return;
     await this.#tableSynced.promise;
     await this.#ownership.homes.claimHeld(() => !this.#ended && !this.#o.signal.aborted);
     this.#mustGoOn();
