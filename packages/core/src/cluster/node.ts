@@ -215,6 +215,7 @@ export class Node implements Caller, AsyncDisposable {
     const session: Session = await Session.open({
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
+      privateStore: await privateStoreOf(this.#store?.open),
       store: this.#store,
       authorize: this.#parts.authorize,
       signal: this.#stopping.signal,

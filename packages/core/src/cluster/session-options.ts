@@ -3,6 +3,7 @@ import type { Authorize } from '../actor/authorization.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import type { NodeStore } from './node-store.ts';
+import type { PrivateStore } from './ownership-parts.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Session } from './session.ts';
 
@@ -14,6 +15,7 @@ export interface SessionOptions {
   readonly environment: LinkEnvironment;
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
+  readonly privateStore: PrivateStore | undefined;
   readonly store: NodeStore | undefined;
   readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;

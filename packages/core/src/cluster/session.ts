@@ -164,7 +164,7 @@ export class Session {
       types,
       state: 'joining',
       protocol: protocolVersion,
-      store: this.#o.store?.privateStore?.id,
+      store: this.#o.privateStore?.id,
     });
     const events = { onLost: () => this.#lost(), onHeld: () => this.#held(), onLapsed: () => this.#lapsed() };
     const { marginMs, onDuplicateId } = settings;
@@ -233,10 +233,10 @@ export class Session {
   }
 
   #assembleOwnership(guard: Guard): void {
-    const { environment, settings, control, store } = this.#o;
+    const { environment, settings, control, privateStore } = this.#o;
     const { clock, metrics, log } = environment;
     this.#ownership = ownershipParts({
-      ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore: store?.privateStore },
+      ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
       ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics },
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
@@ -272,7 +272,7 @@ export class Session {
 
   /** What the private store holds belongs to it before this node takes any shard. */
   async #bringHome(): Promise<void> {
-    if (this.#o.store?.privateStore === undefined) return;
+    if (this.#o.privateStore === undefined) return;
     await this.#tableSynced.promise;
     await this.#ownership.homes.claimHeld(() => !this.#ended && !this.#o.signal.aborted);
     this.#mustGoOn();

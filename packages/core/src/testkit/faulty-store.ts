@@ -57,6 +57,7 @@ export class FaultyStore implements Store {
       new FaultyCommitLog(inner[log], faults, calls, (applied) => this.history.push({ ...applied, nodeId, log }));
     return {
       privateId: inner.privateId,
+      shardsHeld: () => inner.shardsHeld(),
       durability: inner.durability,
       events: logOf('events'),
       states: logOf('states'),
