@@ -1,7 +1,8 @@
 import type { DurabilityFactory } from '../actor/durability.ts';
-import type { Guard } from '../contract/calls.ts';
-import type { LinkEnvironment } from '../contract/transport.ts';
+import type { Caller, Guard } from '../contract/calls.ts';
+import type { LinkEnvironment, Publish } from '../contract/transport.ts';
 import { durableActors } from '../durable/durable-actors.ts';
+import { Duties, type WakingHost } from '../durable/wakes/duties.ts';
 import type { NodeStore } from './node-store.ts';
 import type { OwnershipParts } from './ownership-parts.ts';
 import type { Incarnated } from './records.ts';
@@ -13,12 +14,27 @@ export interface NodeDurabilityOptions {
   readonly environment: LinkEnvironment;
 }
 
+/** What of the node its durable actors use when nobody calls them. */
+export interface NodeParts {
+  readonly host: () => WakingHost;
+  readonly caller: () => Caller;
+  readonly publish: Publish | undefined;
+}
+
+/** Undefined without a store. */
+export function nodeDuties({ store, settings, environment }: NodeDurabilityOptions, guard: Guard, parts: NodeParts): Duties | undefined {
+  if (store === undefined) return undefined;
+  const { clock } = environment;
+  return new Duties({ ...environment, ...parts, settings, records: store.open.records, mayAct: () => guard.mayAct(clock.now()) });
+}
+
 /** Binds the durable actors of one incarnation to its store, its lease and its shards; undefined without a store. */
 export function nodeDurability(
   { store, settings, environment }: NodeDurabilityOptions,
   self: Incarnated,
   guard: Guard,
   ownership: () => OwnershipParts,
+  duties: Duties | undefined,
 ): DurabilityFactory | undefined {
   const { clock, random, log, metrics } = environment;
   if (store === undefined) return undefined;
@@ -27,6 +43,7 @@ export function nodeDurability(
     ...{ store: store.open, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
     mayAct: () => guard.mayAct(clock.now()),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
+    duties,
     // Not in the turn that found it: the shard waits for that turn.
     onFenced: (shard, epoch) => clock.defer(() => ownership().manager.renew(shard, epoch)),
   });

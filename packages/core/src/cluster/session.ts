@@ -2,6 +2,7 @@ import { ActorHost } from '../actor/actor-host.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
+import type { Duties } from '../durable/wakes/duties.ts';
 import type { DataLink, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { foreignAnswer } from './foreign-answer.ts';
@@ -12,7 +13,7 @@ import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
-import { nodeDurability } from './node-durability.ts';
+import { nodeDurability, nodeDuties } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts } from './ownership-parts.ts';
 import { doneWithin } from './pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
@@ -21,6 +22,7 @@ import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import { sendQuietly } from './send-quietly.ts';
+import { ShardListeners } from './shard-listeners.ts';
 import { ShardTable } from './shard-table.ts';
 import type { SessionOptions } from './session-options.ts';
 
@@ -42,6 +44,7 @@ export class Session {
   #routes!: Routes;
   #router!: Router;
   #host!: ActorHost;
+  #duties: Duties | undefined;
   #inbound!: Inbound;
   #replies!: FrameBatcher;
   #ownership!: OwnershipParts;
@@ -210,10 +213,15 @@ export class Session {
     });
     this.#routes.setShards(settings.shards);
     const guard: Guard = { mayAct: (now: number) => lease.mayAct(now) };
+    this.#duties = nodeDuties(this.#o, guard, {
+      host: () => this.#host,
+      caller: () => this.#router,
+      publish: this.#o.control.publish,
+    });
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
-      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership),
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership, this.#duties),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
@@ -235,9 +243,12 @@ export class Session {
   #assembleOwnership(guard: Guard): void {
     const { environment, settings, control, privateStore } = this.#o;
     const { clock, metrics, log } = environment;
+    const listeners = this.#duties === undefined ? [] : [this.#duties];
+    const within = (ms: number, promise: Promise<unknown>): Promise<boolean> => doneWithin(clock, ms, promise);
+    const host = new ShardListeners(this.#host, listeners, within);
     this.#ownership = ownershipParts({
       ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
-      ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics },
+      ...{ members: this.#members, table: this.#table, guard, host, metrics: this.#metrics },
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
     });
@@ -361,6 +372,7 @@ export class Session {
   async #end(): Promise<void> {
     this.#ended = true;
     this.#lease?.stop();
+    this.#duties?.stop();
     this.#ownership?.evictor.stop();
     this.#ownership?.manager.stop();
     this.#inbound?.stop();

@@ -4,6 +4,7 @@ import { seededRandom } from '../base/random.ts';
 import { type Client, connect } from '../client/client.ts';
 import { type Node, startNode } from '../cluster/node.ts';
 import type { Store } from '../contract/store.ts';
+import type { Transport } from '../contract/transport.ts';
 import type { nodeOptions } from '../cluster/settings.ts';
 import { memory } from '../memory/memory-hub.ts';
 import { FaultyTransport } from './faulty-transport.ts';
@@ -18,6 +19,8 @@ export interface TestClusterOptions {
   readonly settings?: Omit<GivenOptions<typeof nodeOptions>, 'nodeId'>;
   /** Where durable actors are kept. */
   readonly store?: Store;
+  /** What its transport is in truth, for what goes on beside the cluster. */
+  readonly inner?: Transport;
   /** A fork of another cluster's, for clusters that share a store. */
   readonly clock?: VirtualClock;
   /** The same seed gives the same run. Default 1. */
@@ -46,7 +49,7 @@ export class TestCluster {
   private constructor(options: TestClusterOptions) {
     this.#options = options;
     this.clock = options.clock ?? new VirtualClock();
-    this.transport = new FaultyTransport(memory(), { clock: this.clock });
+    this.transport = new FaultyTransport(options.inner ?? memory(), { clock: this.clock });
   }
 
   /** Resolves when the nodes are members, every shard has an owner, and a client is connected. */
