@@ -114,7 +114,8 @@ export class Evictor {
     for (const orphan of orphans) {
       const since = this.#orphanSince.get(orphan.incarnation);
       if (since === undefined) this.#orphanSince.set(orphan.incarnation, now);
-      else if (this.#silent(since, this.#options.patienceMs))
+      // More may have been heard of it since.
+      else if (members.isOrphan(orphan) && this.#silent(since, this.#options.patienceMs))
         await this.#markGone(tombstone(orphan), members.get(orphan.nodeId)?.revision ?? 0);
     }
   }
