@@ -51,6 +51,37 @@ function outage(id: string, how: 'killed' | 'stopped', outageMs: number, moreMs:
   };
 }
 
+/** F3, and one node comes back later than the others: they have seen nothing of it for longer than a lease, and must not evict it. */
+const lateReturn: Row = {
+  id: 'F3 late',
+  fault: 'nats-server kill -9, restarted after 3 s; one node reaches it 1 s later than the others',
+  toReach: 'evictions 0; no shard moves; served again <= 1 s after its return',
+  keepsState: true,
+  world: { apart: ['a'], by: 'proxy' },
+  async run(stage) {
+    const { world, load } = stage;
+    const { observer, server } = world;
+    await load.pass(1_000);
+    const before = await observer.readSnapshot();
+    const membersBefore = observer.turnover.length;
+    await server.kill();
+    world.proxy('a').reset(true);
+    await load.pass(3_000);
+    await server.restart();
+    const backAt = machineMs();
+    const others = load.keys.filter((key) => world.ownerOf(key) !== 'a');
+    load.probe(others);
+    await load.recovered(others, backAt);
+    await load.pass(Math.max(0, 1_000 - (machineMs() - backAt)));
+    const answered = load.within(backAt, machineMs(), stage.keysOf('a')).filter(({ told }) => 'ok' in told);
+    stage.bit('the others served while it was away', answered.length === 0);
+    await world.heal('a');
+    await stage.gap(stage.keysOf('a'), machineMs(), 1_000);
+    await load.pass(1_000);
+    await nothingMoved(stage, before, membersBefore);
+  },
+};
+
 /** F5 and F5b: the leader of the members' bucket ends, one way or another. */
 function leader(id: string, signal: 'SIGKILL' | 'SIGTERM', boundMs: number): Row {
   return {
@@ -130,6 +161,7 @@ export function longestGap({ load }: Stage, since: number): number {
 /** Beside a graceful end of a server: its clients dial another one, and what was under way on its connections is unknown. */
 export const serverRows: readonly Row[] = [
   outage('F3', 'killed', 3_000, 500),
+  lateReturn,
   outage('F4', 'stopped', 5_000, 1_000),
   leader('F5', 'SIGKILL', 8_000),
   leader('F5b', 'SIGTERM', 500),
