@@ -23,9 +23,6 @@ export interface Figure {
   readonly bound?: string;
 }
 
-/** Thrown by a row that this machine does not allow. */
-export class CannotRun extends Error {}
-
 /** One row of the fault matrix. */
 export interface Row {
   /** Such as `F7 toNode`; the part before the blank is the number of the row in the matrix. */

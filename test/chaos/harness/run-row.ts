@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { problemsOf } from './judge.ts';
 import { Load } from './load.ts';
 import { machineMs } from './machine-clock.ts';
-import { CannotRun, type Figure, type Intensity, type Row, Stage } from './row.ts';
+import { CannotRun } from './cannot-run.ts';
+import { type Figure, type Intensity, type Row, Stage } from './row.ts';
 import { World, type WorldOptions } from './world.ts';
 
 export interface RowResult {
