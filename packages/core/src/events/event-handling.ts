@@ -63,7 +63,7 @@ export class EventHandling {
       metrics.skipped.inc();
       return 'next';
     }
-    if (attempt >= onError.attemptsMax) return onError.then === 'stop' ? 'stop' : this.#putAside(event, thrown);
+    if (attempt >= onError.attemptsMax) return onError.afterwards === 'stop' ? 'stop' : this.#putAside(event, thrown);
     await pause(clock, Math.min(onError.delayMaxMs, onError.delayMs * 2 ** (attempt - 1)), signal);
     return signal.aborted ? 'stop' : 'again';
   }

@@ -85,13 +85,13 @@ function parse(name: string, value: string | undefined): Generations {
   if (value === undefined) return none;
   try {
     const { live, building } = JSON.parse(value) as Record<string, unknown>;
-    return { live: generation(live), building: generation(building) };
+    return { live: asGeneration(live), building: asGeneration(building) };
   } catch {
     throw new PerkeyError('stream.corrupt', `the record of projection ${name} cannot be read; remove it to begin at zero`);
   }
 }
 
-function generation(value: unknown): Generation | undefined {
+function asGeneration(value: unknown): Generation | undefined {
   if (value === undefined) return undefined;
   const { number, version, liveAfter } = value as Record<string, unknown>;
   if (![number, version, liveAfter].every(Number.isSafeInteger)) throw new TypeError('not a generation');

@@ -10,7 +10,7 @@ import { DeadLetters } from './dead-letters.ts';
 import type { EventBatch, EventRead } from './event-reads.ts';
 import type { EventSource } from './event-source.ts';
 import { GenerationRecords } from './generations.ts';
-import { checkProjection, type ProjectionDefinition } from './projection.ts';
+import { defineProjection, type ProjectionDefinition } from './projection.ts';
 import { ProjectionGroup } from './projection-group.ts';
 import { positionOf, type StoredEvent } from './stored-event.ts';
 
@@ -37,7 +37,7 @@ class ToldSource implements EventSource {
 
   async *subscribe({ after = 0, events: names, batchMax, signal }: EventRead): AsyncIterable<EventBatch> {
     this.readsFrom.push(after);
-    for (let from = after; signal?.aborted !== true;) {
+    for (let from = after; !isAborted(signal);) {
       const events = this.events.filter(({ position }) => position > from).slice(0, batchMax);
       from = events.at(-1)?.position ?? from;
       yield {
@@ -55,6 +55,8 @@ class ToldSource implements EventSource {
     return Promise.resolve(this.events.at(-1)?.position ?? 0);
   }
 }
+
+const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
 
 /** A read model in memory: rows by generation, with their checkpoint, as a database has them. */
 class Table implements ReadModel<string[]> {
@@ -104,7 +106,7 @@ beforeEach(async () => {
 });
 
 function start<Tx = undefined>(definitions: ProjectionDefinition<Tx> | readonly ProjectionDefinition<Tx>[], epoch = 1): ProjectionGroup {
-  const projections = [definitions].flat().map((definition) => checkProjection(definition as ProjectionDefinition<Tx>));
+  const projections = [definitions].flat().map((definition) => defineProjection(definition));
   return new ProjectionGroup({
     projections,
     epoch,
@@ -205,7 +207,7 @@ describe('an event whose handler throws', () => {
   test('is tried again, further and further apart', async () => {
     const seen: unknown[] = [];
     source.append('a', 'b', 'c');
-    const onError = { attemptsMax: 4, delayMs: 100, delayMaxMs: 300, then: 'stop' } as const;
+    const onError = { attemptsMax: 4, delayMs: 100, delayMaxMs: 300, afterwards: 'stop' } as const;
     const group = start({ name: 'p', handle: poison(seen, 3), onError });
     await clock.advance(90);
     expect(seen).toEqual([1, 2]);
@@ -219,7 +221,7 @@ describe('an event whose handler throws', () => {
   test('becomes a dead letter after the last attempt', async () => {
     const seen: unknown[] = [];
     source.append('a', 'b', 'c');
-    const onError = { attemptsMax: 2, delayMs: 10, delayMaxMs: 10, then: 'dead-letter' } as const;
+    const onError = { attemptsMax: 2, delayMs: 10, delayMaxMs: 10, afterwards: 'dead-letter' } as const;
     const group = start({ name: 'p', handle: poison(seen), onError });
     await clock.advance(1_000);
     expect(seen).toEqual([1, 2, 2, 3]);
@@ -367,7 +369,7 @@ test('a definition that cannot be is refused by its option', () => {
   const handle = (): void => {};
   const refused = (definition: object): string => {
     try {
-      checkProjection(definition as ProjectionDefinition);
+      defineProjection(definition as ProjectionDefinition);
     } catch (thrown) {
       return (thrown as Error).message;
     }
@@ -376,7 +378,9 @@ test('a definition that cannot be is refused by its option', () => {
   expect(refused({ name: 'a b', handle })).toContain('option name');
   expect(refused({ name: 'p', handle, batchMax: 0 })).toContain('batchMax of projection p is 0');
   expect(refused({ name: 'p', handle, onError: 'again' })).toContain('onError');
-  expect(refused({ name: 'p', handle, onError: { attemptsMax: 1, delayMs: 1, delayMaxMs: 1, then: 'go' } })).toContain('onError.then');
+  expect(refused({ name: 'p', handle, onError: { attemptsMax: 1, delayMs: 1, delayMaxMs: 1, afterwards: 'go' } })).toContain(
+    'onError.afterwards',
+  );
   expect(refused({ name: 'p' })).toContain('handle');
   expect(refused({ name: 'p', handle, bacthMax: 1 })).toContain('bacthMax');
 });

@@ -13,7 +13,7 @@ export interface RetryPolicy {
   /** Before the second attempt; twice as long before each further one. */
   readonly delayMs: number;
   readonly delayMaxMs: number;
-  readonly then: AfterRetries;
+  readonly afterwards: AfterRetries;
 }
 
 /**
@@ -59,7 +59,7 @@ export interface ProjectionDefinition<Tx = undefined> {
   onSwitch?(generation: number, log: Logger): void | PromiseLike<void>;
 }
 
-/** A definition after its check, with the defaults filled in. */
+/** A definition after its check, with the defaults filled in: one entry of a node's `projections`. */
 export interface Projection {
   readonly name: string;
   readonly version: number;
@@ -73,7 +73,7 @@ export interface Projection {
 }
 
 const namePattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
-const usualRetry: RetryPolicy = { attemptsMax: 5, delayMs: 100, delayMaxMs: 5_000, then: 'stop' };
+const usualRetry: RetryPolicy = { attemptsMax: 5, delayMs: 100, delayMaxMs: 5_000, afterwards: 'stop' };
 const fields: ReadonlySet<string> = new Set([
   'name',
   'version',
@@ -86,9 +86,9 @@ const fields: ReadonlySet<string> = new Set([
   'onSwitch',
 ]);
 
-/** Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
-export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
-  const { name, version = 1, types, events, batchMax = 100, readModel, onError = usualRetry } = definition;
+/** For a node's `projections`. Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
+export function defineProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
+  const { name, version = 1, types, events, batchMax = 100, onError = usualRetry } = definition;
   if (typeof name !== 'string' || !namePattern.test(name)) throw invalid('', 'name', name, `of the form ${namePattern.source}`);
   for (const field of Object.keys(definition))
     if (!fields.has(field)) throw invalid(name, field, 'set', 'left out: there is no such option');
@@ -102,11 +102,13 @@ export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Proje
   }
   if (typeof definition.handle !== 'function') throw invalid(name, 'handle', definition.handle, 'a function');
   checkStrategy(name, onError);
+  // What the transaction is, only the definition itself knows.
+  const untyped = definition as unknown as ProjectionDefinition<unknown>;
   return {
     ...{ name, version, types, events, batchMax, onError },
-    handle: definition.handle.bind(definition) as Projection['handle'],
-    readModel: readModel as ReadModel<unknown> | undefined,
-    onSwitch: definition.onSwitch?.bind(definition),
+    handle: untyped.handle.bind(untyped),
+    readModel: untyped.readModel,
+    onSwitch: untyped.onSwitch?.bind(untyped),
   };
 }
 
@@ -116,8 +118,8 @@ function checkStrategy(name: string, strategy: ErrorStrategy): void {
   checkWhole(name, 'onError.attemptsMax', strategy.attemptsMax, 1_000_000);
   checkWhole(name, 'onError.delayMs', strategy.delayMs, 3_600_000);
   checkWhole(name, 'onError.delayMaxMs', strategy.delayMaxMs, 86_400_000);
-  if (strategy.then !== 'stop' && strategy.then !== 'dead-letter') {
-    throw invalid(name, 'onError.then', strategy.then, "'stop' or 'dead-letter'");
+  if (strategy.afterwards !== 'stop' && strategy.afterwards !== 'dead-letter') {
+    throw invalid(name, 'onError.afterwards', strategy.afterwards, "'stop' or 'dead-letter'");
   }
 }
 
