@@ -2,7 +2,9 @@ import {
   type Client,
   connect,
   defineActor,
+  defineProjection,
   type MetricFamily,
+  memoryStore,
   type Metrics,
   MetricsRegistry,
   type Node,
@@ -15,6 +17,10 @@ import {
 import { nats } from '@perkey/nats';
 import { type NatsServer, startNatsServer } from '@perkey/nats/dev';
 import { prometheusExporter } from '@perkey/prometheus';
+import { sqlite } from '@perkey/sqlite';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { EventLoop } from '../../examples/support/src/event-loop.ts';
@@ -54,6 +60,17 @@ const subject = Subject.host({
   hang: () => new Promise<void>(() => {}),
 });
 
+const Kept = defineActor('kept', { raise: {} });
+
+const kept = Kept.aggregate({
+  initial: () => ({ count: 0 }),
+  events: { Raised: z.object({}) },
+  evolve: { Raised: ({ count }) => ({ count: count + 1 }) },
+  commands: { raise: (ctx) => ctx.raise('Raised', {}) },
+});
+
+const raised = defineProjection({ name: 'raised', types: ['kept'], handle: () => {} });
+
 /** What was exported so far, and after what it came. */
 class Gathered {
   readonly #rows = new Map<string, { -readonly [Name in keyof MetricRow]: MetricRow[Name] }>();
@@ -84,6 +101,7 @@ export async function runForMetrics(): Promise<readonly MetricRow[]> {
   await using server = await startNatsServer();
   const gathered = new Gathered();
   await clusterMetrics(server, gathered);
+  await sqliteMetrics(gathered);
   await exporterMetrics(gathered);
   using eventLoop = new EventLoop();
   const ofDemo = new MetricsRegistry();
@@ -98,7 +116,16 @@ export async function runForMetrics(): Promise<readonly MetricRow[]> {
 
 async function clusterMetrics(server: NatsServer, gathered: Gathered): Promise<void> {
   const transport = nats({ servers: server.url });
-  const options = { cluster, transport, actors: [subject], shards: 8, rebalanceDelayMs: 0, env: {} };
+  const options = {
+    cluster,
+    transport,
+    actors: [subject, kept],
+    projections: [raised],
+    store: memoryStore(),
+    shards: 8,
+    rebalanceDelayMs: 0,
+    env: {},
+  };
   const first = await startNode({ ...options, nodeId: 'first' });
   await using second = await startNode({ ...options, nodeId: 'second' });
   await using client = await connect({ cluster, transport, env: {} });
@@ -133,6 +160,26 @@ async function clusterMetrics(server: NatsServer, gathered: Gathered): Promise<v
   } finally {
     await Promise.all(nodes.map((node) => node.stop()));
   }
+}
+
+/** What a node counts of its store, where that is a file. */
+async function sqliteMetrics(gathered: Gathered): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'perkey-metrics-'));
+  const metrics = new MetricsRegistry();
+  const environment = {
+    cluster,
+    nodeId: 'first',
+    shards: 8,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLogger,
+    connectTimeoutMs: 5_000,
+  };
+  const store = await sqlite({ path: join(folder, 'store.db') }).open({ ...environment, metrics });
+  const look = (): readonly MetricFamily[] => metrics.snapshot().filter(({ name }) => name.startsWith('perkey_sqlite_'));
+  gathered.take('node with SQLite', '', look());
+  await store.close();
+  await rm(folder, { recursive: true, force: true });
 }
 
 /** Sends bytes that are no frame, as others on the server could, and waits until everybody has counted them. */

@@ -38,6 +38,11 @@ export class LoopDisk implements AsyncDisposable {
     return this.#mount('crash');
   }
 
+  /** From here on nothing can be written to the disk. */
+  async makeReadOnly(): Promise<void> {
+    await run('mount', ['-o', 'remount,ro', this.folder]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const folder of this.#mounted.toReversed()) await run('umount', ['-l', folder]);
     await rm(this.#root, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import { storeEnvironment } from '@perkey/core/testing';
 import { sqlite, verifySqlite } from '@perkey/sqlite';
-import { mkdir } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { survivors, type Survivors, WriterProcess } from '../sqlite/writer-process.ts';
@@ -41,8 +41,9 @@ test.skipIf(!canMount)(
     await using disk = await LoopDisk.make(16);
     const path = join(disk.folder, 'store.db');
     const store = await sqlite({ path }).open(storeEnvironment());
+    // Room that is given back later.
     const filler = join(disk.folder, 'filler');
-    await mkdir(filler);
+    await writeFile(filler, new Uint8Array(4_000_000));
     const append = (key: string): ReturnType<typeof store.events.append> =>
       store.events.append({
         stream: { type: 'Account', key },
@@ -61,7 +62,19 @@ test.skipIf(!canMount)(
     let found = 0;
     for await (const { records } of store.events.read({ after: 0, batchMax: 100 })) found += records.length;
     expect(found).toBe(stored);
+    await rm(filler);
+    expect((await append('later')).kind).toBe('appended');
     await store.close();
     expect((await verifySqlite(path)).problems).toEqual([]);
   },
 );
+
+test.skipIf(!canMount)('a disk that may not be written is refused at the opening (needs root and loop devices)', async () => {
+  await using disk = await LoopDisk.make(16);
+  const store = sqlite({ path: join(disk.folder, 'store.db') });
+  await (await store.open(storeEnvironment())).close();
+  await disk.makeReadOnly();
+  const refusal = { code: 'store.refused', executed: 'no', details: { reason: 'read_only' } };
+  await expect(store.open(storeEnvironment())).rejects.toMatchObject(refusal);
+  await expect(sqlite({ path: join(disk.folder, 'other.db') }).open(storeEnvironment())).rejects.toMatchObject(refusal);
+});

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UnusableFile } from './file-fault.ts';
@@ -6,8 +6,11 @@ import { UnusableFile } from './file-fault.ts';
 /** Makes the folder and gives the path without links, so that one file has one lock. Throws `UnusableFile`, or what the file system says. */
 export async function prepareFile(path: string): Promise<string> {
   await makeFolder(dirname(path));
+  // SQLite would open a file that may not be written all the same, and say so only at the first write.
+  accessSync(dirname(path), constants.W_OK);
   if (!existsSync(path)) return join(realpathSync(dirname(path)), basename(path));
   if (!statSync(path).isFile()) throw new UnusableFile('not_a_file', `${path} is not a file: give the path of a file, not of a folder`);
+  accessSync(path, constants.R_OK | constants.W_OK);
   return realpathSync(path);
 }
 

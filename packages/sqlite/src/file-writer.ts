@@ -8,7 +8,7 @@ type Place = number;
 
 /**
  * Writes groups, each as one transaction. Upholds: what is answered with a sequence or a revision was committed, as lasting as the file's
- * settings make it; a fault that is `certain` left nothing behind. One that spoils a group spoils no other: each is then tried alone.
+ * settings make it; a fault that is `certain` left nothing behind. A write that spoils its group spoils no other.
  */
 export class FileWriter {
   readonly #database: DatabaseSync;
@@ -16,6 +16,7 @@ export class FileWriter {
   readonly #edits: EditStatements;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
+  #transactions = 0;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -33,42 +34,40 @@ export class FileWriter {
     const bodies = new Bodies(appends);
     const write = (place: Place): number =>
       place < count ? this.#append(appends, bodies, place) : this.#edits.run(edits[place - count] as Edit, this.#logs);
-    let transactions = 1;
-    let results = this.#transaction(places, write);
-    if (results === undefined) {
-      transactions = places.length;
-      results = places.map((place) => this.#alone(place, write));
-    }
-    return {
-      appends: results.slice(0, count),
-      edits: results.slice(count),
-      transactions,
-      seconds: (performance.now() - startedAt) / 1_000,
-    };
+    this.#transactions = 0;
+    const results = this.#write(places, write);
+    const seconds = (performance.now() - startedAt) / 1_000;
+    return { appends: results.slice(0, count), edits: results.slice(count), transactions: this.#transactions, seconds };
   }
 
-  /** `undefined`: something failed before the commit, nothing was written, and it may be the fault of one of many. */
+  /** In the order of the places: a group that does not work as a whole is tried by halves. */
+  #write(places: readonly Place[], write: (place: Place) => number): readonly (number | GroupFault)[] {
+    const whole = this.#transaction(places, write);
+    if (whole !== undefined) return whole;
+    const middle = places.length >> 1;
+    return [...this.#write(places.slice(0, middle), write), ...this.#write(places.slice(middle), write)];
+  }
+
+  /** `undefined`: one of many failed, and nothing was written. */
   #transaction(places: readonly Place[], write: (place: Place) => number): (number | GroupFault)[] | undefined {
-    let committing = false;
+    let step: 'begin' | 'write' | 'commit' = 'begin';
+    this.#transactions += 1;
     try {
       this.#begin.run();
+      step = 'write';
       for (const log of this.#logs) log.begin();
       const results = places.map(write);
-      committing = true;
+      step = 'commit';
       this.#commit.run();
       return results;
     } catch (error) {
       const fault = faultOf(error);
       if (this.#database.isTransaction) this.#database.exec('rollback');
       // A full disk leaves the record that ends the transaction unwritten. After any other failure of the commit it may be on the disk.
-      const certain = !committing || fault.reason === 'full';
-      if (certain && places.length > 1) return undefined;
+      const certain = step !== 'commit' || fault.reason === 'full';
+      if (certain && step !== 'begin' && places.length > 1) return undefined;
       return places.map(() => ({ ...fault, certain }));
     }
-  }
-
-  #alone(place: Place, write: (place: Place) => number): number | GroupFault {
-    return this.#transaction([place], write)?.[0] ?? { reason: 'other', text: 'the write gave nothing', certain: false };
   }
 
   #append(appends: AppendColumns, bodies: Bodies, place: number): number {

@@ -19,17 +19,21 @@ export interface LogPages {
 const pageCountMax = 1_000;
 const pageBytesMax = 2 ** 20;
 const scannedMax = 10_000;
+/** What a read of one stream keeps of what it met on its way back. */
+const heldBytesMax = 8 * 2 ** 20;
 
 type Row = [sequence: number, body: Uint8Array];
 
 /** The statements that read one log. */
 export class LogReader {
+  readonly #begin: StatementSync;
+  readonly #end: StatementSync;
   readonly #last: StatementSync;
   readonly #all: StatementSync;
   readonly #ofTypes: StatementSync;
   readonly #stream: StatementSync;
-  readonly #chain: StatementSync;
   readonly #one: StatementSync;
+  readonly #previous: StatementSync;
 
   constructor(database: DatabaseSync, name: LogName) {
     const rows = (sql: string): StatementSync => {
@@ -37,6 +41,8 @@ export class LogReader {
       statement.setReturnArrays(true);
       return statement;
     };
+    this.#begin = database.prepare('begin');
+    this.#end = database.prepare('commit');
     this.#last = rows(`select max(sequence) from ${name}_records`);
     this.#all = rows(`select sequence, body from ${name}_records where sequence > ? and sequence <= ? order by sequence limit ?`);
     // The cross join keeps SQLite from going through the streams first, in the order of which nothing can be read.
@@ -45,15 +51,18 @@ export class LogReader {
         where r.sequence > ? and r.sequence <= ? and s.type in (select value from json_each(?)) order by r.sequence limit ?`,
     );
     this.#stream = rows(`select last from ${name}_streams where type = ? and key = ?`);
-    this.#chain = rows(
-      `with recursive chain (sequence, previous) as (
-        select sequence, previous from ${name}_records where sequence = ?1
-        union all
-        select r.sequence, r.previous from chain join ${name}_records r on r.sequence = chain.previous where chain.previous > ?2
-        limit ?3
-      ) select sequence, previous from chain`,
-    );
-    this.#one = rows(`select sequence, body from ${name}_records where sequence = ?`);
+    this.#one = rows(`select previous, body from ${name}_records where sequence = ?`);
+    this.#previous = rows(`select previous from ${name}_records where sequence = ?`);
+  }
+
+  /** Many small reads as one: each by itself would take the locks of the log anew, which costs more than the read. */
+  together<T>(look: () => T): T {
+    this.#begin.run();
+    try {
+      return look();
+    } finally {
+      this.#end.run();
+    }
   }
 
   last(): number {
@@ -82,15 +91,14 @@ export class LogReader {
     return (this.#stream.get(type, Buffer.from(key)) as unknown as [number] | undefined)?.[0] ?? 0;
   }
 
-  /** Sequences of a stream from `from` backwards, down to what lies above `after`; at most `max`. With where the chain goes on. */
-  chain(from: number, after: number, max: number): { readonly sequences: readonly number[]; readonly rest: number } {
-    const rows = this.#chain.all(from, after, max) as unknown as [number, number][];
-    return { sequences: rows.map(([sequence]) => sequence), rest: rows.at(-1)?.[1] ?? 0 };
+  /** The sequence of the stream's record before, and the body; `undefined` for a record that is not there. */
+  record(sequence: number): readonly [previous: number, body: Uint8Array] | undefined {
+    return this.#one.get(sequence) as unknown as [number, Uint8Array] | undefined;
   }
 
-  record(sequence: number): LogRecord | undefined {
-    const row = this.#one.get(sequence) as unknown as Row | undefined;
-    return row === undefined ? undefined : { sequence: row[0], body: row[1] };
+  /** 0 where the chain ends. */
+  previous(sequence: number): number {
+    return (this.#previous.get(sequence) as unknown as [number] | undefined)?.[0] ?? 0;
   }
 
   #page(rows: (limit: number) => Iterable<unknown>, after: number, upTo: number, max: number): LogPage {
@@ -107,14 +115,21 @@ export class LogReader {
   }
 }
 
-/** Reads one stream: first back along its chain, for the numbers alone, then forward. */
+interface Found {
+  readonly sequence: number;
+  /** Left out where too much would be held. */
+  readonly body: Uint8Array | undefined;
+}
+
+/** Reads one stream: first back along its chain, some steps at a time, then forward. */
 class StreamPages implements LogPages {
   readonly #reader: LogReader;
   readonly #stream: StreamName;
-  /** Of records that are still to be given, the next one last. */
-  #found: number[] = [];
+  /** Still to be given, the next one last. */
+  #found: Found[] = [];
+  #heldBytes = 0;
   /** Where the walk back goes on, 0 when it is over. */
-  #rest = 0;
+  #from = 0;
   /** Up to where the last walk saw everything. */
   #walkedTo = 0;
 
@@ -124,29 +139,40 @@ class StreamPages implements LogPages {
   }
 
   next(after: number, upTo: number, max: number): LogPage {
-    if (this.#found.length === 0 && this.#rest === 0) {
+    return this.#reader.together(() => this.#next(after, upTo, max));
+  }
+
+  #next(after: number, upTo: number, max: number): LogPage {
+    if (this.#found.length === 0 && this.#from === 0) {
       this.#walkedTo = upTo;
-      this.#rest = this.#reader.head(this.#stream);
+      this.#heldBytes = 0;
+      this.#from = this.#reader.head(this.#stream);
     }
-    if (this.#rest > after) {
-      const { sequences, rest } = this.#reader.chain(this.#rest, after, scannedMax);
-      for (const sequence of sequences) if (sequence <= this.#walkedTo) this.#found.push(sequence);
-      this.#rest = sequences.length < scannedMax ? 0 : rest;
-      if (this.#rest > after) return { records: [], through: after };
-    }
-    this.#rest = 0;
+    for (let step = 0; this.#from > after && step < pageCountMax; step += 1) this.#stepBack();
+    if (this.#from > after) return { records: [], through: after };
+    this.#from = 0;
     return this.#forward(after, upTo, Math.min(max, pageCountMax));
+  }
+
+  #stepBack(): void {
+    const sequence = this.#from;
+    // Records are given in the order of their age, so that those that were found first are held longest.
+    const record = this.#heldBytes < heldBytesMax ? this.#reader.record(sequence) : undefined;
+    this.#from = record?.[0] ?? this.#reader.previous(sequence);
+    if (sequence > this.#walkedTo) return;
+    this.#found.push({ sequence, body: record?.[1] });
+    this.#heldBytes += record?.[1].length ?? 0;
   }
 
   #forward(after: number, upTo: number, max: number): LogPage {
     const records: LogRecord[] = [];
     let bytes = 0;
     while (this.#found.length > 0 && records.length < max && bytes < pageBytesMax) {
+      const { sequence, body = this.#reader.record(sequence)?.[1] } = this.#found.pop() as Found;
       // One that was trimmed since is passed over.
-      const record = this.#reader.record(this.#found.pop() as number);
-      if (record === undefined) continue;
-      records.push(record);
-      bytes += record.body.length;
+      if (body === undefined) continue;
+      records.push({ sequence, body });
+      bytes += body.length;
     }
     if (this.#found.length === 0) return { records, through: Math.max(after, Math.min(upTo, this.#walkedTo)) };
     return { records, through: records.at(-1)?.sequence ?? after };

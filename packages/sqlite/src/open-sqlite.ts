@@ -21,7 +21,7 @@ const durabilities: Readonly<Record<Synchronous, Durability>> = {
   normal: {
     survivesKill: true,
     survivesPowerLoss: false,
-    text: 'SQLite with synchronous=normal: what was acknowledged survives a kill; a loss of power may lose the last of it. Set synchronous to full.',
+    text: 'SQLite with synchronous=normal: what was acknowledged survives a kill; a loss of power may lose the last of it, or a young file whole. Set synchronous to full.',
   },
   off: {
     survivesKill: true,

@@ -69,21 +69,27 @@ export class SqliteCommitLog implements CommitLog {
   /** Oldest first, so that the chain of what is left is whole at every moment. */
   async trim(stream: StreamName, before: number): Promise<void> {
     const doomed: number[] = [];
-    let rest = this.#look(() => this.#reader.head(stream));
-    let isHead = true;
-    while (rest > 0) {
-      const part = this.#look(() => this.#reader.chain(rest, 0, removedAtOnce * 10));
-      for (const sequence of part.sequences) {
-        if (sequence < before && !isHead) doomed.push(sequence);
-        isHead = false;
-      }
-      rest = part.sequences.length === 0 ? 0 : part.rest;
-      if (rest > 0) await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    const head = this.#look(() => this.#reader.head(stream));
+    for (let at = head; at > 0;) {
+      at = this.#look(() =>
+        this.#reader.together(() => this.#walk(at, (sequence) => sequence < before && sequence !== head && doomed.push(sequence))),
+      );
+      if (at > 0) await new Promise<void>((resolve) => this.#clock.defer(resolve));
     }
     doomed.reverse();
     for (let i = 0; i < doomed.length; i += removedAtOnce) {
       await this.#writer.edit({ kind: 'removeRecords', log: this.#name, sequences: doomed.slice(i, i + removedAtOnce) }, removedAtOnce * 8);
     }
+  }
+
+  /** Some steps back along a chain; gives where it goes on, 0 at its end. */
+  #walk(from: number, meet: (sequence: number) => void): number {
+    let at = from;
+    for (let step = 0; at > 0 && step < removedAtOnce; step += 1) {
+      meet(at);
+      at = this.#reader.previous(at);
+    }
+    return at;
   }
 
   /** Records were committed to this log. */

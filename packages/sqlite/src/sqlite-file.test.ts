@@ -1,7 +1,7 @@
 import type { AppendOutcome, CommitLog, LogBatch, OpenStore } from '@perkey/core';
 import { MetricsRegistry } from '@perkey/core';
 import { storeEnvironment } from '@perkey/core/testing';
-import { mkdir, mkdtemp, open, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -87,6 +87,16 @@ describe('what is refused at the opening', () => {
     await appended(first.events, 'b', 0);
     await first.close();
     expect((await openStore()).privateId).toBe(first.privateId);
+  });
+
+  test.skipIf(process.getuid?.() === 0)('a file and a folder that may not be written (root may write everything)', async () => {
+    await (await openStore()).close();
+    await chmod(file(), 0o444);
+    await expect(openStore()).rejects.toMatchObject(refusal('read_only', /may not be written/));
+    await chmod(file(), 0o644);
+    await chmod(folder, 0o555);
+    await expect(openStore()).rejects.toMatchObject(refusal('read_only', /may not be written/));
+    await chmod(folder, 0o755);
   });
 
   test('another cluster, another number of shards', async () => {

@@ -93,11 +93,7 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning: 'The envelope could not be decoded; check that both sides run compatible versions.',
   },
   'request.refused': { executed: 'no', retry: 'never', meaning: 'A middleware of the node refused the request.' },
-  'request.forbidden': {
-    executed: 'no',
-    retry: 'never',
-    meaning: 'The authorisation hook of the node refused the request, failed, or did not answer in time.',
-  },
+  'request.forbidden': { executed: 'no', retry: 'never', meaning: 'The authorisation hook refused the request, failed, or was too slow.' },
   'protocol.unsupported': {
     executed: 'no',
     retry: 'never',
@@ -308,12 +304,7 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning:
       'The store does not belong with this cluster as it is: it was made for another one, or its histories belong to another store now; the message says which and what to do.',
   },
-  'store.refused': {
-    executed: 'no',
-    retry: 'never',
-    meaning:
-      'The file of a store cannot be used: another node has it open, a newer release wrote it, it is damaged, read-only, or no store at all; the message says which and what to do.',
-  },
+  'store.refused': { executed: 'no', retry: 'never', meaning: "The store's file cannot be used; the message says why and what to do." },
   'nats_server.not_found': {
     executed: 'no',
     retry: 'never',

@@ -12,7 +12,7 @@ import { type Random, systemRandom } from '../base/random.ts';
 import { controlLimits, decodeControlFrame, frameKind, headerOnlyFrame, readFrameKind } from '../cluster/frame.ts';
 import { FrameProblems, takeReplies } from '../cluster/inbound.ts';
 import { applyNews, KnownNodes, parseNews } from '../cluster/news.ts';
-import { doneWithin } from '../cluster/pause.ts';
+import { doneWithin } from '../base/pause.ts';
 import { RequestMetrics } from '../cluster/request-metrics.ts';
 import { Router } from '../cluster/router.ts';
 import { Routes } from '../cluster/routes.ts';

@@ -1,31 +1,17 @@
 import type { DurabilityFactory } from '../actor/durability.ts';
-import type { Caller, Guard } from '../contract/calls.ts';
-import type { LinkEnvironment, Publish } from '../contract/transport.ts';
+import type { Guard } from '../contract/calls.ts';
+import type { OpenStore } from '../contract/store.ts';
+import type { LinkEnvironment } from '../contract/transport.ts';
 import { durableActors } from '../durable/durable-actors.ts';
-import { Duties, type WakingHost } from '../durable/wakes/duties.ts';
-import type { NodeStore } from './node-store.ts';
+import type { Duties } from '../durable/wakes/duties.ts';
 import type { OwnershipParts } from './ownership-parts.ts';
 import type { Incarnated } from './records.ts';
 import type { NodeSettings } from './settings.ts';
 
 export interface NodeDurabilityOptions {
-  readonly store: NodeStore | undefined;
+  readonly store: OpenStore | undefined;
   readonly settings: NodeSettings;
   readonly environment: LinkEnvironment;
-}
-
-/** What of the node its durable actors use when nobody calls them. */
-export interface NodeParts {
-  readonly host: () => WakingHost;
-  readonly caller: () => Caller;
-  readonly publish: Publish | undefined;
-}
-
-/** Undefined without a store. */
-export function nodeDuties({ store, settings, environment }: NodeDurabilityOptions, guard: Guard, parts: NodeParts): Duties | undefined {
-  if (store === undefined) return undefined;
-  const { clock } = environment;
-  return new Duties({ ...environment, ...parts, settings, records: store.open.records, mayAct: () => guard.mayAct(clock.now()) });
 }
 
 /** Binds the durable actors of one incarnation to its store, its lease and its shards; undefined without a store. */
@@ -40,7 +26,7 @@ export function nodeDurability(
   if (store === undefined) return undefined;
   const isOpen = (shard: number, epoch: number): boolean => ownership().manager.epochOf(shard) === epoch;
   return durableActors({
-    ...{ store: store.open, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
+    ...{ store, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
     mayAct: () => guard.mayAct(clock.now()),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
     duties,

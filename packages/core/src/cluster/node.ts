@@ -15,9 +15,11 @@ import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { Store } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import { type DeadMessage, DeadMessages } from '../durable/outbox/dead-messages.ts';
+import type { Projection } from '../events/projection.ts';
 import { checkCluster } from './cluster-record.ts';
+import type { HostedProjections } from './hosted-projections.ts';
 import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
-import { doneWithin, pause } from './pause.ts';
+import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
 import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
 
@@ -27,6 +29,8 @@ export interface NodeParts {
   readonly actors: readonly ActorDefinition[];
   /** Where durable actors keep what they are: needed where one of `actors` is durable. */
   readonly store?: Store;
+  /** What follows the events of `store`. Each runs on one node at a time, or with a private store on every node. */
+  readonly projections?: readonly Projection[];
   /** Default: nothing is logged. */
   readonly log?: Logger;
   readonly metrics?: Metrics;
@@ -138,6 +142,11 @@ export class Node implements Caller, AsyncDisposable {
     if (this.#phase.state === 'active') this.#phase.session.controlUp();
   }
 
+  /** The projections of this node; undefined where it has none, and while it joins. */
+  get projections(): HostedProjections | undefined {
+    return this.#phase.state === 'active' ? this.#phase.session.services.projections : undefined;
+  }
+
   /** What this node knows and holds at this moment. */
   inspect(top?: number): NodeInspection | undefined {
     if (this.#phase.state !== 'active') return undefined;
@@ -235,8 +244,9 @@ export class Node implements Caller, AsyncDisposable {
       ...{ nodeId: this.nodeId, settings: this.#settings, control: this.#control, environment: this.#environment },
       ...{ transport: this.#parts.transport, definitions: this.#parts.actors, middleware: this.#parts.middleware ?? [] },
       privateStore: await privateStoreOf(this.#store?.open),
-      store: this.#store,
+      store: this.#store?.open,
       authorize: this.#parts.authorize,
+      projections: this.#parts.projections ?? [],
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
       onLost: (lost) => {
@@ -304,20 +314,21 @@ export class Node implements Caller, AsyncDisposable {
 /** Starts a node and joins it to the cluster; resolves when it is a member and takes shards. */
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { transport, actors, store, log = silentLogger, metrics = new MetricsRegistry(), middleware, ...rest } = options;
-  const { authorize, clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
+  const { authorize, projections, clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
   const settings = nodeSettings(given, env);
   refuseDuplicates(actors);
   if (store === undefined) refuseDurable(actors);
+  if (store === undefined && projections !== undefined && projections.length > 0) throw projectionsWithoutStore();
   const nodeId = settings.nodeId === '' ? `node-${random.hex(4)}` : settings.nodeId;
   const logger = childLogger(log, { nodeId, cluster: settings.cluster });
   const { cluster, connectTimeoutMs } = settings;
   const environment: LinkEnvironment = { cluster, clock, random, log: logger, metrics, connectTimeoutMs };
-  let opened: NodeStore | undefined;
   let node: Node | undefined;
   const onState = (up: boolean): void => {
     if (up) node?.controlUp();
   };
   const control = await transport.openControl(nodeId, { onState }, environment);
+  let opened: NodeStore | undefined;
   try {
     opened = store && (await openStore(store, { ...environment, nodeId, shards: settings.shards }));
     await checkCluster(control.shards, { shards: settings.shards, store: opened?.kind }, environment);
@@ -326,6 +337,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       actors,
       ...(middleware && { middleware }),
       ...(authorize && { authorize }),
+      ...(projections && { projections }),
       ...(onIncarnation && { onIncarnation }),
     };
     node = new Node(parts, settings, environment, control, nodeId, opened);
@@ -336,6 +348,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     await opened?.open.close();
     throw error;
   }
+}
+
+function projectionsWithoutStore(): PerkeyError {
+  return new PerkeyError('store.missing', 'the node has projections but no store to read from; give startNode the option store');
 }
 
 function refuseDuplicates(actors: readonly ActorDefinition[]): void {

@@ -1,8 +1,9 @@
 import type { ActorDefinition } from '../actor/definition.ts';
 import type { Authorize } from '../actor/authorization.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
+import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
-import type { NodeStore } from './node-store.ts';
+import type { Projection } from '../events/projection.ts';
 import type { PrivateStore } from './ownership-parts.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Session } from './session.ts';
@@ -16,7 +17,9 @@ export interface SessionOptions {
   readonly definitions: readonly ActorDefinition[];
   readonly middleware: readonly TurnMiddleware[];
   readonly privateStore: PrivateStore | undefined;
-  readonly store: NodeStore | undefined;
+  /** Open; undefined for a node that hosts no durable actors. */
+  readonly store: OpenStore | undefined;
+  readonly projections: readonly Projection[];
   readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */

@@ -2,7 +2,6 @@ import { ActorHost } from '../actor/actor-host.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
-import type { Duties } from '../durable/wakes/duties.ts';
 import type { DataLink, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { foreignAnswer } from './foreign-answer.ts';
@@ -13,18 +12,17 @@ import { join } from './join.ts';
 import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
-import { nodeDurability, nodeDuties } from './node-durability.ts';
+import { nodeDurability } from './node-durability.ts';
 import { type OwnershipParts, ownershipParts } from './ownership-parts.ts';
-import { doneWithin } from './pause.ts';
+import { doneWithin } from '../base/pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
-import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import { sendQuietly } from './send-quietly.ts';
-import { ShardListeners } from './shard-listeners.ts';
-import { ShardTable } from './shard-table.ts';
 import type { SessionOptions } from './session-options.ts';
+import { SessionServices } from './session-services.ts';
+import { ShardTable } from './shard-table.ts';
 
 /** How long a node that leaves waits for the store to take that it is gone. */
 const goodbyeMs = 1_000;
@@ -44,11 +42,10 @@ export class Session {
   #routes!: Routes;
   #router!: Router;
   #host!: ActorHost;
-  #duties: Duties | undefined;
   #inbound!: Inbound;
   #replies!: FrameBatcher;
   #ownership!: OwnershipParts;
-  #relinks!: Relinks;
+  #services!: SessionServices;
   #isOpen = false;
   #ended = false;
   #isDrained = false;
@@ -108,6 +105,10 @@ export class Session {
 
   get members(): Members {
     return this.#members;
+  }
+
+  get services(): SessionServices {
+    return this.#services;
   }
 
   get routes(): Routes {
@@ -213,7 +214,7 @@ export class Session {
     });
     this.#routes.setShards(settings.shards);
     const guard: Guard = { mayAct: (now: number) => lease.mayAct(now) };
-    this.#duties = nodeDuties(this.#o, guard, {
+    this.#services = new SessionServices(this.#o, guard, {
       host: () => this.#host,
       caller: () => this.#router,
       publish: this.#o.control.publish,
@@ -221,7 +222,7 @@ export class Session {
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
-      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership, this.#duties),
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership, this.#services.duties),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
@@ -243,17 +244,20 @@ export class Session {
   #assembleOwnership(guard: Guard): void {
     const { environment, settings, control, privateStore } = this.#o;
     const { clock, metrics, log } = environment;
-    const listeners = this.#duties === undefined ? [] : [this.#duties];
-    const within = (ms: number, promise: Promise<unknown>): Promise<boolean> => doneWithin(clock, ms, promise);
-    const host = new ShardListeners(this.#host, listeners, within);
     this.#ownership = ownershipParts({
       ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
-      ...{ members: this.#members, table: this.#table, guard, host, metrics: this.#metrics },
+      ...{
+        members: this.#members,
+        table: this.#table,
+        guard,
+        host: this.#services.beside(this.#host),
+        metrics: this.#metrics,
+        lease: this.#lease,
+      },
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
     });
     const { manager, announcer, transfers } = this.#ownership;
-    this.#relinks = new Relinks({ clock, self: this.#self, lease: this.#lease, announcer });
     this.#inbound = new Inbound({
       ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log, self: this.#self },
       epochOf: (shard) => manager.epochOf(shard),
@@ -279,6 +283,7 @@ export class Session {
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
     this.#ownership.manager.membersChanged();
+    this.#services.begin();
   }
 
   /** What the private store holds belongs to it before this node takes any shard. */
@@ -327,7 +332,7 @@ export class Session {
     else {
       this.#router.onLinkUp();
       this.#replies.flush();
-      this.#relinks.up();
+      this.#ownership.relinks.up();
     }
   }
 
@@ -341,7 +346,7 @@ export class Session {
     this.#o.environment.log.info({}, 'the lease holds again; this node goes on');
     this.#host.resume();
     this.#replies.flush();
-    this.#relinks.tell();
+    this.#ownership.relinks.tell();
     this.#ownership.manager.schedule();
   }
 
@@ -372,7 +377,6 @@ export class Session {
   async #end(): Promise<void> {
     this.#ended = true;
     this.#lease?.stop();
-    this.#duties?.stop();
     this.#ownership?.evictor.stop();
     this.#ownership?.manager.stop();
     this.#inbound?.stop();
@@ -380,7 +384,7 @@ export class Session {
     this.#ownership?.announcer.stop();
     for (const watch of this.#watches.splice(0)) watch.stop();
     try {
-      await this.#host?.stop();
+      await Promise.all([this.#services?.stop(), this.#host?.stop()]);
       await this.#link?.close();
     } catch (error) {
       this.#o.environment.log.error({ err: error }, 'a part of the node could not be closed');

@@ -20,6 +20,7 @@ import { eventOptions } from './settings.ts';
 import type { EventSettings } from './settings.ts';
 import { settle } from './settle.ts';
 import type { Settlement } from './settle.ts';
+import { positionAfter } from './stored-event.ts';
 import { verifyStream } from './verify.ts';
 import type { StreamReport } from './verify.ts';
 
@@ -111,6 +112,11 @@ export class EventStore extends CommitIds {
   /** The same, and goes on with what is stored later; `live` says when it has caught up. Whoever is slow holds it back. */
   subscribe(read: EventRead = {}): AsyncGenerator<EventBatch, void, undefined> {
     return readEvents(this.#log, this.#reader, this.#metrics, read, true);
+  }
+
+  /** A position behind everything that is stored. May lag. Rejects with `store.unavailable`. */
+  async end(): Promise<number> {
+    return positionAfter(await this.#log.last());
   }
 
   /** Reads the whole stream and says what is wrong with it. */

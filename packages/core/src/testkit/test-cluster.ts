@@ -5,6 +5,7 @@ import { type Client, connect } from '../client/client.ts';
 import { type Node, startNode } from '../cluster/node.ts';
 import type { Store } from '../contract/store.ts';
 import type { Transport } from '../contract/transport.ts';
+import type { Projection } from '../events/projection.ts';
 import type { nodeOptions } from '../cluster/settings.ts';
 import { memory } from '../memory/memory-hub.ts';
 import { FaultyTransport } from './faulty-transport.ts';
@@ -19,6 +20,7 @@ export interface TestClusterOptions {
   readonly settings?: Omit<GivenOptions<typeof nodeOptions>, 'nodeId'>;
   /** Where durable actors are kept. */
   readonly store?: Store;
+  readonly projections?: readonly Projection[];
   /** What its transport is in truth, for what goes on beside the cluster. */
   readonly inner?: Transport;
   /** A fork of another cluster's, for clusters that share a store. */
@@ -81,11 +83,15 @@ export class TestCluster {
   /** Starts one more node; resolves to its name when it is a member. */
   async addNode(nodeId = `node-${this.#started}`): Promise<string> {
     this.#started += 1;
-    const { actors, settings, store, seed = 1 } = this.#options;
+    const { actors, settings, store, projections, seed = 1 } = this.#options;
     const clock = this.clock.fork();
     const random = seededRandom(seed * 7_919 + this.#started);
     const node = await this.clock.run(
-      startNode({ ...settings, cluster, nodeId, actors, ...(store && { store }), transport: this.transport, clock, random, env: {} }),
+      startNode({
+        ...{ ...settings, cluster, nodeId, actors, transport: this.transport, clock, random, env: {} },
+        ...(store && { store }),
+        ...(projections && { projections }),
+      }),
     );
     this.#processes.set(nodeId, { clock, node });
     return nodeId;

@@ -1,0 +1,114 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FileWriter } from './file-writer.ts';
+import type { Group } from './group.ts';
+import { openForWriting } from './schema.ts';
+
+let folder = '';
+const opened: DatabaseSync[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'perkey-file-writer-'));
+  const identity = { id: 'test', cluster: 'test', shards: 64 };
+  openForWriting({ path: file(), synchronous: 'off', fileBytesMax: 1e9, checkpointPages: 1_000, identity }).database.close();
+});
+afterEach(async () => {
+  for (const database of opened.splice(0)) database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const file = (): string => join(folder, 'store.db');
+
+/** Commits fail with this result code of SQLite, as often as it is told. */
+class FailingCommits extends DatabaseSync {
+  readonly code: number;
+  left: number;
+
+  constructor(code: number, times: number) {
+    super(file());
+    this.code = code;
+    this.left = times;
+    opened.push(this);
+  }
+
+  override prepare(sql: string): StatementSync {
+    const statement = super.prepare(sql);
+    if (sql !== 'commit') return statement;
+    const run = statement.run.bind(statement);
+    statement.run = () => {
+      if (this.left === 0) return run();
+      this.left -= 1;
+      throw Object.assign(new Error('as asked for'), { errcode: this.code });
+    };
+    return statement;
+  }
+}
+
+function groupOf(...keys: readonly string[]): Group {
+  const all = <T>(value: T): T[] => keys.map(() => value);
+  const appends = {
+    logs: all(0),
+    types: all('Account'),
+    keys: [...keys],
+    shards: all(1),
+    expected: all(0),
+    epochs: all(1),
+    lengths: all(2),
+  };
+  return { appends: { ...appends, bodies: new Uint8Array(2 * keys.length) }, edits: [] };
+}
+
+const stored = (database: DatabaseSync): number =>
+  Number(database.prepare('select count(*) as count from events_records').get()?.['count']);
+
+describe('the writer of a file', () => {
+  test('a commit that failed on the disk is unknown for the whole group, and is not tried again', () => {
+    const database = new FailingCommits(10 | (4 << 8), 1);
+    const writer = new FileWriter(database);
+    const { appends, transactions } = writer.run(groupOf('a', 'b', 'c'));
+    expect(appends).toEqual([1, 2, 3].map(() => ({ reason: 'input_output', text: 'as asked for', certain: false })));
+    expect(transactions).toBe(1);
+    expect(stored(database)).toBe(0);
+    expect(writer.run(groupOf('a', 'b')).appends).toEqual([1, 2]);
+  });
+
+  test('a commit for which there was no room is certain, and smaller ones are tried', () => {
+    const database = new FailingCommits(13, 3);
+    // The group, its first half, and the first of that do not fit; then there is room.
+    const { appends, transactions } = new FileWriter(database).run(groupOf('a', 'b', 'c', 'd'));
+    expect(appends).toEqual([{ reason: 'full', text: expect.stringMatching(/full/), certain: true }, 1, 2, 3]);
+    expect(transactions).toBe(5);
+    expect(stored(database)).toBe(3);
+  });
+
+  test('while another program writes, the whole group waits once and is refused', () => {
+    const other = new DatabaseSync(file());
+    opened.push(other);
+    other.exec('begin immediate');
+    const writer = new FileWriter(new FailingCommits(0, 0));
+    const { appends, transactions } = writer.run(groupOf('a', 'b', 'c'));
+    expect(appends).toEqual([1, 2, 3].map(() => ({ reason: 'locked', text: expect.any(String), certain: true })));
+    expect(transactions).toBe(1);
+    other.exec('rollback');
+    expect(writer.run(groupOf('a')).appends).toEqual([1]);
+  });
+
+  test('conflicts leave no gap, and a stream that is appended to twice in one group is a chain', () => {
+    const database = new FailingCommits(0, 0);
+    const group = groupOf('a', 'a', 'a', 'b');
+    const expected = [0, 0, 1, 7];
+    expect(new FileWriter(database).run({ ...group, appends: { ...group.appends, expected } }).appends).toEqual([1, 0, 2, 0]);
+    expect(
+      database
+        .prepare('select sequence, previous from events_records')
+        .all()
+        .map((row) => ({ ...row })),
+    ).toEqual([
+      { sequence: 1, previous: 0 },
+      { sequence: 2, previous: 1 },
+    ]);
+  });
+});
