@@ -25,6 +25,10 @@ export class Tick extends OwnTurn {
     super();
     this.timer = timer;
   }
+
+  override get name(): string {
+    return this.timer.name;
+  }
 }
 
 /** Name, ms that are left, period, input. */

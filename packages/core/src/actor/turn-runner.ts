@@ -59,7 +59,7 @@ export class TurnRunner {
   run(activation: Activation, message: Message, now: number): number {
     const end = message instanceof OwnTurn ? this.#runOwn(activation, message, now) : this.#runRequest(activation, message, now);
     if (end - now > this.#o.slowTurnMs) {
-      const name = nameOf(message);
+      const name = message instanceof OwnTurn ? message.name : message.method;
       this.#o.failures.note(activation, name, { ms: Math.round(end - now) }, 'a turn held the event loop');
     }
     return end;
@@ -304,9 +304,4 @@ export class TurnRunner {
     const details = { type: type.name, method: method.name, error: name, ...code };
     return bareError('handler.failed', `the handler of ${type.name}.${method.name} threw ${name}`, { details });
   }
-}
-
-function nameOf(message: Message): string {
-  if (message instanceof Tick) return message.timer.name;
-  return message instanceof OwnTurn ? 'wake' : message.method;
 }

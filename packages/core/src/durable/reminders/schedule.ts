@@ -21,7 +21,7 @@ export function checkedSchedule(schedule: ReminderSchedule): ReminderSchedule {
     (cron === undefined || (typeof cron === 'string' && cron.length <= cronCharsMax)) &&
     (timeZone === undefined || (cron !== undefined && typeof timeZone === 'string'));
   if (!isRight) throw new TypeError('a reminder is due { at } a time, { everyMs, from? } or by { cron, timeZone? }');
-  if (typeof cron === 'string' && cronAfter(cron, timeZone as string | undefined, 0) === undefined) {
+  if (typeof cron === 'string' && cronAfter(cron, timeZone, 0) === undefined) {
     throw new TypeError('the cron pattern of the reminder never comes');
   }
   return copy as ReminderSchedule;

@@ -10,8 +10,9 @@ import type { KeptRecords } from '../../contract/store.ts';
 import type { Publish } from '../../contract/transport.ts';
 import type { CommitNotes } from '../../events/commit.ts';
 import type { HeldActor } from '../held-actor.ts';
-import { Courier, isPointless } from '../outbox/courier.ts';
+import { Courier } from '../outbox/courier.ts';
 import { DeadMessages } from '../outbox/dead-messages.ts';
+import { Deliveries } from '../outbox/deliveries.ts';
 import { Bell } from '../reminders/bell.ts';
 import { Agenda } from './agenda.ts';
 import { Duty, needAdded, needOf } from './duty.ts';
@@ -62,8 +63,7 @@ export class Duties {
   readonly #agenda: Agenda;
   readonly #lists: WakeLists;
   readonly #bell: Bell;
-  readonly #courier: Courier;
-  readonly #dead: DeadMessages;
+  readonly #deliveries: Deliveries;
   readonly #limiter: LogLimiter;
   /** By address. */
   readonly #duties = new Map<string, Duty>();
@@ -73,7 +73,6 @@ export class Duties {
   readonly #ready = new Set<Duty>();
   /** Woken, and not yet seen in memory. */
   readonly #waking = new Set<Duty>();
-  readonly #deliveries = new Map<number, Set<Promise<void>>>();
   #busy = 0;
   #isStopped = false;
 
@@ -99,8 +98,12 @@ export class Duties {
       call: ({ shard, stream }, request) => options.host().wake(shard, stream.type, stream.key, request),
       onEnd: (duty) => this.#ended(duty),
     });
-    this.#courier = new Courier({ cluster, caller, publish, clock, timeoutMs: settings.outboxTimeoutMs, metrics });
-    this.#dead = new DeadMessages(records, cluster);
+    this.#deliveries = new Deliveries({
+      ...{ clock, log, settings, metrics, backoffMs, mayAct: options.mayAct },
+      courier: new Courier({ cluster, caller, publish, clock, timeoutMs: settings.outboxTimeoutMs, metrics }),
+      dead: new DeadMessages(records, cluster),
+      onEnd: (duty) => this.#ended(duty),
+    });
     this.#limiter = new LogLimiter(clock);
     metrics.observe({ kept: () => this.#duties.size, atWork: () => this.#atWork });
   }
@@ -113,9 +116,8 @@ export class Duties {
   }
 
   async closing(shard: number): Promise<void> {
-    const deliveries = [...(this.#deliveries.get(shard) ?? [])];
     this.dropped(shard);
-    await Promise.all(deliveries);
+    await this.#deliveries.ended(shard);
   }
 
   dropped(shard: number): void {
@@ -313,7 +315,7 @@ export class Duties {
     if (!mayAct()) return this.#agenda.place(duty, clock.now() + settings.wakeBackoffMs);
     const held = duty.present;
     if (held === undefined) return this.#lookAbsent(duty);
-    this.#deliver(duty, held);
+    if (this.#deliveries.begin(duty, held)) this.#busy += 1;
     if (this.#bell.ring(duty, held)) this.#busy += 1;
     const now = clock.now();
     const isNoteDue = duty.unnoted > 0 && now >= duty.deliveredAt + settings.outboxNoteMs;
@@ -372,50 +374,6 @@ export class Duties {
     const isAbsent = duty.present === undefined && !this.#waking.has(duty);
     if (duty.need === Infinity || (isFar && isAbsent)) this.#drop(duty);
     else this.#place(duty);
-  }
-
-  #deliver(duty: Duty, held: HeldActor): void {
-    const { clock } = this.#o;
-    if (duty.isDelivering || clock.now() < duty.delivery.againAt) return;
-    const message = held.books.nextPending(held.deliveredTo);
-    if (message === undefined) return;
-    duty.isDelivering = true;
-    this.#busy += 1;
-    const ofShard = this.#deliveries.get(duty.shard) ?? new Set();
-    this.#deliveries.set(duty.shard, ofShard);
-    const delivery = this.#delivery(duty, message).finally(() => {
-      ofShard.delete(delivery);
-      duty.isDelivering = false;
-      this.#ended(duty);
-    });
-    ofShard.add(delivery);
-  }
-
-  /** Never rejects. */
-  async #delivery(duty: Duty, message: NonNullable<ReturnType<HeldActor['books']['nextPending']>>): Promise<void> {
-    const { clock, settings, mayAct } = this.#o;
-    const { delivery, stream, shard } = duty;
-    try {
-      await this.#courier.deliver(stream, message);
-      duty.delivered(message.number, clock.now());
-      return;
-    } catch (thrown) {
-      this.#metrics.outboxRetries.inc();
-      delivery.count += 1;
-      delivery.againAt = clock.now() + this.#backoffMs(delivery.count);
-      const isOver = isPointless(thrown) || delivery.count >= settings.outboxAttemptsMax;
-      if (!isOver || duty.isGone || !mayAct()) return;
-      try {
-        await this.#dead.add(shard, stream, message, delivery.count, thrown, clock.wall());
-      } catch (err) {
-        this.#warn('dead', { err }, 'a dead letter could not be stored yet; the outbox of its actor waits');
-        return;
-      }
-      this.#metrics.outboxDead.inc();
-      this.#warn('given up', { type: stream.type, err: thrown }, 'an outbox message was put aside as a dead letter');
-      delivery.againAt = 0;
-      duty.delivered(message.number, clock.now());
-    }
   }
 
   #ended(duty: Duty): void {

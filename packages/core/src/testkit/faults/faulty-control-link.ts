@@ -91,7 +91,7 @@ class ControlConnection implements FaultyConnection, StoreConnection {
       this.out.pass(() => {
         publish?.(publication).then(
           () => answer(resolve),
-          (error: unknown) => answer(() => reject(error as Error)),
+          (error: unknown) => answer(() => reject(error)),
         );
       }, true);
     });
