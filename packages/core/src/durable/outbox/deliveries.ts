@@ -56,7 +56,7 @@ export class Deliveries {
 
   /** Resolves when those of the shard have ended that are under way now. Never rejects. */
   async ended(shard: number): Promise<void> {
-    await Promise.all(this.#underWay.get(shard) ?? []);
+    await Promise.all([...(this.#underWay.get(shard) ?? [])]);
   }
 
   /** Never rejects. */
