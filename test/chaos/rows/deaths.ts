@@ -114,6 +114,7 @@ const stalled: Row = {
 function rolling(rounds: number): Row {
   return {
     id: rounds === 1 ? 'F23' : `rolling restart`,
+    keepsState: true,
     fault: `rolling restart of all nodes by SIGTERM${rounds > 1 ? `, ${rounds} times over` : ''}`,
     toReach: '0 failed, 0 unknown, exact counts; p99 <= 100 ms during the roll; gap <= 500 ms for each step',
     mayEnd: /^never$/,
@@ -168,6 +169,7 @@ function countsAreExact({ load, world }: Stage): number {
 /** F24: more nodes and fewer again. */
 const scaling: Row = {
   id: 'F24',
+  keepsState: true,
   fault: 'from 1 node to 8 and back to 1',
   toReach: 'gap <= 500 ms for each shard; moved shards <= 1.2 x the least; 0 errors',
   world: { nodes: ['a'] },

@@ -11,7 +11,16 @@ import type { Address, Via } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
 import { isLateRequest, LatestRequests } from './latest-requests.ts';
 import { RequestReader } from './envelope.ts';
-import { cancelLimits, controlLimits, decodeControlFrame, type FrameKind, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
+import {
+  cancelLimits,
+  controlLimits,
+  decodeControlFrame,
+  type FrameKind,
+  frameEnvelopesMax,
+  frameKind,
+  type FrameProblem,
+  readFrameKind,
+} from './frame.ts';
 import type { FrameBatcher } from './frame-batcher.ts';
 import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
@@ -216,7 +225,13 @@ export class Inbound {
     const reader = new RequestReader(frame, this.#decoder);
     const latest = from === '' ? undefined : this.#latest.of(from);
     let bytes = frame.length;
+    let left = frameEnvelopesMax;
     while (reader.next()) {
+      if (left === 0) {
+        this.#problems.note('envelope', { frameEnvelopesMax });
+        break;
+      }
+      left -= 1;
       const { id, shard } = reader;
       const remainingMs = reader.remainingMs - late;
       const epoch = epochOf(shard);
