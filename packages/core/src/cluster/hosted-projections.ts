@@ -10,13 +10,12 @@ import { type DeadLetter, DeadLetters } from '../events/dead-letters.ts';
 import type { EventCatalogue } from '../events/event-catalogue.ts';
 import type { EventSource } from '../events/event-source.ts';
 import { GenerationRecords, type Generations } from '../events/generations.ts';
-import { checkProjection, type Projection, type ProjectionDefinition } from '../events/projection.ts';
+import type { Projection } from '../events/projection.ts';
 import { ProjectionGroup, type ProjectionStatus } from '../events/projection-group.ts';
 import type { ShardListener } from './shard-listeners.ts';
 
 export interface HostedProjectionsOptions {
-  // oxlint-disable-next-line typescript/no-explicit-any -- the type of the transaction is the definition's own affair
-  readonly definitions: readonly ProjectionDefinition<any>[];
+  readonly definitions: readonly Projection[];
   readonly shards: number;
   readonly store: OpenStore;
   readonly source: EventSource;
@@ -42,7 +41,7 @@ export class HostedProjections implements ShardListener {
   /** Throws `options.invalid`. */
   constructor(options: HostedProjectionsOptions) {
     this.#o = options;
-    this.#byName = grouped(options.definitions.map((definition) => checkProjection(definition)));
+    this.#byName = grouped(options.definitions);
   }
 
   /** Of a private store: from the joining of the node on. `epoch` rises with each start of the node. */

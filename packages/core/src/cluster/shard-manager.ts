@@ -1,48 +1,20 @@
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
-import type { CarriedActor, Guard } from '../contract/calls.ts';
-import type { RecordStore, StoredRecord } from '../contract/record-store.ts';
+import type { CarriedActor } from '../contract/calls.ts';
+import type { StoredRecord } from '../contract/record-store.ts';
 import { Alarm } from './alarm.ts';
-import { mayClaim } from './claim-rule.ts';
-import type { ClusterMetrics } from './cluster-metrics.ts';
+import { claimedRecord, mayClaim } from './claim-rule.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
 import { inheritedActors } from './inherited-actors.ts';
-import type { Members } from './members.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
-import type { ShardHost, ShardTransfers } from './shard-host.ts';
+import type { ShardManagerOptions } from './shard-manager-options.ts';
 import type { Drain, Open, Part, Released, Resting } from './shard-part.ts';
-import type { ShardEntry, ShardTable } from './shard-table.ts';
-import type { ShardHomes } from './shard-homes.ts';
+import type { ClaimedFrom, ShardEntry } from './shard-table.ts';
 import { Successors } from './successors.ts';
 import { Wish } from './view.ts';
 
 /** How long a shard stays as it is after something failed that may fail again at once. */
 const restMs = 100;
 const restMaxMs = 30_000;
-
-export interface ShardManagerOptions {
-  readonly self: Incarnated;
-  readonly store: RecordStore;
-  readonly table: ShardTable;
-  readonly members: Members;
-  readonly lease: Guard;
-  readonly host: ShardHost;
-  readonly transfers: ShardTransfers;
-  readonly homes: ShardHomes;
-  readonly newTransferId: () => string;
-  readonly settings: {
-    readonly drainMs: number;
-    readonly handoffsMax: number;
-    readonly claimsMax: number;
-    readonly rebalanceDelayMs: number;
-  };
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: ClusterMetrics;
-  /** This node now owns the shard and serves it. */
-  readonly onOpened: (record: ShardRecord, before: ShardRecord | undefined) => void;
-}
 
 /**
  * Reconciles the shards that placement gives to this node with the shard records. Every node runs one; there is no coordinator.
@@ -92,6 +64,24 @@ export class ShardManager {
     const { clock, settings } = this.#o;
     this.#rebalanceAt = clock.now() + settings.rebalanceDelayMs;
     this.schedule();
+  }
+
+  /**
+   * I2: the log of a durable actor holds a higher epoch than the one under which this node serves the shard, as after the records were lost. If
+   * they still name this node it claims the shard anew, above that epoch; its actors come along.
+   */
+  renew(shard: number, above: number): void {
+    const { table, host, clock, settings } = this.#o;
+    const part = this.#parts.get(shard);
+    const entry = table.get(shard);
+    if (this.#stopped || part?.phase !== 'open' || part.epoch > above || !entry || !this.#isHeld(entry.record, part.epoch)) return;
+    const { epoch } = part;
+    this.#parts.set(shard, { phase: 'closing', successor: undefined, abandon: new AbortController() });
+    void host.closeShard(shard, { drainMs: settings.drainMs, successor: undefined }).then((carried) => {
+      if (this.#stopped) return;
+      this.#parts.set(shard, { phase: 'released', since: clock.now(), epoch, carried, renewAbove: above });
+      this.schedule();
+    });
   }
 
   /** Looks at every shard at the end of this turn of the event loop. */
@@ -204,7 +194,7 @@ export class ShardManager {
   }
 
   /** `before` is what this node goes back to when the claim comes to nothing. A claim that is applied late is adopted when its record is seen. */
-  #startClaim(shard: number, entry: ShardEntry | undefined, before: Released | undefined): void {
+  #startClaim(shard: number, entry: ClaimedFrom | undefined, before: Released | undefined): void {
     const { clock, lease, log } = this.#o;
     // Once the lease holds again, everything is looked at anew.
     if (!lease.mayAct(clock.now())) return;
@@ -214,12 +204,13 @@ export class ShardManager {
       log.error({ shard, err: error }, 'claiming a shard failed');
       return false;
     };
-    void this.#claim(shard, entry, before?.carried ?? [])
+    void this.#claim(shard, entry, before)
       .catch(failed)
       .then((opened) => {
         this.#claims -= 1;
         if (this.#stopped) return;
-        const isNews = this.#o.table.get(shard)?.revision !== entry?.revision;
+        const isSetBack = entry !== undefined && entry.record === undefined;
+        const isNews = !isSetBack && this.#o.table.get(shard)?.revision !== entry?.revision;
         const rest = { phase: 'resting', until: clock.now() + restMs, next: before } as const;
         if (!opened && this.#parts.get(shard)?.phase === 'claiming') this.#setPart(shard, isNews ? before : rest);
         this.schedule();
@@ -227,32 +218,25 @@ export class ShardManager {
   }
 
   /** `false` when the claim was refused or its outcome is not known. */
-  async #claim(shard: number, entry: ShardEntry | undefined, kept: readonly CarriedActor[]): Promise<boolean> {
+  async #claim(shard: number, entry: ClaimedFrom | undefined, kept: Released | undefined): Promise<boolean> {
     const { store, clock, lease, self, table, homes } = this.#o;
     const before = entry?.record;
     const revision = entry?.revision ?? 0;
-    const epoch = Math.max((before?.epoch ?? 0) + 1, Math.floor(clock.wall()));
-    const handedOver = before?.state === 'releasing' && before.transfer !== undefined && !this.#isMine(before);
-    const record: ShardRecord = {
-      ...self,
-      shard,
-      epoch,
-      state: 'owned',
-      home: homes.of(shard, before),
-      ...(handedOver && { transfer: before.transfer }),
-    };
+    const known = before ?? table.get(shard)?.record;
+    const above = kept?.renewAbove;
+    const record = claimedRecord({ self, shard, before, known, above, home: homes.of(shard, known), wallMs: clock.wall() });
     const wanted = (): boolean => !this.#stopped && lease.mayAct(clock.now());
     const outcome = await settledWrite({ store, clock, key: shardKey(shard), value: JSON.stringify(record), revision, wanted });
     if (this.#stopped) return false;
     if (outcome.kind === 'refused') this.#takeLatest(shard, revision, outcome.latest);
     if (outcome.kind !== 'applied') return false;
-    this.#open(record, before, inheritedActors(record, kept, this.#o));
-    table.onRecord(outcome.stored);
+    this.#open(record, before, inheritedActors(record, kept?.carried ?? [], this.#o));
+    table.learn(outcome.stored);
     return true;
   }
 
   #takeLatest(shard: number, revision: number, latest: StoredRecord | undefined): void {
-    if (latest && latest.revision > revision) this.#o.table.onRecord(latest);
+    if (latest && latest.revision > revision) this.#o.table.learn(latest);
     else this.#o.table.setBack(shard, latest);
   }
 
@@ -276,6 +260,7 @@ export class ShardManager {
       this.schedule();
       return;
     }
+    if (table.setBackTo(shard)) return void this.#closeToReclaim(shard, part);
     const wanted = this.#wish?.owner(shard, entry.record);
     const hasNone = (): boolean => entry.record.home !== undefined || this.#successors.hasNone();
     if (wanted === self.nodeId || (wanted === undefined && !(this.#drain && hasNone()))) return;
@@ -288,6 +273,24 @@ export class ShardManager {
     const successor = this.#successor(wanted);
     if (typeof successor === 'number') this.#alarm.at(successor);
     else this.#startHandOff(shard, entry, successor, part.failures);
+  }
+
+  /** The store was set back: what this node owns it says again, with another epoch and the state it has, before somebody else claims it. */
+  async #closeToReclaim(shard: number, { epoch }: Open): Promise<void> {
+    const { host, clock, settings, log, self } = this.#o;
+    const since = clock.now();
+    this.#parts.set(shard, { phase: 'closing', successor: undefined, abandon: new AbortController() });
+    log.warn({ shard, epoch }, 'the store knows nothing of a shard of this node, which claims it anew');
+    const carried = await host.closeShard(shard, { drainMs: settings.drainMs, successor: self.nodeId });
+    if (!this.#stopped) this.#setPart(shard, { phase: 'released', since, epoch, carried });
+    this.schedule();
+  }
+
+  /** A shard that was closed to be claimed anew, unless the store has it after all. */
+  #reclaim(shard: number, part: Released, record: ShardRecord): void {
+    const setBackTo = this.#o.table.setBackTo(shard);
+    if (setBackTo) this.#startClaim(shard, setBackTo, part);
+    else this.#goOn(shard, part.epoch, record, part.carried, 0);
   }
 
   #isHeld(record: ShardRecord, epoch: number): boolean {
@@ -337,7 +340,7 @@ export class ShardManager {
       case 'released': {
         const { carried, stored, successor } = given;
         this.#setPart(shard, successor ? { phase: 'released', since, epoch: record.epoch, carried } : undefined);
-        table.onRecord(stored);
+        table.learn(stored);
         return;
       }
       case 'kept':
@@ -382,6 +385,9 @@ export class ShardManager {
       this.schedule();
       return;
     }
-    if (record.successor && members.isGone(record.successor)) this.#startClaim(shard, entry, part);
+    const isToRenew = part.renewAbove !== undefined && this.#isHeld(record, part.epoch);
+    if (isToRenew) this.#startClaim(shard, table.setBackTo(shard) ?? entry, part);
+    else if (record.state === 'owned') this.#reclaim(shard, part, record);
+    else if (record.successor && members.isGone(record.successor)) this.#startClaim(shard, entry, part);
   }
 }

@@ -10,7 +10,7 @@ import { DeadLetters } from './dead-letters.ts';
 import type { EventBatch, EventRead } from './event-reads.ts';
 import type { EventSource } from './event-source.ts';
 import { GenerationRecords } from './generations.ts';
-import { checkProjection, type ProjectionDefinition } from './projection.ts';
+import { defineProjection, type ProjectionDefinition } from './projection.ts';
 import { ProjectionGroup } from './projection-group.ts';
 import { positionOf, type StoredEvent } from './stored-event.ts';
 
@@ -106,7 +106,7 @@ beforeEach(async () => {
 });
 
 function start<Tx = undefined>(definitions: ProjectionDefinition<Tx> | readonly ProjectionDefinition<Tx>[], epoch = 1): ProjectionGroup {
-  const projections = [definitions].flat().map((definition) => checkProjection(definition));
+  const projections = [definitions].flat().map((definition) => defineProjection(definition));
   return new ProjectionGroup({
     projections,
     epoch,
@@ -369,7 +369,7 @@ test('a definition that cannot be is refused by its option', () => {
   const handle = (): void => {};
   const refused = (definition: object): string => {
     try {
-      checkProjection(definition as ProjectionDefinition);
+      defineProjection(definition as ProjectionDefinition);
     } catch (thrown) {
       return (thrown as Error).message;
     }

@@ -59,7 +59,7 @@ export interface ProjectionDefinition<Tx = undefined> {
   onSwitch?(generation: number, log: Logger): void | PromiseLike<void>;
 }
 
-/** A definition after its check, with the defaults filled in. */
+/** A definition after its check, with the defaults filled in: one entry of a node's `projections`. */
 export interface Projection {
   readonly name: string;
   readonly version: number;
@@ -86,9 +86,9 @@ const fields: ReadonlySet<string> = new Set([
   'onSwitch',
 ]);
 
-/** Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
-export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
-  const { name, version = 1, types, events, batchMax = 100, readModel, onError = usualRetry } = definition;
+/** For a node's `projections`. Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
+export function defineProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
+  const { name, version = 1, types, events, batchMax = 100, onError = usualRetry } = definition;
   if (typeof name !== 'string' || !namePattern.test(name)) throw invalid('', 'name', name, `of the form ${namePattern.source}`);
   for (const field of Object.keys(definition))
     if (!fields.has(field)) throw invalid(name, field, 'set', 'left out: there is no such option');
@@ -102,11 +102,13 @@ export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Proje
   }
   if (typeof definition.handle !== 'function') throw invalid(name, 'handle', definition.handle, 'a function');
   checkStrategy(name, onError);
+  // What the transaction is, only the definition itself knows.
+  const untyped = definition as unknown as ProjectionDefinition<unknown>;
   return {
     ...{ name, version, types, events, batchMax, onError },
-    handle: definition.handle.bind(definition as ProjectionDefinition<unknown>),
-    readModel: readModel as ReadModel<unknown> | undefined,
-    onSwitch: definition.onSwitch?.bind(definition),
+    handle: untyped.handle.bind(untyped),
+    readModel: untyped.readModel,
+    onSwitch: untyped.onSwitch?.bind(untyped),
   };
 }
 
