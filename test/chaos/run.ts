@@ -56,7 +56,7 @@ async function runJob({ row, options, mustFail }: Job): Promise<boolean> {
       row: row.id,
       server,
       date,
-      caughtBy: problems.find((text) => text.startsWith('rejected')) ?? problems[0],
+      caughtBy: problems.find((text) => text.startsWith('rejected'))?.split('\n')[1] ?? problems[0],
     });
   return held;
 }

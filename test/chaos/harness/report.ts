@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { machine } from '../../../bench/support/machine.ts';
+import { controls as controlsNow } from '../controls.ts';
 import type { Figure } from './row.ts';
 import { keepFolder, type RowResult } from './run-row.ts';
 
@@ -36,7 +37,8 @@ export async function keepControl(result: ControlResult): Promise<void> {
 /** Writes the figures of the latest runs into `docs/reliability.md`; the rest of the page stays as it is. */
 export async function writePage(command: string): Promise<void> {
   const results = await read<RowResult>('row-');
-  const controls = await read<ControlResult>('control-');
+  const isControl = ({ without, row }: ControlResult): boolean => controlsNow.some((one) => one.without === without && one.row === row);
+  const controls = (await read<ControlResult>('control-')).filter(isControl);
   const text = await readFile(page, 'utf8');
   const [before, rest] = text.split(begin);
   const after = rest?.split(end)[1];
