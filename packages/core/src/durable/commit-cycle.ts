@@ -46,6 +46,7 @@ type Answer = AppendResult | typeof moved;
  * - A commit expects the very record on which its turn was run. So of two owners that both believe in themselves one is refused.
  * - `not executed` is said only after the log proved that the commit is not stored and never will be: it refused it, or another record stands
  *   in its place. `commit.unknown` is said otherwise, and the actor is loaded again before its next turn.
+ * - A command with an idempotency key of which the store holds the reply does not run: its effect is there.
  * - What is in memory changes only by what is stored.
  */
 export class CommitCycle implements Durability {
@@ -70,6 +71,11 @@ export class CommitCycle implements Durability {
   }
 
   run(turn: DurableTurn): unknown {
+    if (turn.request?.idempotencyKey !== undefined) {
+      // The window of replies may have let it go for others; what is stored counts.
+      const known = this.#repeat(turn, HeldActor.of(turn.activation));
+      if (known !== undefined) return this.#released(turn, known.value);
+    }
     let value: unknown;
     try {
       value = turn.call();

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CallSource } from '../contract/calls.ts';
-import { account, ask } from '../testkit/accounts.ts';
+import { account, ask, counter, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
 
 const five = { amount: 5n };
@@ -30,4 +30,24 @@ test('the same, where the first execution is found only after a conflict', async
   const other = await ask(world, second, 'stamp', undefined, { ...key, source: proven('bob') });
   expect(other.outcome).toBe('idempotency.mismatch');
   expect((await ask(world, second, 'stamp', undefined, { ...key, source: proven('ann') })).value).toBe(7);
+});
+
+test('a reply that the store holds is given again, although so many others were remembered since that it is no longer in the window', async () => {
+  const world = await DurableWorld.start();
+  const node = world.node([account, counter], { settings: { idempotencyEntriesMax: 2, idempotencyCountMax: 2 } });
+  const deposit = () => ask(world, node, 'deposit', five, { idempotencyKey: 'k' });
+  expect((await deposit()).value).toBe(5n);
+  for (const idempotencyKey of ['1', '2', '3']) await ask(world, node, 'nothing', undefined, { idempotencyKey });
+  expect((await deposit()).value).toBe(5n);
+  for (const key of ['bob', 'carl', 'dora'])
+    await settled(world, node.ask('account', key, 'deposit', five, { idempotencyKey: key, deadline: Infinity }));
+  expect((await deposit()).value).toBe(5n);
+  expect(await world.events('account', 'alice')).toHaveLength(1);
+  const add = () => settled(world, node.ask('counter', 'a', 'add', 2, { idempotencyKey: 'k' }));
+  expect((await add()).value).toBe(2);
+  for (const idempotencyKey of ['1', '2', '3']) await settled(world, node.ask('counter', 'a', 'touch', undefined, { idempotencyKey }));
+  expect((await add()).value).toBe(2);
+  expect((await settled(world, node.ask('counter', 'a', 'touch', undefined, { idempotencyKey: 'k' }))).outcome).toBe(
+    'idempotency.mismatch',
+  );
 });
