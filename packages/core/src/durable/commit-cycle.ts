@@ -107,7 +107,9 @@ export class CommitCycle implements Durability {
 
   #decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
     try {
-      return this.#o.keeping.decide(turn, held, value);
+      const decided = this.#o.keeping.decide(turn, held, value);
+      DurableTurnContext.decide(turn.ctx as DurableTurnContext);
+      return decided;
     } catch (thrown) {
       throw this.#failed(turn, thrown);
     }
