@@ -9,6 +9,7 @@ import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
 import type { StreamHead } from '../events/commit.ts';
 import { conflictRefusal, loadFailure, tombstoned, unknownCommit } from './commit-errors.ts';
+import type { Doubts } from './doubts.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import type { FenceLog } from './fence-log.ts';
@@ -34,14 +35,19 @@ export interface CommitCycleOptions {
   readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
   /** Undefined: messages are not delivered here, and reminders not called. */
   readonly duties: Duties | undefined;
-  /** Appends of which nobody knows yet whether they are stored: the sequence that each expected, by the actor's key. */
-  readonly doubts: Map<string, number>;
+  readonly doubts: Doubts;
 }
 
 /** Nothing was sent: this node may not write for the shard. */
 const moved = Object.freeze({ kind: 'moved' as const });
 
-type Answer = AppendResult | typeof moved;
+/** Nothing was sent: what the commit makes necessary could not be written down before. */
+interface Uncovered {
+  readonly kind: 'uncovered';
+  readonly error: PerkeyError;
+}
+
+type Answer = AppendResult | Uncovered | typeof moved;
 
 /**
  * The way of a turn into the store.
@@ -51,6 +57,7 @@ type Answer = AppendResult | typeof moved;
  * - A commit expects the very record on which its turn was run. So of two owners that both believe in themselves one is refused.
  * - `not executed` is said only after the log proved that the commit is not stored and never will be: it refused it, or another record stands
  *   in its place. `commit.unknown` is said otherwise, and the actor is loaded again before its next turn.
+ * - A command with an idempotency key of which the store holds the reply does not run: its effect is there.
  * - What is in memory changes only by what is stored.
  */
 export class CommitCycle implements Durability {
@@ -82,6 +89,11 @@ export class CommitCycle implements Durability {
   run(given: DurableTurn): unknown {
     const turn = given.request instanceof ReminderCall ? ofReminder(given, given.request) : given;
     if (isWake(turn)) this.#o.duties?.seen(turn.activation, HeldActor.of(turn.activation));
+    if (turn.request?.idempotencyKey !== undefined) {
+      // The window of replies may have let it go for others; what is stored counts.
+      const known = this.#repeat(turn, HeldActor.of(turn.activation));
+      if (known !== undefined) return this.#released(turn, known.value);
+    }
     let value: unknown;
     try {
       value = turn.call();
@@ -102,8 +114,7 @@ export class CommitCycle implements Durability {
     const held = HeldActor.of(turn.activation);
     const decided = this.#decide(turn, held, value);
     if (decided === undefined) return this.#released(turn, value);
-    const { parts, metrics } = this.#o;
-    const { duties } = this.#o;
+    const { parts, metrics, duties } = this.#o;
     const startedAt = parts.clock.now();
     const concluded = this.#append(turn, held, decided).then((answer) => {
       metrics.commitSeconds.observe((parts.clock.now() - startedAt) / 1_000);
@@ -118,7 +129,9 @@ export class CommitCycle implements Durability {
 
   #decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
     try {
-      return this.#o.keeping.decide(turn, held, value);
+      const decided = this.#o.keeping.decide(turn, held, value);
+      DurableTurnContext.decide(turn.ctx as DurableTurnContext);
+      return decided;
     } catch (thrown) {
       throw this.#failed(turn, thrown);
     }
@@ -140,21 +153,21 @@ export class CommitCycle implements Durability {
     if (covered === undefined) return this.#send(turn, held, decided);
     return covered.then(
       () => this.#send(turn, held, decided),
-      (thrown: unknown) => ({ kind: 'refused', error: loadFailure(thrown) }),
+      (thrown: unknown) => ({ kind: 'uncovered', error: loadFailure(thrown) }),
     );
   }
 
   #send({ activation }: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
     const { mayAct, doubts, keeping } = this.#o;
     if (!mayAct()) return Promise.resolve(moved);
-    doubts.set(activation.key, held.head.sequence);
+    doubts.begin(activation.key, held.head.sequence);
     return keeping.append(held, decided);
   }
 
   #stored(turn: DurableTurn, held: HeldActor, decided: Decided, head: StreamHead, value: unknown): unknown {
     const { doubts, keeping } = this.#o;
-    const { version } = held.head;
-    doubts.delete(turn.activation.key);
+    const { version, sequence } = held.head;
+    doubts.end(turn.activation.key, sequence);
     held.head = head;
     keeping.advance(turn.activation, held, decided, version);
     return this.#released(turn, value);
@@ -199,15 +212,16 @@ export class CommitCycle implements Durability {
   ): Promise<Settled> {
     const { doubts, keeping, metrics } = this.#o;
     const { key } = turn.activation;
-    if (answer.kind === 'refused' || answer.kind === 'moved' || answer.kind === 'fenced') {
-      doubts.delete(key);
-      const error = answer.kind === 'refused' ? answer.error : shardMoved(held.shard, undefined);
+    const { sequence } = held.head;
+    if (answer.kind === 'refused' || answer.kind === 'uncovered' || answer.kind === 'moved' || answer.kind === 'fenced') {
+      if (answer.kind === 'refused') doubts.end(key, sequence);
+      const error = 'error' in answer ? answer.error : shardMoved(held.shard, undefined);
       throw this.#failed(turn, turnRefusal(error));
     }
     if (answer.kind === 'conflict') metrics.conflicts.inc();
     const settled = await keeping.settle(turn.activation, held, decided, deadline);
     if (settled.kind === 'unknown') metrics.unknown.inc();
-    else doubts.delete(key);
+    else doubts.end(key, sequence);
     return settled;
   }
 
