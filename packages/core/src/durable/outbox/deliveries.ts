@@ -37,11 +37,16 @@ export class Deliveries {
     this.#limiter = new LogLimiter(options.clock);
   }
 
-  /** Delivers the actor's next message, if it is time; true when that is under way. */
-  begin(duty: Duty, held: HeldActor): boolean {
-    if (duty.isDelivering || this.#o.clock.now() < duty.delivery.againAt) return false;
+  /** When the actor's next message may be delivered, monotonic ms: a time that has passed for at once, Infinity for never. */
+  nextAt(duty: Duty, held: HeldActor): number {
+    const hasNext = !duty.isDelivering && held.books.nextPending(held.deliveredTo) !== undefined;
+    return hasNext ? duty.delivery.againAt : Infinity;
+  }
+
+  /** To be called when it is time. */
+  begin(duty: Duty, held: HeldActor): void {
     const message = held.books.nextPending(held.deliveredTo);
-    if (message === undefined) return false;
+    if (message === undefined) throw new TypeError('there is no message to be delivered');
     duty.isDelivering = true;
     const ofShard = this.#underWay.get(duty.shard) ?? new Set();
     this.#underWay.set(duty.shard, ofShard);
@@ -51,7 +56,6 @@ export class Deliveries {
       this.#o.onEnd(duty);
     });
     ofShard.add(delivery);
-    return true;
   }
 
   /** Resolves when those of the shard have ended that are under way now. Never rejects. */

@@ -127,3 +127,14 @@ test('the store says no to the wake record: the commit is refused and nothing is
   expect(world.published).toEqual([]);
   expect(await world.events('errand', 'a')).toEqual([]);
 });
+
+test('receivers that hang hold up no reminders', async () => {
+  const world = await DurableWorld.start();
+  const publish = (): Publish => () => new Promise<void>(() => {});
+  const node = world.node(actors, { publish, durable: { wakesAtOnceMax: 4 } });
+  for (let i = 0; i < 20; i += 1) await send(world, node, { from: 1, count: 3 }, `hung${i}`);
+  await settled(world, node.ask('errand', 'a', 'remind', { at: world.clock.wall() + 500 }));
+  await world.clock.advance(1_000);
+  expect((await settled(world, node.ask('errand', 'a', 'rung'))).value).toHaveLength(1);
+  expect(node.metric('perkey_wakes_at_work')).toBe(4);
+});

@@ -44,7 +44,7 @@ export class Bell {
     this.#limiter = new LogLimiter(options.clock);
   }
 
-  /** When the next call of the actor may be made, monotonic ms; Infinity for never. */
+  /** When the next call of the actor may be made, monotonic ms: a time that has passed for at once, Infinity for never. */
   nextAt(duty: Duty, held: HeldActor): number {
     const { clock } = this.#o;
     if (duty.isCalling) return Infinity;
@@ -54,7 +54,7 @@ export class Bell {
       const { due } = asReminder(stored) as StoredReminder;
       if (held.skips?.get(name)?.due === due) continue;
       const againAt = duty.calls.get(name)?.due === due ? (duty.calls.get(name)?.againAt ?? 0) : 0;
-      at = Math.min(at, Math.max(now + Math.max(0, due - wall), againAt));
+      at = Math.min(at, due > wall ? Math.max(now + due - wall, againAt) : againAt);
     }
     return at;
   }

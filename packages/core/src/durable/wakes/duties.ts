@@ -1,13 +1,6 @@
 import type { Activation } from '../../actor/activation.ts';
-import type { Clock } from '../../base/clock.ts';
 import { LogLimiter } from '../../base/log-text.ts';
-import type { Logger } from '../../base/log.ts';
-import type { Metrics } from '../../base/metrics.ts';
-import type { Random } from '../../base/random.ts';
-import type { Caller, InboundRequest } from '../../contract/calls.ts';
 import type { StreamName } from '../../contract/commit-log.ts';
-import type { KeptRecords } from '../../contract/store.ts';
-import type { Publish } from '../../contract/transport.ts';
 import type { CommitNotes } from '../../events/commit.ts';
 import type { HeldActor } from '../held-actor.ts';
 import { Courier } from '../outbox/courier.ts';
@@ -15,34 +8,13 @@ import { DeadMessages } from '../outbox/dead-messages.ts';
 import { Deliveries } from '../outbox/deliveries.ts';
 import { Bell } from '../reminders/bell.ts';
 import { Agenda } from './agenda.ts';
+import type { DutiesOptions } from './duties-options.ts';
 import { Duty, needAdded, needOf } from './duty.ts';
-import type { WakeSettings } from './settings.ts';
+import { Lines, type Work, works } from './lines.ts';
 import { WakeLists } from './wake-lists.ts';
 import { WakeMetrics } from './wake-metrics.ts';
 import { WakeRecord } from './wake-record.ts';
 import type { Wake } from './wake.ts';
-
-/** What wakes actors; `ActorHost` does. */
-export interface WakingHost {
-  wake(shard: number, type: string, key: string, request?: InboundRequest): boolean;
-}
-
-export interface DutiesOptions {
-  readonly cluster: string;
-  readonly records: KeptRecords;
-  readonly settings: WakeSettings & { readonly commitSettleMs: number };
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  readonly host: () => WakingHost;
-  /** For messages to actors; asked for each time. */
-  readonly caller: () => Caller;
-  /** Undefined where the transport has no subjects. */
-  readonly publish: Publish | undefined;
-  /** The lease. */
-  readonly mayAct: () => boolean;
-}
 
 /** So many delivered messages are noted by a commit of their own even while there are more. */
 const unnotedMax = 64;
@@ -69,11 +41,10 @@ export class Duties {
   readonly #duties = new Map<string, Duty>();
   /** Those of them whose actors are not in memory. */
   readonly #absent = new Set<Duty>();
-  /** Looked at as soon as fewer things are under way, in this order. */
-  readonly #ready = new Set<Duty>();
+  readonly #lines = new Lines<Duty>();
   /** Woken, and not yet seen in memory. */
   readonly #waking = new Set<Duty>();
-  #busy = 0;
+  readonly #busy = { deliver: 0, call: 0 };
   #isStopped = false;
 
   constructor(options: DutiesOptions) {
@@ -96,13 +67,13 @@ export class Duties {
     this.#bell = new Bell({
       ...{ clock, log, settings, metrics, backoffMs },
       call: ({ shard, stream }, request) => options.host().wake(shard, stream.type, stream.key, request),
-      onEnd: (duty) => this.#ended(duty),
+      onEnd: (duty) => this.#ended(duty, 'call'),
     });
     this.#deliveries = new Deliveries({
       ...{ clock, log, settings, metrics, backoffMs, mayAct: options.mayAct },
       courier: new Courier({ cluster, caller, publish, clock, timeoutMs: settings.outboxTimeoutMs, metrics }),
       dead: new DeadMessages(records, cluster),
-      onEnd: (duty) => this.#ended(duty),
+      onEnd: (duty) => this.#ended(duty, 'deliver'),
     });
     this.#limiter = new LogLimiter(clock);
     metrics.observe({ kept: () => this.#duties.size, atWork: () => this.#atWork });
@@ -138,6 +109,7 @@ export class Duties {
     const { clock } = this.#o;
     this.#waking.delete(duty);
     this.#absent.delete(duty);
+    this.#lines.leave('wake', duty);
     duty.activation = activation;
     duty.held = held;
     held.deliveredTo = Math.max(held.deliveredTo, duty.deliveredTo);
@@ -151,7 +123,7 @@ export class Duties {
     if (need !== duty.need) duty.isTidy = false;
     duty.need = need;
     this.#place(duty);
-    if (this.#ready.size > 0) clock.defer(() => this.#pump());
+    this.#admit();
   }
 
   /** Before a commit is sent: undefined when that may be at once. Rejects with what the commit is refused with. */
@@ -189,7 +161,7 @@ export class Duties {
   }
 
   get #atWork(): number {
-    return this.#busy + this.#waking.size;
+    return this.#busy.deliver + this.#busy.call + this.#waking.size;
   }
 
   #known(address: string, held: HeldActor): Duty | undefined {
@@ -249,7 +221,7 @@ export class Duties {
   #drop(duty: Duty): void {
     this.#agenda.place(duty, Infinity);
     duty.isGone = true;
-    this.#ready.delete(duty);
+    this.#lines.leaveAll(duty);
     this.#waking.delete(duty);
     this.#absent.delete(duty);
     if (duty.held !== undefined) duty.held.hasDuty = false;
@@ -271,13 +243,13 @@ export class Duties {
     const held = duty.present;
     const now = clock.now();
     if (held === undefined) {
+      if (this.#lines.has('wake', duty)) return Infinity;
       if (duty.isUnsure) return Math.max(now, duty.wakes.againAt);
       if (duty.need === Infinity) return duty.changedAt + settings.wakeKeepMs;
       return Math.max(now + Math.max(0, duty.need - clock.wall()), duty.wakes.againAt);
     }
-    let at = this.#bell.nextAt(duty, held);
-    const hasNext = held.books.nextPending(held.deliveredTo) !== undefined;
-    if (hasNext && !duty.isDelivering) at = Math.min(at, Math.max(now, duty.delivery.againAt));
+    let at = this.#lines.has('call', duty) ? Infinity : this.#bell.nextAt(duty, held);
+    if (!this.#lines.has('deliver', duty)) at = Math.min(at, this.#deliveries.nextAt(duty, held));
     if (this.#mustNote(duty, held)) at = Math.min(at, Math.max(now, duty.notes.againAt));
     else if (duty.unnoted > 0) at = Math.min(at, Math.max(now, duty.deliveredAt + settings.outboxNoteMs, duty.notes.againAt));
     if (duty.need !== 0 && !duty.isTidy && this.#isTidyable(duty)) at = Math.min(at, duty.changedAt + settings.wakeKeepMs);
@@ -297,14 +269,10 @@ export class Duties {
     this.#lists.step();
     for (let duty = this.#agenda.take(); duty !== undefined; duty = this.#agenda.take()) {
       this.#waking.delete(duty);
-      this.#ready.add(duty);
-    }
-    const { wakesAtOnceMax, wakesKeptMax } = this.#o.settings;
-    for (const duty of this.#ready) {
-      if (this.#atWork >= wakesAtOnceMax) break;
-      this.#ready.delete(duty);
       this.#look(duty);
     }
+    this.#admit();
+    const { wakesKeptMax } = this.#o.settings;
     if (this.#absent.size <= wakesKeptMax / 4 && this.#lists.isCut) this.#lists.refill();
     this.#agenda.wakeAt(this.#lists.nextAt);
   }
@@ -315,9 +283,15 @@ export class Duties {
     if (!mayAct()) return this.#agenda.place(duty, clock.now() + settings.wakeBackoffMs);
     const held = duty.present;
     if (held === undefined) return this.#lookAbsent(duty);
-    if (this.#deliveries.begin(duty, held)) this.#busy += 1;
-    if (this.#bell.ring(duty, held)) this.#busy += 1;
     const now = clock.now();
+    if (this.#deliveries.nextAt(duty, held) <= now && this.#hasRoom('deliver', duty)) {
+      this.#busy.deliver += 1;
+      this.#deliveries.begin(duty, held);
+    }
+    if (this.#bell.nextAt(duty, held) <= now && this.#hasRoom('call', duty)) {
+      this.#busy.call += 1;
+      if (!this.#bell.ring(duty, held)) this.#busy.call -= 1;
+    }
     const isNoteDue = duty.unnoted > 0 && now >= duty.deliveredAt + settings.outboxNoteMs;
     if ((this.#mustNote(duty, held) || isNoteDue) && now >= duty.notes.againAt) this.#note(duty);
     const mayTidy = duty.need !== 0 && !duty.isTidy && this.#isTidyable(duty);
@@ -329,6 +303,7 @@ export class Duties {
     const { clock, host } = this.#o;
     if (duty.need === Infinity && !duty.isUnsure) return duty.isTidy ? this.#drop(duty) : this.#tidy(duty);
     if (!duty.isUnsure && duty.need > clock.wall()) return this.#place(duty);
+    if (!this.#hasRoom('wake', duty)) return;
     const { wakes, stream, shard } = duty;
     wakes.count += 1;
     wakes.againAt = clock.now() + this.#backoffMs(wakes.count);
@@ -376,10 +351,29 @@ export class Duties {
     else this.#place(duty);
   }
 
-  #ended(duty: Duty): void {
-    this.#busy -= 1;
+  #ended(duty: Duty, work: 'deliver' | 'call'): void {
+    this.#busy[work] -= 1;
     this.#place(duty);
-    if (this.#ready.size > 0) this.#pump();
+    this.#admit();
+  }
+
+  #countOf(work: Work): number {
+    return work === 'wake' ? this.#waking.size : this.#busy[work];
+  }
+
+  /** Else it waits in line, and is looked at again when there is room. */
+  #hasRoom(work: Work, duty: Duty): boolean {
+    if (this.#countOf(work) < this.#o.settings.wakesAtOnceMax) return true;
+    this.#lines.join(work, duty);
+    return false;
+  }
+
+  /** Whoever is first in line is looked at again, as far as there is room. */
+  #admit(): void {
+    for (const work of works) {
+      const room = this.#o.settings.wakesAtOnceMax - this.#countOf(work);
+      for (const duty of this.#lines.take(work, room)) this.#place(duty);
+    }
   }
 
   #backoffMs(tries: number): number {

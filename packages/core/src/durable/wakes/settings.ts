@@ -30,7 +30,7 @@ export const wakeOptions: { readonly [Name in keyof WakeSettings]: NumberSpec } 
     64,
     10_000,
     'actions',
-    'Actors that a node wakes, messages that it delivers and reminders that it calls at a time.',
+    'Actors that a node wakes at a time; also messages that it delivers, and reminders that it calls.',
   ),
   wakesKeptMax: count(
     10_000,
