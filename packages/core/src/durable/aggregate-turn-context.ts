@@ -5,6 +5,7 @@ import { isThenable } from '../actor/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import { type TurnRefusal, turnRefusal } from '../actor/refusals.ts';
 import { bareError } from '../base/bare-error.ts';
+import { deepFreeze } from '../base/deep-freeze.ts';
 import { safeText } from '../base/log-text.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { InboundRequest } from '../contract/calls.ts';
@@ -19,7 +20,10 @@ export interface AggregateTurnParts {
   readonly remindersOf: RemindersOf;
 }
 
-/** The context of one turn of an aggregate: what it raises changes the state that this turn sees, and nothing else until it is stored. */
+/**
+ * The context of one turn of an aggregate: what it raises changes the state that this turn sees, and nothing else until it is stored. States are
+ * frozen: an `evolve` or a handler that changed one in place would change what is in memory without its being stored, and snapshots with it.
+ */
 export class AggregateTurnContext extends DurableTurnContext {
   readonly #parts: AggregateTurnParts;
   #raised: RaisedEvent[] | undefined = undefined;
@@ -84,7 +88,7 @@ export class AggregateTurnContext extends DurableTurnContext {
     const checked = checkedData(type.name, event, data);
     const facts = { key, version: this.version + 1, at: this.#at };
     try {
-      this.#state = event.evolve(this.#state, checked, facts);
+      this.#state = deepFreeze(event.evolve(this.#state, checked, facts));
     } catch (thrown) {
       throw refused('event.not_applicable', `evolve of ${type.name} threw for an event ${name}`, thrown);
     }

@@ -3,6 +3,7 @@ import type { HostedMethod } from '../actor/actor-type.ts';
 import type { CheckedAggregate, CheckedEvent } from '../actor/checked-aggregate.ts';
 import type { DurableTurn } from '../actor/durability.ts';
 import { bareError } from '../base/bare-error.ts';
+import { deepFreeze } from '../base/deep-freeze.ts';
 import { safeText } from '../base/log-text.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
@@ -94,7 +95,7 @@ export class EventKeeping implements Keeping {
     } catch (thrown) {
       return { kind, failure: loadFailure(thrown) };
     }
-    activation.state = state;
+    activation.state = deepFreeze(state);
     held.head = settlement.head;
     return { kind, failure: undefined };
   }
@@ -107,7 +108,7 @@ export class EventKeeping implements Keeping {
       fold: this.#fold(key),
     });
     metrics.replayed.inc(head.version - snapshotVersion);
-    return { held: new HeldActor(stream, slot.shard, author, head, bookkeeping), state };
+    return { held: new HeldActor(stream, slot.shard, author, head, bookkeeping), state: deepFreeze(state) };
   }
 
   fence({ held: { stream, head, author } }: Stored): Promise<AppendResult> {
@@ -119,7 +120,7 @@ export class EventKeeping implements Keeping {
     return {
       catalogue: this.#catalogue,
       stateVersion,
-      initial: () => initial(key),
+      initial: () => deepFreeze(initial(key)),
       apply: (state, event) => evolved(events.get(event.event) as CheckedEvent, state, event),
     };
   }
