@@ -51,3 +51,27 @@ test('a reply that the store holds is given again, although so many others were 
     'idempotency.mismatch',
   );
 });
+
+test('a turn that a move gave up is executed by its repeat at the next owner, unless its commit was stored after all', async () => {
+  for (const fault of ['late', 'stored_late_answer'] as const) {
+    const world = await DurableWorld.start();
+    const node = world.node([account]);
+    await ask(world, node, 'deposit', five);
+    world.faults.nextAppends(fault);
+    world.faults.slow(500);
+    const given = node.ask('account', 'alice', 'deposit', five, { idempotencyKey: 'k' });
+    await world.clock.advance(fault === 'late' ? 10 : 600);
+    const carried = await world.clock.run(node.host.closeShard(0, { drainMs: 10, successor: undefined }));
+    expect([given.outcome, carried.length]).toEqual(['turn.abandoned', 1]);
+    world.faults.heal();
+    const next = world.node([account]);
+    next.host.openShard(0, 20, carried);
+    expect((await ask(world, next, 'deposit', five, { idempotencyKey: 'k' })).value).toBe(10n);
+    world.faults.releaseLate();
+    await world.clock.advance(1_000);
+    world.faults.releaseLate();
+    await world.clock.advance(100);
+    expect(await world.events('account', 'alice')).toHaveLength(2);
+    expect((await ask(world, next, 'deposit', five, { idempotencyKey: 'k' })).value).toBe(10n);
+  }
+});
