@@ -84,7 +84,9 @@ export class EventKeeping implements Keeping {
     const { stream, head, author } = held;
     const settlement = await this.#o.events.settle(stream, head, author, draft.id, deadline);
     if (settlement.kind === 'unknown') return settlement;
-    const kind = settlement.kind === 'appended' ? 'stored' : 'absent';
+    const found = settlement.kind === 'appended' ? settlement.tail.find(({ id }) => id === draft.id) : undefined;
+    const isOwn = found?.owner === author.owner && found.epoch === author.epoch;
+    const what = settlement.kind === 'appended' ? ({ kind: 'stored', isOwn } as const) : ({ kind: 'absent' } as const);
     let { state } = activation;
     try {
       const fold = this.#fold(activation.key);
@@ -93,11 +95,11 @@ export class EventKeeping implements Keeping {
         held.books.apply(commit.notes(), commit.at);
       }
     } catch (thrown) {
-      return { kind, failure: loadFailure(thrown) };
+      return { ...what, failure: loadFailure(thrown) };
     }
     activation.state = deepFreeze(state);
     held.head = settlement.head;
-    return { kind, failure: undefined };
+    return { ...what, failure: undefined };
   }
 
   async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal): Promise<Stored> {

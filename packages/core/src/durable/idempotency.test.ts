@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CallSource } from '../contract/calls.ts';
-import { account, ask, counter, settled } from '../testkit/accounts.ts';
+import { account, ask, counter, log, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
 
 const five = { amount: 5n };
@@ -74,4 +74,20 @@ test('a turn that a move gave up is executed by its repeat at the next owner, un
     expect(await world.events('account', 'alice')).toHaveLength(2);
     expect((await ask(world, next, 'deposit', five, { idempotencyKey: 'k' })).value).toBe(10n);
   }
+});
+
+test('the messages of an execution that is not the stored one never leave', async () => {
+  const world = await DurableWorld.start();
+  const first = world.node([account, log]);
+  const second = world.node([account, log]);
+  const notes = (node: typeof first): unknown => node.ask('log', 'log', 'notes').value;
+  await ask(world, second, 'balance');
+  const tell = (node: typeof first): Promise<unknown> => ask(world, node, 'tell', { fail: false }, { idempotencyKey: 'k' });
+  expect(await tell(first)).toMatchObject({ outcome: 'ok' });
+  expect(await tell(second)).toMatchObject({ outcome: 'ok' });
+  expect([notes(first), notes(second)]).toEqual([['told'], []]);
+  world.faults.nextAppends('stored_unknown');
+  expect(await ask(world, second, 'tell', { fail: false }, { idempotencyKey: 'other' })).toMatchObject({ outcome: 'ok' });
+  expect(notes(second)).toEqual(['told']);
+  expect(await world.events('account', 'alice')).toHaveLength(2);
 });
