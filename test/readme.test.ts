@@ -110,6 +110,11 @@ describe('the programs of the pages', () => {
     });
   });
 
+  test('of the page on event sourcing run: rules are tested without a cluster', async () => {
+    const { code, output } = await run(process.execPath, [...withSource, 'account.check.ts'], folder);
+    expect({ code, output }).toEqual({ code: 0, output: 'the rules of accounts hold\n' });
+  });
+
   test('of a package page runs', async () => {
     expect(await run(process.execPath, [...withSource, 'packages-core-README.ts'], folder)).toEqual({ code: 0, output: '5\n' });
   });

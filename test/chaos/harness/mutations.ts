@@ -10,9 +10,9 @@ export interface Mutation {
 export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
   'the lease check': [
     {
-      file: 'cluster/lease.ts',
-      find: 'if (latest < this.#deadline && drift < clockDriftMaxMs && drift > -clockDriftMaxMs) return true;',
-      put: 'if (latest !== undefined) return true;',
+      file: 'cluster/session.ts',
+      find: 'mayAct: (now: number) => lease.mayAct(now)',
+      put: 'mayAct: (now: number) => lease.mayAct(now) || true',
     },
   ],
   'a lease shorter than the time to eviction': [
@@ -40,9 +40,9 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
   ],
   'the lease check and the epoch of a request': [
     {
-      file: 'cluster/lease.ts',
-      find: 'if (latest < this.#deadline && drift < clockDriftMaxMs && drift > -clockDriftMaxMs) return true;',
-      put: 'if (latest !== undefined) return true;',
+      file: 'cluster/session.ts',
+      find: 'mayAct: (now: number) => lease.mayAct(now)',
+      put: 'mayAct: (now: number) => lease.mayAct(now) || true',
     },
     { file: 'cluster/inbound.ts', find: 'epoch === reader.epoch', put: 'epoch !== undefined' },
   ],

@@ -23,9 +23,6 @@ export interface Figure {
   readonly bound?: string;
 }
 
-/** Thrown by a row that this machine does not allow. */
-export class CannotRun extends Error {}
-
 /** One row of the fault matrix. */
 export interface Row {
   /** Such as `F7 toNode`; the part before the blank is the number of the row in the matrix. */
@@ -78,7 +75,7 @@ export class Stage {
   /** A figure of time that must not be above its bound. */
   atMost(name: string, valueMs: number, boundMs: number): void {
     const limit = boundMs + this.intensity.slackMs;
-    this.#figure({ name, value: valueMs, unit: 'ms', bound: `<= ${boundMs}` }, valueMs <= limit);
+    this.#figure({ name, value: valueMs, unit: 'ms', bound: `<= ${Math.round(boundMs)}` }, valueMs <= limit);
   }
 
   /** A number that must be exactly this. */

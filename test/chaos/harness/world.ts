@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type NatsCluster, startNatsCluster } from '../../support/nats-cluster.ts';
 import type { Load } from './load.ts';
+import { CannotRun } from './cannot-run.ts';
+import { LoopDisk } from './loop-disk.ts';
 import { Namespaces } from './namespaces.ts';
 import { type Launch, NodeProcess } from './node-process.ts';
 import type { NodeProgramSettings } from './node-program.ts';
@@ -26,6 +28,8 @@ export interface WorldOptions {
   readonly replicas?: number;
   /** Appended to the configuration of the server. */
   readonly serverConfig?: string;
+  /** The server stores on a disk of its own of so many MB, which can be filled. */
+  readonly diskMb?: number;
   readonly nodes: readonly string[];
   /** Those of the nodes that reach the server by a way of their own, with which something can be done. */
   readonly apart?: readonly string[];
@@ -58,6 +62,7 @@ export class World implements AsyncDisposable {
   #servers: readonly NatsServer[] = [];
   #cluster: NatsCluster | undefined;
   #namespaces: Namespaces | undefined;
+  #disk: LoopDisk | undefined;
   #observer!: Observer;
   #folder = '';
 
@@ -189,6 +194,20 @@ export class World implements AsyncDisposable {
     void this.proxy(nodeId).heal();
   }
 
+  /** No room is left where the server stores. */
+  fill(): Promise<void> {
+    return this.#ownDisk().fill();
+  }
+
+  free(): Promise<void> {
+    return this.#ownDisk().free();
+  }
+
+  #ownDisk(): LoopDisk {
+    if (this.#disk === undefined) throw new Error('the server of this world has no disk of its own');
+    return this.#disk;
+  }
+
   reach(nodeId: string): Reach {
     const reach = this.#reaches.get(nodeId);
     if (reach === undefined) throw new Error(`node ${nodeId} has no way of its own to the server`);
@@ -272,11 +291,16 @@ export class World implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    const { nodes, apart = [], by = 'either', replicas = 1 } = this.#options;
+    const { nodes, apart = [], by = 'either', replicas = 1, diskMb } = this.#options;
     this.#folder = await mkdtemp(join(tmpdir(), 'perkey-chaos-'));
     this.#stack.defer(() => rm(this.#folder, { recursive: true, force: true }));
     if (apart.length > 0 && by === 'either' && replicas === 1) this.#namespaces = await Namespaces.open();
     if (this.#namespaces) this.#stack.use(this.#namespaces);
+    if (diskMb !== undefined) {
+      this.#disk = await LoopDisk.open(diskMb);
+      if (this.#disk === undefined) throw new CannotRun('this machine does not mount file systems in files');
+      this.#stack.use(this.#disk);
+    }
     await this.#startServers(replicas);
     for (const nodeId of apart) {
       const reach = this.#namespaces
@@ -299,7 +323,8 @@ export class World implements AsyncDisposable {
     }
     // Namespaces reach the machine by other addresses than 127.0.0.1.
     const listen = this.#namespaces ? `listen: "0.0.0.0:${await freePort()}"\n` : '';
-    this.#servers = [this.#stack.use(await startNatsServer({ binary, config: `${listen}${serverConfig}` }))];
+    const storeDir = this.#disk && join(this.#disk.folder, 'jetstream');
+    this.#servers = [this.#stack.use(await startNatsServer({ binary, storeDir, config: `${listen}${serverConfig}` }))];
   }
 }
 

@@ -70,7 +70,7 @@ export function ownershipParts(options: OwnershipOptions): OwnershipParts {
     checkMs: settings.heartbeatMs / 2,
     leaseHeldSince: options.leaseHeldSince,
     owners: () => table.named(),
-    orphans: () => (members.synced ? table.owners().filter((owner) => !members.get(owner.nodeId)) : []),
+    orphans: () => (members.synced ? table.owners().filter((owner) => members.isOrphan(owner)) : []),
   });
   const relinks = new Relinks({ clock, self, lease: options.lease, announcer });
   return { transfers, homes, manager, announcer, evictor, relinks };
