@@ -62,7 +62,7 @@ export class AggregateTurnContext extends DurableTurnContext {
     throw new TypeError('the state of an aggregate is made by evolve only; raise an event');
   }
 
-  get version(): number {
+  override get version(): number {
     return this.#parts.versionOf(TurnContext.activationOf(this)) + (this.#raised?.length ?? 0);
   }
 

@@ -20,6 +20,7 @@ import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
+import { ownNotesOf } from './own-notes.ts';
 import { commitIdOf, metadataOf, type NoteLimits, notesOf } from './turn-notes.ts';
 
 export interface EventKeepingOptions {
@@ -54,12 +55,13 @@ export class EventKeeping implements Keeping {
     const ctx = turn.ctx as AggregateTurnContext;
     const raised = AggregateTurnContext.raisedOf(ctx);
     const count = raised === undefined ? 0 : raised.length;
-    if (count === 0 && DurableTurnContext.draftsOf(ctx) === undefined) return undefined;
-    const { reply, outbox, reminders } = notesOf(turn, held, value, noteLimits);
+    const now = turns.services.clock.wall();
+    if (count === 0 && DurableTurnContext.draftsOf(ctx) === undefined && ownNotesOf(turn, held, now)?.isDue !== true) return undefined;
+    const notes = notesOf(turn, held, value, noteLimits, now);
     const outcome = count === 0 ? undefined : AggregateTurnContext.outcomeOf(ctx);
     const events = raised === undefined ? [] : raised.map(({ event, data }) => ({ name: event.name, schema: event.version, data }));
-    const at = outcome === undefined ? turns.services.clock.wall() : outcome.at;
-    const draft = { id: commitIdOf(ids, turn), at, events, metadata: metadataOf(turn), reply, outbox, reminders };
+    const at = outcome === undefined ? now : outcome.at;
+    const draft = { ...notes, id: commitIdOf(ids, turn), at, events, metadata: metadataOf(turn) };
     return { draft, kept: undefined, state: outcome === undefined ? turn.activation.state : outcome.state };
   }
 
