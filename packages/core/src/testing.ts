@@ -4,6 +4,7 @@ export { storeEnvironment, type StoreSubject } from './testkit/contract-suites/s
 export type { SuiteOptions, SuiteTest } from './testkit/contract-suites/suite.ts';
 export { transportSuite } from './testkit/contract-suites/transport-suite.ts';
 export type { Outage, TransportSubject } from './testkit/contract-suites/transport-world.ts';
+export { type CorpusOptions, type CorpusResult, readCorpus, takeCorpus } from './testkit/corpus.ts';
 export { type AppliedAppend, FaultyStore, type FaultyStoreOptions } from './testkit/faulty-store.ts';
 export { FaultyTransport, type FaultyTransportOptions } from './testkit/faulty-transport.ts';
 export type { AppendFault, CommitFaults } from './testkit/faults/commit-faults.ts';

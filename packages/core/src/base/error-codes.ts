@@ -1,4 +1,4 @@
-/** Spelled out, because a declaration file cannot take it from the catalogue; the compiler holds both equal. */
+/** Spelled out, because a declaration file cannot take it from the catalogue of errors; the compiler holds both equal. */
 export type ErrorCode =
   | 'shard.moved'
   | 'node.suspended'

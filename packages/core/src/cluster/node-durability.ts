@@ -27,6 +27,7 @@ export function nodeDurability(
     ...{ store, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
     mayAct: () => guard.mayAct(clock.now()),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
-    onFenced: () => {},
+    // Not in the turn that found it: the shard waits for that turn.
+    onFenced: (shard, epoch) => clock.defer(() => ownership().manager.renew(shard, epoch)),
   });
 }

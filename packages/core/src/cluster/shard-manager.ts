@@ -1,48 +1,20 @@
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
-import type { CarriedActor, Guard } from '../contract/calls.ts';
-import type { RecordStore, StoredRecord } from '../contract/record-store.ts';
+import type { CarriedActor } from '../contract/calls.ts';
+import type { StoredRecord } from '../contract/record-store.ts';
 import { Alarm } from './alarm.ts';
 import { mayClaim } from './claim-rule.ts';
-import type { ClusterMetrics } from './cluster-metrics.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
 import { inheritedActors } from './inherited-actors.ts';
-import type { Members } from './members.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
-import type { ShardHost, ShardTransfers } from './shard-host.ts';
+import type { ShardManagerOptions } from './shard-manager-options.ts';
 import type { Drain, Open, Part, Released, Resting } from './shard-part.ts';
-import type { ShardEntry, ShardTable } from './shard-table.ts';
-import type { ShardHomes } from './shard-homes.ts';
+import type { ShardEntry } from './shard-table.ts';
 import { Successors } from './successors.ts';
 import { Wish } from './view.ts';
 
 /** How long a shard stays as it is after something failed that may fail again at once. */
 const restMs = 100;
 const restMaxMs = 30_000;
-
-export interface ShardManagerOptions {
-  readonly self: Incarnated;
-  readonly store: RecordStore;
-  readonly table: ShardTable;
-  readonly members: Members;
-  readonly lease: Guard;
-  readonly host: ShardHost;
-  readonly transfers: ShardTransfers;
-  readonly homes: ShardHomes;
-  readonly newTransferId: () => string;
-  readonly settings: {
-    readonly drainMs: number;
-    readonly handoffsMax: number;
-    readonly claimsMax: number;
-    readonly rebalanceDelayMs: number;
-  };
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: ClusterMetrics;
-  /** This node now owns the shard and serves it. */
-  readonly onOpened: (record: ShardRecord, before: ShardRecord | undefined) => void;
-}
 
 /**
  * Reconciles the shards that placement gives to this node with the shard records. Every node runs one; there is no coordinator.
@@ -92,6 +64,24 @@ export class ShardManager {
     const { clock, settings } = this.#o;
     this.#rebalanceAt = clock.now() + settings.rebalanceDelayMs;
     this.schedule();
+  }
+
+  /**
+   * I2: the log of a durable actor holds a higher epoch than the one under which this node serves the shard, as after the records were lost. If
+   * they still name this node it claims the shard anew, above that epoch; its actors come along.
+   */
+  renew(shard: number, above: number): void {
+    const { table, host, clock, settings } = this.#o;
+    const part = this.#parts.get(shard);
+    const entry = table.get(shard);
+    if (this.#stopped || part?.phase !== 'open' || part.epoch > above || !entry || !this.#isHeld(entry.record, part.epoch)) return;
+    const { epoch } = part;
+    this.#parts.set(shard, { phase: 'closing', successor: undefined, abandon: new AbortController() });
+    void host.closeShard(shard, { drainMs: settings.drainMs, successor: undefined }).then((carried) => {
+      if (this.#stopped) return;
+      this.#parts.set(shard, { phase: 'released', since: clock.now(), epoch, carried, renewAbove: above });
+      this.schedule();
+    });
   }
 
   /** Looks at every shard at the end of this turn of the event loop. */
@@ -214,7 +204,7 @@ export class ShardManager {
       log.error({ shard, err: error }, 'claiming a shard failed');
       return false;
     };
-    void this.#claim(shard, entry, before?.carried ?? [])
+    void this.#claim(shard, entry, before)
       .catch(failed)
       .then((opened) => {
         this.#claims -= 1;
@@ -227,11 +217,11 @@ export class ShardManager {
   }
 
   /** `false` when the claim was refused or its outcome is not known. */
-  async #claim(shard: number, entry: ShardEntry | undefined, kept: readonly CarriedActor[]): Promise<boolean> {
+  async #claim(shard: number, entry: ShardEntry | undefined, kept: Released | undefined): Promise<boolean> {
     const { store, clock, lease, self, table, homes } = this.#o;
     const before = entry?.record;
     const revision = entry?.revision ?? 0;
-    const epoch = Math.max((before?.epoch ?? 0) + 1, Math.floor(clock.wall()));
+    const epoch = Math.max((before?.epoch ?? 0) + 1, (kept?.renewAbove ?? 0) + 1, Math.floor(clock.wall()));
     const handedOver = before?.state === 'releasing' && before.transfer !== undefined && !this.#isMine(before);
     const record: ShardRecord = {
       ...self,
@@ -246,7 +236,7 @@ export class ShardManager {
     if (this.#stopped) return false;
     if (outcome.kind === 'refused') this.#takeLatest(shard, revision, outcome.latest);
     if (outcome.kind !== 'applied') return false;
-    this.#open(record, before, inheritedActors(record, kept, this.#o));
+    this.#open(record, before, inheritedActors(record, kept?.carried ?? [], this.#o));
     table.onRecord(outcome.stored);
     return true;
   }
@@ -382,6 +372,7 @@ export class ShardManager {
       this.schedule();
       return;
     }
-    if (record.successor && members.isGone(record.successor)) this.#startClaim(shard, entry, part);
+    const isToRenew = part.renewAbove !== undefined && this.#isHeld(record, part.epoch);
+    if (isToRenew || (record.successor && members.isGone(record.successor))) this.#startClaim(shard, entry, part);
   }
 }

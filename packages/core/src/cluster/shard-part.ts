@@ -14,6 +14,8 @@ export interface Released {
   readonly since: number;
   readonly epoch: number;
   readonly carried: readonly CarriedActor[];
+  /** The shard was not given away: this node claims it again, with an epoch above this one. */
+  readonly renewAbove?: number | undefined;
 }
 
 /** Nothing is done before `until`; then this node goes on with `next`. */

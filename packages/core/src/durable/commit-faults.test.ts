@@ -59,12 +59,25 @@ test.each(['lost', 'late', 'stored_unknown'] as const)(
     expect(now.value).toBe(fault === 'stored_unknown' ? 6n : 1n);
     world.faults.releaseLate();
     await world.clock.advance(100);
+    expect(await world.events('account', 'alice')).toHaveLength(fault === 'stored_unknown' ? 2 : 1);
     expect((await ask(world, node, 'deposit', five, { idempotencyKey: 'k' })).value).toBe(6n);
     expect((await ask(world, node, 'balance')).value).toBe(6n);
     expect(await world.events('account', 'alice')).toHaveLength(2);
     expect(await world.verify(alice)).toEqual([]);
   },
 );
+
+test('a repeat whose first execution another owner stored meanwhile gets the reply of that one', async () => {
+  const world = await DurableWorld.start();
+  const first = world.node([account]);
+  const second = world.node([account]);
+  await ask(world, second, 'balance');
+  expect((await ask(world, first, 'stamp', undefined, { idempotencyKey: 'k' })).value).toBe(7);
+  expect((await ask(world, second, 'stamp', undefined, { idempotencyKey: 'k' })).value).toBe(7);
+  expect((await ask(world, second, 'stamp', undefined, { idempotencyKey: 'k', caller: 'another' })).outcome).toBe('idempotency.mismatch');
+  expect((await ask(world, second, 'stamp', undefined, { idempotencyKey: 'other' })).value).toBe(8);
+  expect(await world.events('account', 'alice')).toHaveLength(2);
+});
 
 test('what a former owner sent late is kept out by the fence of the next one, also after both believed in themselves', async () => {
   const world = await DurableWorld.start();

@@ -17,11 +17,12 @@ export interface EventKind {
 
 /** The events of one actor type, and how those of old versions become those of the present one. */
 export class EventCatalogue {
-  readonly #type: string;
+  /** The actor type. */
+  readonly type: string;
   readonly #kinds: ReadonlyMap<string, EventKind>;
 
   constructor(type: string, kinds: Iterable<EventKind>) {
-    this.#type = type;
+    this.type = type;
     this.#kinds = new Map(Array.from(kinds, (kind) => [kind.name, kind]));
   }
 
@@ -51,8 +52,8 @@ export class EventCatalogue {
 
   #unknown({ event, schema, version }: StoredEvent, why: string, cause?: unknown): PerkeyError {
     const name = safeText(event, 80);
-    const text = `The event "${name}" in version ${schema} of ${this.#type} (number ${version} of its stream) cannot be read: ${why}.`;
-    return new PerkeyError('event.unknown', text, { details: { type: this.#type, event: name, schema }, cause });
+    const text = `The event "${name}" in version ${schema} of ${this.type} (number ${version} of its stream) cannot be read: ${why}.`;
+    return new PerkeyError('event.unknown', text, { details: { type: this.type, event: name, schema }, cause });
   }
 }
 

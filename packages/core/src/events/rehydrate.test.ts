@@ -127,14 +127,11 @@ describe('a snapshot and what lies behind it', () => {
       body: (third?.body ?? new Uint8Array()).map((byte, i) => (i === 50 ? byte ^ 1 : byte)),
     };
     await world.open.snapshots.save(alice, spoilt, 4);
-    const misplaced = writeSnapshot(
-      { type: 'Account', key: 'bob' },
-      { head: world.head, stateVersion: 3, state: { sum: 99 }, bookkeeping: [[], 0, [], []] },
-    );
-    await world.open.snapshots.save(alice, { sequence: world.head.sequence + 5, body: misplaced }, 5);
+    const ofBob = { head: { ...world.head, sequence: 2 }, stateVersion: 3, state: { sum: 99 }, bookkeeping: [[], 0, [], []] };
+    await world.open.snapshots.save(alice, { sequence: 2, body: writeSnapshot({ type: 'Account', key: 'bob' }, ofBob) }, 4);
     expect(newest?.sequence).toBe(world.head.sequence);
     const loaded = await world.load();
-    expect(loaded).toMatchObject({ snapshotVersion: 2, state: { sum: 10, seen: [1, 2, 3, 4] } });
+    expect(loaded).toMatchObject({ snapshotVersion: 1, state: { sum: 10, seen: [1, 2, 3, 4] } });
     expect(world.counted('perkey_snapshot_skips_total')).toEqual({ corrupt: 2, other_version: 1 });
     expect(world.counted('perkey_snapshot_uses_total')).toEqual({ '': 1 });
     expect(world.warnings).toHaveLength(3);

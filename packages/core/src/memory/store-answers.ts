@@ -6,7 +6,8 @@ export class StoreAnswers {
   readonly #clock: Clock;
   readonly #closing = new Set<() => void>();
   #closed = false;
-  #underWay = 0;
+  /** What was asked in this turn, in its order. */
+  #answers: (() => void)[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -17,12 +18,9 @@ export class StoreAnswers {
   }
 
   later<T>(answer: T): Promise<T> {
-    this.#underWay += 1;
     return new Promise((resolve) => {
-      this.#clock.defer(() => {
-        this.#underWay -= 1;
-        resolve(answer);
-      });
+      this.#answers.push(() => resolve(answer));
+      if (this.#answers.length === 1) this.#clock.defer(() => this.#giveAll());
     });
   }
 
@@ -44,6 +42,12 @@ export class StoreAnswers {
   async close(): Promise<void> {
     this.#closed = true;
     for (const told of this.#closing) told();
-    while (this.#underWay > 0) await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    await this.later(undefined);
+  }
+
+  #giveAll(): void {
+    const answers = this.#answers;
+    this.#answers = [];
+    for (const give of answers) give();
   }
 }

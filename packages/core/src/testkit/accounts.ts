@@ -1,28 +1,34 @@
-import { z } from 'zod';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type ActorDefinition, defineActor } from '../actor/definition.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { ActorFixture, Asked } from './actor-fixture.ts';
 import type { DurableWorld } from './durable-fixture.ts';
 
-const amount = z.object({ amount: z.bigint() });
+/** Takes everything as it is. */
+const anything = <T>(): StandardSchemaV1<T> => ({
+  '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: value as T }) },
+});
+
+const amount = anything<{ readonly amount: bigint }>();
 
 const Account = defineActor(
   'account',
   {
-    open: { input: z.object({ owner: z.string() }) },
-    deposit: { input: amount, output: z.bigint() },
-    withdraw: { input: amount, output: z.bigint() },
-    many: { input: z.object({ count: z.int() }) },
+    open: { input: anything<{ readonly owner: string }>() },
+    deposit: { input: amount, output: anything<bigint>() },
+    withdraw: { input: amount, output: anything<bigint>() },
+    many: { input: anything<{ readonly count: number }>() },
     raiseThenThrow: {},
-    tell: { input: z.object({ fail: z.boolean() }) },
-    slowDeposit: { input: amount, output: z.bigint() },
-    nothing: { output: z.string() },
-    balance: { output: z.bigint(), readonly: true },
+    tell: { input: anything<{ readonly fail: boolean }>() },
+    slowDeposit: { input: amount, output: anything<bigint>() },
+    stamp: { output: anything<number>() },
+    nothing: { output: anything<string>() },
+    balance: { output: anything<bigint>(), readonly: true },
   },
-  { errors: { not_open: z.null(), insufficient_funds: z.object({ balance: z.bigint() }) } },
+  { errors: { not_open: anything<null>(), insufficient_funds: anything<{ readonly balance: bigint }>() } },
 );
 
-const Log = defineActor('log', { note: { input: z.string() }, notes: { output: z.array(z.string()), readonly: true } });
+const Log = defineActor('log', { note: { input: anything<string>() }, notes: { output: anything<readonly string[]>(), readonly: true } });
 
 /** Notes what accounts tell it; in memory only. */
 export const log: ActorDefinition = Log.host({
@@ -34,7 +40,7 @@ export const log: ActorDefinition = Log.host({
 /** The aggregate `account` for tests: what it does wrong it does when told to. */
 export const account: ActorDefinition = Account.aggregate({
   initial: () => ({ owner: '', balance: 0n }),
-  events: { Opened: z.object({ owner: z.string() }), Deposited: amount, Withdrawn: amount, Cursed: z.object({}) },
+  events: { Opened: anything<{ readonly owner: string }>(), Deposited: amount, Withdrawn: amount, Cursed: anything<object>() },
   evolve: {
     Opened: (state, { owner }) => ({ ...state, owner }),
     Deposited: (state, event) => ({ ...state, balance: state.balance + event.amount }),
@@ -72,18 +78,22 @@ export const account: ActorDefinition = Account.aggregate({
       ctx.raise('Deposited', input);
       return ctx.state.balance;
     },
+    stamp(ctx) {
+      ctx.raise('Deposited', { amount: 1n });
+      return ctx.epoch;
+    },
     nothing: () => 'nothing happened',
   },
   queries: { balance: (ctx) => ctx.state.balance },
 });
 
 const Counter = defineActor('counter', {
-  add: { input: z.number(), output: z.number() },
-  addLater: { input: z.number(), output: z.number() },
-  touch: { output: z.string() },
+  add: { input: anything<number>(), output: anything<number>() },
+  addLater: { input: anything<number>(), output: anything<number>() },
+  touch: { output: anything<string>() },
   spoil: {},
   rot: {},
-  get: { output: z.number(), readonly: true },
+  get: { output: anything<number>(), readonly: true },
 });
 
 /** An actor whose state is kept. */

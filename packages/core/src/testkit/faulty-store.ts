@@ -57,12 +57,12 @@ export class FaultyStore implements Store {
       new FaultyCommitLog(inner[log], faults, calls, (applied) => this.history.push({ ...applied, nodeId, log }));
     return {
       privateId: inner.privateId,
-      shardsHeld: () => inner.shardsHeld(),
       durability: inner.durability,
       events: logOf('events'),
       states: logOf('states'),
       snapshots: faultySnapshots(inner.snapshots, calls),
       records: faultyRecords(inner.records, calls),
+      shardsHeld: () => inner.shardsHeld(),
       close: () => inner.close(),
     };
   }

@@ -3,6 +3,7 @@ import type { GivenOptions } from '../base/options.ts';
 import { seededRandom } from '../base/random.ts';
 import { type Client, connect } from '../client/client.ts';
 import { type Node, startNode } from '../cluster/node.ts';
+import type { Store } from '../contract/store.ts';
 import type { nodeOptions } from '../cluster/settings.ts';
 import { memory } from '../memory/memory-hub.ts';
 import { FaultyTransport } from './faulty-transport.ts';
@@ -15,6 +16,10 @@ export interface TestClusterOptions {
   readonly nodes?: number;
   /** For every node; what is left out has its usual default. */
   readonly settings?: Omit<GivenOptions<typeof nodeOptions>, 'nodeId'>;
+  /** Where durable actors are kept. */
+  readonly store?: Store;
+  /** A fork of another cluster's, for clusters that share a store. */
+  readonly clock?: VirtualClock;
   /** The same seed gives the same run. Default 1. */
   readonly seed?: number;
 }
@@ -31,8 +36,8 @@ const cluster = 'test';
  * an in-process broker. Real time, chance and sockets play no part.
  */
 export class TestCluster {
-  readonly clock: VirtualClock = new VirtualClock();
-  readonly transport: FaultyTransport = new FaultyTransport(memory(), { clock: this.clock });
+  readonly clock: VirtualClock;
+  readonly transport: FaultyTransport;
   readonly #options: TestClusterOptions;
   readonly #processes = new Map<string, Process>();
   #client: Client | undefined;
@@ -40,6 +45,8 @@ export class TestCluster {
 
   private constructor(options: TestClusterOptions) {
     this.#options = options;
+    this.clock = options.clock ?? new VirtualClock();
+    this.transport = new FaultyTransport(memory(), { clock: this.clock });
   }
 
   /** Resolves when the nodes are members, every shard has an owner, and a client is connected. */
@@ -71,11 +78,11 @@ export class TestCluster {
   /** Starts one more node; resolves to its name when it is a member. */
   async addNode(nodeId = `node-${this.#started}`): Promise<string> {
     this.#started += 1;
-    const { actors, settings, seed = 1 } = this.#options;
+    const { actors, settings, store, seed = 1 } = this.#options;
     const clock = this.clock.fork();
     const random = seededRandom(seed * 7_919 + this.#started);
     const node = await this.clock.run(
-      startNode({ ...settings, cluster, nodeId, actors, transport: this.transport, clock, random, env: {} }),
+      startNode({ ...settings, cluster, nodeId, actors, ...(store && { store }), transport: this.transport, clock, random, env: {} }),
     );
     this.#processes.set(nodeId, { clock, node });
     return nodeId;
