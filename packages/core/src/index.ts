@@ -51,6 +51,8 @@ export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, Time
 export type { AggregateDefinition, AggregateImplementation } from './actor/aggregate.ts';
 export type {
   AggregateContext,
+  HistoryEvent,
+  HistoryOptions,
   MissedReminders,
   Outbox,
   QueryContext,
