@@ -19,7 +19,14 @@ export interface ProgramOptions {
   readonly nodeArgs?: readonly string[];
 }
 
-/** One program of the counter demo, as a user starts it. It is told to stop, and killed if need be, when it is disposed of. */
+const programs = {
+  main: 'counter/src/main.ts',
+  'node-main': 'counter/src/node-main.ts',
+  accounting: 'accounting/src/main.ts',
+  bank: 'bank/src/main.ts',
+} as const;
+
+/** One program of the demos, as a user starts it. It is told to stop, and killed if need be, when it is disposed of. */
 export class DemoProcess implements AsyncDisposable {
   readonly lines: LogLine[] = [];
   readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
@@ -28,8 +35,8 @@ export class DemoProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #waiting = new Set<() => void>();
 
-  constructor(program: 'main' | 'node-main', args: readonly string[], options: ProgramOptions = {}) {
-    const file = join(root, `examples/counter/src/${program}.ts`);
+  constructor(program: keyof typeof programs, args: readonly string[], options: ProgramOptions = {}) {
+    const file = join(root, 'examples', programs[program]);
     this.#child = spawn(nodeProgram, ['--conditions=@perkey/source', ...(options.nodeArgs ?? []), file, ...args], {
       cwd: root,
       env: { ...process.env, NATS_URL: '', ...options.env },

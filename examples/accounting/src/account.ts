@@ -66,6 +66,8 @@ export const account = Account.aggregate({
     },
 
     async history(ctx, { after, limit }) {
+      const { status } = ctx.state;
+      if (status === 'unknown') throw ctx.error('account_not_open', { status });
       const events = await ctx.history({ after, limit });
       return { events: events.map(({ version, event, at, data }) => ({ version, event, at, data: data as {} })), version: ctx.version };
     },

@@ -136,7 +136,7 @@ test('the given events are the history that a query sees', async () => {
     queries: {
       pages: async (ctx) =>
         (await ctx.history({ after: 1, limit: 2 })).map(
-          ({ version, event, schema, data, key }) => `${key} ${version} ${event} ${schema} ${data}`,
+          ({ version, event, schema, data, key }) => `${key} ${version} ${event} ${schema} ${String(data)}`,
         ),
     },
   });
