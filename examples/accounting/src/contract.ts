@@ -2,6 +2,8 @@ import { defineActor } from '@perkey/core';
 import { z } from 'zod';
 import { Money } from './money.ts';
 
+export { formatMoney, Money } from './money.ts';
+
 /** What has become of an account: enough to confirm a command. */
 const Confirmation = z.object({ account_id: z.string(), balance: z.bigint(), version: z.int() });
 

@@ -1,6 +1,6 @@
 import { memory, PerkeyError, type Transport } from '@perkey/core';
 import { nats } from '@perkey/nats';
-import { findNats, type FoundNats, startNatsServer } from '@perkey/nats/dev';
+import type { FoundNats } from '@perkey/nats/dev';
 import type { Logger } from 'pino';
 
 /** What nodes and clients meet at. */
@@ -37,6 +37,7 @@ export async function openBroker(options: BrokerOptions, log: Logger): Promise<B
 type Server = Pick<FoundNats, 'url' | 'info' | 'stop'> & { readonly source: string };
 
 async function serverOf({ natsUrl, storeDir }: BrokerOptions): Promise<Server> {
+  const { findNats, startNatsServer } = await import('@perkey/nats/dev');
   if (natsUrl !== '' || storeDir === undefined) return findNats({ env: { ...process.env, NATS_URL: natsUrl } });
   const server = await startNatsServer({ storeDir });
   return { url: server.url, info: server.info, source: server.binary, stop: () => server.stop() };

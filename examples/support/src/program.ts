@@ -7,6 +7,8 @@ import { createLog } from './log.ts';
 export interface Program<T extends OptionTable> {
   readonly usage: string;
   readonly settings: T;
+  /** Default: those of the process. */
+  readonly args?: readonly string[];
   /** What tells this process from others that write to the same log. */
   readonly named?: (settings: ResolvedOptions<T>) => Readonly<Record<string, unknown>>;
   /** How long a graceful end may take, before the process ends anyway. */
@@ -44,9 +46,9 @@ export async function run<T extends OptionTable & { readonly logLevel: unknown }
   return process.exit(exitCode);
 }
 
-function settingsOf<T extends OptionTable>({ usage, settings: table }: Program<T>): ResolvedOptions<T> {
+function settingsOf<T extends OptionTable>({ usage, settings: table, args }: Program<T>): ResolvedOptions<T> {
   try {
-    const settings = readSettings(table, process.argv.slice(2), process.env);
+    const settings = readSettings(table, args ?? process.argv.slice(2), process.env);
     if (settings !== undefined) return settings;
   } catch (error) {
     console.error((error as Error).message);
