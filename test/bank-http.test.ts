@@ -87,7 +87,7 @@ describe('accounts', () => {
     const other = await bank.gateway();
     expect((await other.call('/accounts/emptied/withdraw', call)).body).toEqual(first.body);
     expect((await gateway.call('/accounts/emptied')).body).toMatchObject({ balance: '0.00', version: 2 });
-    const reused = await gateway.call('/accounts/emptied/withdraw', { body: { amount: '1.00' }, key: 'once' });
+    const reused = await gateway.call('/accounts/emptied/deposit', call);
     expect([reused.status, reused.body['code']]).toEqual([409, 'idempotency.mismatch']);
   });
 });

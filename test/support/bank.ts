@@ -42,17 +42,17 @@ export class Bank implements AsyncDisposable {
   }
 
   /** Not yet ready; for starts that fail. */
-  handlerProcess(name: string, env: Readonly<Record<string, string>> = {}): DemoProcess {
+  handlerProcess(name: string, env: Readonly<Record<string, string>> = {}, nodeArgs: readonly string[] = []): DemoProcess {
     const own = { NODE_ID: name, DB_PATH: this.dbPath(name) };
-    return this.#stack.use(new DemoProcess('bank', ['--role', 'handler'], { env: { ...this.#env, ...own, ...env } }));
+    return this.#stack.use(new DemoProcess('bank', ['--role', 'handler'], { nodeArgs, env: { ...this.#env, ...own, ...env } }));
   }
 
   dbPath(name: string): string {
     return join(this.folder, 'data', `${name}.db`);
   }
 
-  async handler(name: string, env?: Readonly<Record<string, string>>): Promise<DemoProcess> {
-    const handler = this.handlerProcess(name, env);
+  async handler(name: string, env?: Readonly<Record<string, string>>, nodeArgs?: readonly string[]): Promise<DemoProcess> {
+    const handler = this.handlerProcess(name, env, nodeArgs);
     await handler.line('Listening for commands...');
     return handler;
   }
@@ -60,7 +60,7 @@ export class Bank implements AsyncDisposable {
   async gateway(options: ProgramOptions = {}): Promise<Gateway> {
     const env = { ...this.#env, ROLE: 'sender', PORT: '0', ...options.env };
     const process = this.#stack.use(new DemoProcess('bank', [], { ...options, env }));
-    const { port } = await process.line(await listening(process));
+    const { port } = await process.lineLike(/^HTTP Server listening on :\d+$/);
     return new Gateway(process, `http://127.0.0.1:${String(port)}`);
   }
 
@@ -79,15 +79,6 @@ export class Bank implements AsyncDisposable {
 
   get #env(): Readonly<Record<string, string>> {
     return { NATS_URL: this.natsUrl, BANK_CLUSTER: this.cluster };
-  }
-}
-
-async function listening(process: DemoProcess): Promise<string> {
-  await process.line('Thin client (no database) - Role: CommandSender');
-  for (;;) {
-    const found = process.lines.find(({ msg }) => msg.startsWith('HTTP Server listening on :'));
-    if (found) return found.msg;
-    await new Promise((resolve) => void setTimeout(resolve, 5));
   }
 }
 

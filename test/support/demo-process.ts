@@ -83,9 +83,18 @@ export class DemoProcess implements AsyncDisposable {
   }
 
   /** The first line with this message of which `fits` is true, once it was written. Rejects when the program ends without it. */
-  async line(message: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+  line(message: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    return this.#first(message, (line) => line.msg === message && fits(line));
+  }
+
+  /** The same for a message of this form. */
+  lineLike(form: RegExp): Promise<LogLine> {
+    return this.#first(String(form), ({ msg }) => form.test(msg));
+  }
+
+  async #first(message: string, fits: (line: LogLine) => boolean): Promise<LogLine> {
     for (;;) {
-      const found = this.lines.find((line) => line.msg === message && fits(line));
+      const found = this.lines.find(fits);
       if (found) return found;
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
         throw new Error(`the program ended before "${message}":\n${this.stdout}${this.stderr}`);

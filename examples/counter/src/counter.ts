@@ -1,17 +1,25 @@
 import { Counter } from './contract.ts';
 
 /** One counter, hosted by nodes. Its state lives in memory and travels with a planned move. */
-export const counter = Counter.host({
-  state: () => ({ value: 0 }),
+export const counter = hostCounter(undefined);
 
-  increment(ctx, { amount }) {
-    const value = ctx.state.value + amount;
-    if (!Number.isSafeInteger(value)) throw ctx.error('out_of_range', { value: ctx.state.value, amount });
-    ctx.state.value = value;
-    return { counter_id: ctx.key, value };
-  },
+/** The same, for nodes with a store: each increment is stored before it is answered, and outlives every node. */
+export const durableCounter = hostCounter('state');
 
-  get(ctx) {
-    return { counter_id: ctx.key, value: ctx.state.value };
-  },
-});
+function hostCounter(persist: 'state' | undefined) {
+  return Counter.host({
+    state: () => ({ value: 0 }),
+    ...(persist && { persist }),
+
+    increment(ctx, { amount }) {
+      const value = ctx.state.value + amount;
+      if (!Number.isSafeInteger(value)) throw ctx.error('out_of_range', { value: ctx.state.value, amount });
+      ctx.state.value = value;
+      return { counter_id: ctx.key, value };
+    },
+
+    get(ctx) {
+      return { counter_id: ctx.key, value: ctx.state.value };
+    },
+  });
+}

@@ -35,6 +35,7 @@ export const demoSettings = {
     env: 'COUNTER_SUPERVISOR',
     help: 'With processes: a node that dies is evicted at once and started again, instead of waiting for its lease.',
   },
+  durable: { kind: 'flag', default: false, env: 'COUNTER_DURABLE', help: 'Counters are kept in JetStream and outlive every node.' },
   embedded: { kind: 'flag', default: false, env: 'COUNTER_EMBEDDED', help: 'No NATS: everything stays in this process.' },
   ...everywhere,
 } as const satisfies OptionTable;
@@ -56,6 +57,12 @@ export const nodeSettings = {
     max: 16_384,
     env: 'COUNTER_SHARDS',
     help: 'Shards of the cluster. 0: as the running demo has.',
+  },
+  durable: {
+    kind: 'flag',
+    default: false,
+    env: 'COUNTER_DURABLE',
+    help: 'Counters are kept in JetStream, as by the other nodes. Default: as the running demo has it.',
   },
   metricsPort: { kind: 'integer', default: 0, min: 0, max: 65_535, help: 'Port of /metrics for this node. 0: none.' },
   ...everywhere,
