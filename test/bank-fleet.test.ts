@@ -162,10 +162,15 @@ describe('private stores', () => {
     await gateway.open('acc-1');
     await first.stop();
     await copyFile(bank.dbPath('handler-0'), bank.dbPath('copy'));
-    await bank.handler('handler-0');
+    const again = await bank.handler('handler-0');
     const copy = bank.handlerProcess('copy');
     expect((await copy.exited).code).toBe(1);
-    expect(copy.stderr).toMatch(/store/);
+    expect(copy.stderr).toMatch(/the store \w+ of this node is also that of node "handler-0", which runs/);
+    // The file itself under another name is none: whoever had it is dead.
+    again.signal('SIGKILL');
+    await bank.handler('other-name', { DB_PATH: bank.dbPath('handler-0') });
+    const found = await surely([gateway], (one) => one.call('/accounts/acc-1', { timeoutMs: 1_000 }), 0);
+    expect(found.body['balance']).toBe('100.00');
   });
 });
 

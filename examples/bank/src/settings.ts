@@ -8,7 +8,7 @@ const both = {
     max: 4_096,
     secret: true,
     env: 'NATS_URL',
-    help: 'The NATS server, or several, parted by commas.',
+    help: 'The NATS server, or several, parted by commas. Default: nats://localhost:4222.',
   },
   cluster: {
     kind: 'text',
