@@ -1,12 +1,15 @@
+import { appendJetStream } from './append-jetstream.ts';
 import { appendSqlite } from './append-sqlite.ts';
 import { call } from './call.ts';
 import { codec } from './codec.ts';
 import { failover } from './failover.ts';
 import { history } from './history.ts';
 import { http } from './http.ts';
+import { loadJetStream } from './load-jetstream.ts';
 import { local } from './local.ts';
 import { memory } from './memory.ts';
 import { placement } from './placement.ts';
+import { replayJetStream } from './replay-jetstream.ts';
 import { replaySqlite } from './replay-sqlite.ts';
 import type { Bench } from './support/bench.ts';
 
@@ -22,4 +25,11 @@ export const benches: readonly { readonly name: string; readonly about: string; 
   { name: 'history', about: 'a million operations on a thousand keys, decided by the history checker of the test kit', run: history },
   { name: 'append-sqlite', about: 'appends of 256 writers to a SQLite store, beside bare grouped transactions', run: appendSqlite },
   { name: 'replay-sqlite', about: '1,000,000 events read from a SQLite store, beside bare paged reads', run: replaySqlite },
+  {
+    name: 'append-jetstream',
+    about: 'appends of 256 writers to a store in JetStream, beside acknowledged publishes with nothing around them',
+    run: appendJetStream,
+  },
+  { name: 'load-jetstream', about: 'what an activation reads from JetStream, beside raw reads of the same messages', run: loadJetStream },
+  { name: 'replay-jetstream', about: '1,000,000 events read from JetStream, beside raw consumers', run: replayJetStream },
 ];

@@ -1,4 +1,7 @@
+import { noHead } from '@perkey/core';
 import {
+  CommitReader,
+  CommitWriter,
   copyPlain,
   decode,
   Decoder,
@@ -184,6 +187,43 @@ function valueCases(): Case[] {
   ];
 }
 
+/** A commit of one event, as an account has it, without the hash of the record before: that is SHA-256 whoever writes. */
+function commitCases(): Case[] {
+  const writer = new CommitWriter(1_000_000);
+  const reader = new CommitReader();
+  const author = { epoch: 1_700_000_000_000, owner: 'node-3/0123456789abcdef' };
+  const head = { ...noHead, version: 41, epoch: author.epoch, owner: author.owner, hash: '0123456789abcdef0123456789abcdef' };
+  const draftOf = (i: number) => ({
+    id: `0123456789abcdef${(i & 0xffff).toString(36)}`,
+    at: 1_700_000_000_000 + i,
+    events: [{ name: 'MoneyDeposited', schema: 1, data: { amount: i & 0x3f } }],
+  });
+  const write = (i: number): Uint8Array =>
+    writer.write({ kind: 'commit', stream: { type: 'Account', key: keyOf(i) }, head, author, draft: draftOf(i) });
+  const plainOf = (i: number): unknown[] => ['Account', keyOf(i), 42, author.epoch, author.owner, head.hash, draftOf(i)];
+  const some = <T>(make: (i: number) => T): readonly T[] => Array.from({ length: 1_024 }, (_, i) => make(i));
+  const [bodies, texts, packed] = [some(write), some((i) => Buffer.from(JSON.stringify(plainOf(i)))), some((i) => packr.pack(plainOf(i)))];
+  const repeat = (once: (i: number) => number) => (times: number) => {
+    let sum = 0;
+    for (let i = 0; i < times; i += 1) sum += once(i);
+    return sum;
+  };
+  return [
+    {
+      name: 'write a commit of one event',
+      run: repeat((i) => write(i).length),
+      json: repeat((i) => Buffer.from(JSON.stringify(plainOf(i))).length),
+      msgpackr: repeat((i) => packr.pack(plainOf(i)).length),
+    },
+    {
+      name: 'read a commit of one event',
+      run: repeat((i) => reader.read({ sequence: i, body: bodies[i & 1_023]! }).events.length),
+      json: repeat((i) => (JSON.parse(texts[i & 1_023]!.toString()) as unknown[]).length),
+      msgpackr: repeat((i) => (packr.unpack(packed[i & 1_023]!) as unknown[]).length),
+    },
+  ];
+}
+
 function nsEach(run: (times: number) => number, times: number): number {
   const start = performance.now();
   sink.number += run(times);
@@ -232,7 +272,7 @@ function bombMs(): number {
 export async function codec(options: { json: boolean; quick: boolean }): Promise<CodecResult> {
   const [rounds, times] = options.quick ? [3, 32_768] : [9, 524_288];
   const rows: Row[] = [];
-  for (const one of [...valueCases(), ...frameCases()]) rows.push(measure(one, rounds, times));
+  for (const one of [...valueCases(), ...commitCases(), ...frameCases()]) rows.push(measure(one, rounds, times));
   const result = { rows, bomb_ms: bombMs() };
   if (!options.json) {
     console.table(result.rows);

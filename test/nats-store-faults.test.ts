@@ -108,12 +108,13 @@ class Writer {
 
   async #settle(text: string, kind: 'unknown' | 'conflict'): Promise<void> {
     this.counts[kind] += 1;
-    for (;;) {
+    // A fence may itself be unknown, and be there beside the next one.
+    for (let attempt = 1; ; attempt += 1) {
       const found = await again(() => readStream(this.#log, this.#key));
       const mine = found.find((record) => record.text === text);
       if (mine !== undefined) return this.#take(mine);
       this.#head = found.at(-1)?.sequence ?? 0;
-      const fence = await append(this.#log, this.#key, this.#head, `fence for ${text}`);
+      const fence = await append(this.#log, this.#key, this.#head, `fence ${attempt} for ${text}`);
       if (fence.kind === 'appended') {
         this.#head = fence.sequence;
         this.certainlyNot.push(text);

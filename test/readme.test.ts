@@ -102,6 +102,19 @@ describe('the programs of the pages', () => {
     expect({ code, output }).toEqual({ code: 0, output: 'rejected linearizable\n' });
   });
 
+  test('of the page on testing run: a cluster is simulated under faults', async () => {
+    const { code, output } = await run(process.execPath, [...withSource, 'simulation.check.ts'], folder);
+    expect({ code, output }).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/^\d+ faults, \d+ times a shard got an owner\n$/) as string,
+    });
+  });
+
+  test('of the page on event sourcing run: rules are tested without a cluster', async () => {
+    const { code, output } = await run(process.execPath, [...withSource, 'account.check.ts'], folder);
+    expect({ code, output }).toEqual({ code: 0, output: 'the rules of accounts hold\n' });
+  });
+
   test('of a package page runs', async () => {
     expect(await run(process.execPath, [...withSource, 'packages-core-README.ts'], folder)).toEqual({ code: 0, output: '5\n' });
   });

@@ -3,7 +3,17 @@ import { deaths, rollingRestart } from './rows/deaths.ts';
 import { identityRows } from './rows/identities.ts';
 import { limitRows } from './rows/limits.ts';
 import { linkRows } from './rows/links.ts';
+import { mixRows } from './rows/mix.ts';
 import { overloadRows } from './rows/overload.ts';
 import { serverRows } from './rows/servers.ts';
 
-export const rows: readonly Row[] = [...deaths, ...serverRows, ...linkRows, ...limitRows, ...overloadRows, ...identityRows, rollingRestart];
+export const rows: readonly Row[] = [
+  ...deaths,
+  ...serverRows,
+  ...linkRows,
+  ...limitRows,
+  ...overloadRows,
+  ...identityRows,
+  ...mixRows,
+  rollingRestart,
+];

@@ -1,11 +1,118 @@
+import { randomInt } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { newestNatsServer } from '../support/newest-server.ts';
+import { controls } from './controls.ts';
+import { figureText, keepControl, keepRow, writePage } from './harness/report.ts';
+import type { Row } from './harness/row.ts';
+import { type RunOptions, runRow } from './harness/run-row.ts';
 import { rows } from './rows.ts';
-import { runRow } from './harness/run-row.ts';
-const wanted = process.argv[2]!.split(',');
-for (const row of rows) {
-  if (!wanted.some((w) => row.id === w || row.id.split(' ')[0] === w)) continue;
-  const result = await runRow(row, { perSecond: 2000, keys: 1000, short: process.argv[3] === 'short', slackMs: 0, seed: 1 });
-  console.log(row.id, result.seconds.toFixed(1), 's', JSON.stringify(result.tally), result.turns);
-  for (const f of result.figures) console.log('   ', f.name, Number(f.value.toFixed(1)), f.unit, f.bound ?? '');
-  for (const p of result.problems) console.log('  !!', p);
+import { mix } from './rows/mix.ts';
+
+const help = `npm run chaos -- [--rows F1,F5] [--controls] [--minutes N] [--all] [--seed S] [--server newest|2.9|<path>] [--replicas 3] [--short] [--write]
+
+Runs faults against real node processes and real NATS servers, under 2,000 requests/s over 1,000 keys, and judges what callers saw.
+
+--rows       the rows with these numbers, or "all"; "list" names them
+--controls   the same rows with parts of the protocol taken out: each must be noticed
+--minutes    random faults, one every 10 s, for so long
+--all        every row, on both servers where it matters, the controls, and what --minutes says
+--seed       of the random faults; default: one that is told
+--server     newest: of the system's package archive; 2.9: the system's own (default); or a path
+--replicas   3: three servers as a cluster, every bucket on all of them
+--short      shorter faults, for a first look
+--write      writes the figures of the latest run of every row into docs/reliability.md
+Progress goes to standard error. What a failed run saw is kept below .cache/chaos. Ends with 1 when something does not hold.
+`;
+
+interface Job {
+  readonly row: Row;
+  readonly options: RunOptions;
+  /** Something must be found. */
+  readonly mustFail: boolean;
 }
-process.exit(0);
+
+function isNamed(row: Row, names: readonly string[]): boolean {
+  return names.some((name) => name === 'all' || row.id === name || row.id.split(' ')[0] === name);
+}
+
+async function runJob({ row, options, mustFail }: Job): Promise<boolean> {
+  const { without, seed } = options;
+  console.error(`${row.id}: ${row.fault}${without === undefined ? '' : `, without ${without}`}`);
+  const result = await runRow(row, options);
+  const { problems, server, date, skipped } = result;
+  const held = mustFail ? problems.length > 0 : problems.length === 0;
+  const { ok = 0, ...others } = result.tally;
+  const ends = Object.entries(others).map(([name, count]) => `, ${count} ${name}`);
+  console.log(
+    `${held ? 'ok  ' : 'FAIL'} ${row.id} (${server}, ${result.seconds.toFixed(0)} s, seed ${seed}): ${ok} answered${ends.join('')}`,
+  );
+  if (skipped !== undefined) console.log(`       not run: ${skipped}`);
+  for (const figure of result.figures) console.log(`       ${figureText(figure)}`);
+  for (const problem of problems) console.log(`     ! ${problem}`);
+  if (without === undefined) await keepRow(result);
+  else
+    await keepControl({
+      without,
+      row: row.id,
+      server,
+      date,
+      caughtBy: problems.find((text) => text.startsWith('rejected'))?.split('\n')[1] ?? problems[0],
+    });
+  return held;
+}
+
+async function binaryOf(server: string): Promise<string | undefined> {
+  if (server === '2.9') return undefined;
+  return server === 'newest' ? newestNatsServer() : server;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      rows: { type: 'string' },
+      controls: { type: 'boolean', default: false },
+      minutes: { type: 'string' },
+      all: { type: 'boolean', default: false },
+      seed: { type: 'string' },
+      server: { type: 'string', default: '2.9' },
+      replicas: { type: 'string', default: '1' },
+      short: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help || process.argv.length === 2) {
+    process.stdout.write(help);
+    return 0;
+  }
+  if (values.rows === 'list') {
+    for (const { id, fault, toReach } of rows) console.log(`${id}: ${fault}\n    ${toReach}`);
+    return 0;
+  }
+  const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
+  const options: RunOptions = {
+    ...{ perSecond: 2_000, keys: 1_000, short: values.short, slackMs: 0, seed },
+    ...{ binary: await binaryOf(values.server), replicas: Number(values.replicas) },
+  };
+  const named = values.all ? 'all' : (values.rows ?? '');
+  const jobs: Job[] = rows.filter((row) => isNamed(row, named.split(','))).map((row) => ({ row, options, mustFail: false }));
+  if (values.all) {
+    const newest = { ...options, binary: await newestNatsServer() };
+    for (const row of rows)
+      if (isNamed(row, ['F1', 'F2', 'F3', 'F4', 'F5', 'F5b', 'F6', 'F7', 'F8'])) jobs.push({ row, options: newest, mustFail: false });
+  }
+  if (values.controls || values.all) {
+    for (const { without, row: id } of controls) {
+      const row = rows.find((one) => one.id === id)!;
+      jobs.push({ row, options: { ...options, short: true, slackMs: 10_000, without }, mustFail: true });
+    }
+  }
+  if (values.minutes !== undefined) jobs.push({ row: mix('soak', () => Number(values.minutes) * 60, 10_000), options, mustFail: false });
+  let held = true;
+  for (const job of jobs) held = (await runJob(job)) && held;
+  // Without --all the page holds the latest run of each row, by whatever choice of rows.
+  if (values.write) await writePage(values.all ? `npm run chaos -- ${process.argv.slice(2).join(' ')}` : 'npm run chaos');
+  return held ? 0 : 1;
+}
+
+process.exit(await main());

@@ -1,5 +1,5 @@
 import { callerOptions, errorCatalogue, nodeOptions, type OptionRow, optionRows, type OptionTable } from '@perkey/core';
-import { natsOptionTable, supervisorOptionTable } from '@perkey/nats';
+import { jetstreamOptionTable, natsOptionTable, supervisorOptionTable } from '@perkey/nats';
 import { readModelOptionTable, sqliteOptionTable } from '@perkey/sqlite';
 import { demoSettings, nodeSettings } from '../../examples/counter/src/settings.ts';
 import { code, markdownTable, type Tables } from './page-tables.ts';
@@ -10,6 +10,7 @@ export function referenceTables(): Tables {
     'options of callers': optionTable(callerOptions),
     'options of nodes': optionTable(without(nodeOptions, callerOptions)),
     'options of nats': optionTable(natsOptionTable),
+    'options of jetstream': optionTable(jetstreamOptionTable),
     'options of sqlite': optionTable(sqliteOptionTable),
     'options of the read model': optionTable(readModelOptionTable),
     'options of the supervisor': optionTable(supervisorOptionTable),

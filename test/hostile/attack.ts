@@ -1,6 +1,6 @@
 import { connect, headers as natsHeaders, type NatsConnection } from '@nats-io/transport-node';
 import { isErrorCode, type Random, seededRandom } from '@perkey/core';
-import { shardOf } from '@perkey/core/internal';
+import { decode, frameKind, shardOf } from '@perkey/core/internal';
 import { startNatsServer } from '@perkey/nats/dev';
 import { Agent, request } from 'node:http';
 import { connect as dial } from 'node:net';
@@ -24,7 +24,7 @@ export interface AttackResult {
   readonly http: number;
   /** How often each code, or `ok`, was answered. */
   readonly answers: Readonly<Record<string, number>>;
-  /** Inputs that were neither answered nor counted as bad. */
+  /** Of the frames that were sent one by one, those that were neither answered nor counted as bad. */
   readonly silent: number;
   /** What should not have happened, in words; the first few. */
   readonly faults: readonly string[];
@@ -38,7 +38,10 @@ export interface AttackResult {
 }
 
 /** Inputs between two looks at the health of the process. */
-const windowMax = 20_000;
+const windowMax = 40_000;
+const warmUpSize = 2_000;
+/** Frames of a window that are sent one by one. */
+const aloneMax = 200;
 const underWayMax = 64;
 const prefix = `perkey.${hostileCluster}`;
 const httpCodes = /^(http|counter)\.[a-z_]+$/;
@@ -76,8 +79,8 @@ class Attack {
   readonly #answers = new Map<string, number>();
   readonly #faults: string[] = [];
   readonly #counts = { frames: 0, json: 0, http: 0 };
-  /** By number of the frame: those that ask for an answer and have none yet. */
-  readonly #waiting = new Set<number>();
+  /** Number of the frame that was sent alone and has no answer yet. */
+  #waitingFor = 0;
   #silent = 0;
 
   constructor(random: Random, attacked: Attacked, nats: NatsConnection, places: readonly Place[]) {
@@ -90,8 +93,13 @@ class Attack {
   async run(count: number, onProgress: AttackOptions['onProgress']): Promise<AttackResult> {
     const since = performance.now();
     const replies = this.#nats.subscribe(`${prefix}.reply.mallory.*`, {
-      callback: (_, message) => void this.#waiting.delete(Number(message.subject.slice(message.subject.lastIndexOf('.') + 1))),
+      callback: (_, { subject }) => {
+        if (Number(subject.slice(subject.lastIndexOf('.') + 1)) === this.#waitingFor) this.#waitingFor = 0;
+      },
     });
+    // Code that runs for the first time is slow, which is not the doing of the inputs.
+    await this.#window(warmUpSize);
+    await this.#attacked.health();
     const healths: Health[] = [];
     const windowSize = Math.min(windowMax, Math.ceil(count / 4));
     for (let done = 0; done < count; done += windowSize) {
@@ -127,40 +135,46 @@ class Attack {
     await Promise.all(Array.from({ length: underWayMax }, lane));
   }
 
+  /** Most of them in a flood, the last ones one by one, so that it is seen what becomes of each. */
   async #frames(count: number): Promise<void> {
-    const before = await this.#attacked.badFrames();
-    let unasked = 0;
-    for (let sent = 1; sent <= count; sent += 1) {
-      unasked += this.#sendFrame() ? 0 : 1;
+    const alone = Math.min(aloneMax, Math.ceil(count / 20));
+    for (let sent = 1; sent <= count - alone; sent += 1) {
+      this.#sendFrame();
       if (sent % 500 === 0) await this.#alive();
     }
-    // What is early is held for a second, and then refused.
-    for (const giveUpAt = performance.now() + 10_000; ;) {
-      const bad = (await this.#attacked.badFrames()) - before;
-      if (this.#waiting.size <= bad + unasked || performance.now() > giveUpAt) {
-        this.#silent += Math.max(0, this.#waiting.size - bad - unasked);
-        break;
-      }
-      await this.#alive();
-    }
-    this.#waiting.clear();
+    await this.#alive();
+    for (let sent = 0; sent < alone; sent += 1) await this.#sendAlone();
   }
 
-  /** Whether an answer, or a count, must come of it. */
-  #sendFrame(): boolean {
+  /** It must be answered, or counted as bad. What is early is held for a second, and then refused. */
+  async #sendAlone(): Promise<void> {
+    const before = await this.#attacked.badFrames();
+    const number = this.#sendFrame();
+    if (number === undefined) return;
+    this.#waitingFor = number;
+    for (const giveUpAt = performance.now() + 5_000; this.#waitingFor === number;) {
+      await this.#alive();
+      if ((await this.#attacked.badFrames()) > before) return;
+      if (performance.now() < giveUpAt) continue;
+      this.#silent += 1;
+      this.#fault(`nothing came of frame ${number}`);
+      return;
+    }
+  }
+
+  /** Its number; undefined where neither an answer nor a count must come of it. */
+  #sendFrame(): number | undefined {
     const { bytes, to } = hostileFrame(this.#random, this.#places);
     const number = (this.#counts.frames += 1);
     const node = `target.${this.#attacked.ready.incarnation}`;
     const subjects = { node: `${prefix}.node.${node}`, peer: `${prefix}.peer.${node}`, any: `${prefix}.any`, clients: `${prefix}.clients` };
     const odd = this.#random.next() < 0.05;
     const reply = odd ? '$KV.perkey_hostile_shards.shard.1' : `${prefix}.reply.mallory.${number}.1`;
-    if (bytes.length > 1_000_000) return false;
     this.#nats.publish(subjects[to], bytes, { reply });
-    // Nothing comes of: a frame to all clients, one whose answer may go nowhere, one without content, numbers that are given up.
+    // To all clients; without a place for an answer; without content; a list of what is given up; a question, which is answered with news.
     const kind = bytes[3];
-    if (to === 'clients' || odd || bytes.length <= 4 || kind === 7 || (kind === 5 && to === 'any')) return false;
-    this.#waiting.add(number);
-    return true;
+    const isQuiet = to === 'clients' || odd || bytes.length <= 4 || (kind === frameKind.cancel && isList(bytes));
+    return isQuiet ? undefined : number;
   }
 
   async #callInJson(): Promise<void> {
@@ -221,6 +235,8 @@ class Attack {
       socket.setEncoding('latin1').on('data', (part: string) => (text += part));
       socket.on('error', () => undefined);
       socket.on('close', () => {
+        // Whoever asks whether to go on is told so first.
+        text = text.replace(/^(HTTP\/1\.1 100 Continue\r\n\r\n)+/, '');
         this.#answered(`raw ${text.slice(9, 12)}`, text === '' || /^HTTP\/1\.1 [2-5]\d\d /.test(text));
         resolve();
       });
@@ -275,4 +291,13 @@ function slope(values: readonly number[]): number {
   const mean = later.reduce((sum, value) => sum + value, 0) / later.length;
   const [up, down] = later.reduce(([a, b], value, i) => [a + (i - middle) * (value - mean), b + (i - middle) ** 2], [0, 0]);
   return down === 0 ? 0 : up / down;
+}
+
+/** Whether the content of a control frame is one. */
+function isList(bytes: Uint8Array): boolean {
+  try {
+    return Array.isArray(decode(bytes, 4, bytes.length));
+  } catch {
+    return false;
+  }
 }

@@ -8,8 +8,8 @@ test(
     const result = await attack({ count: 20_000, seed: 1 });
     expect(result.faults).toEqual([]);
     expect(result.silent).toBe(0);
-    // Time of its own work: the machine may be busy with others.
-    expect(result.workMs).toBeLessThanOrEqual(50);
+    // Time of its own work, which a machine that is busy with other tests doubles: `npm run hostile` holds it to 50.
+    expect(result.workMs).toBeLessThanOrEqual(100);
     expect(result.last.heapBytes).toBeLessThan(result.first.heapBytes + 16 * 1_048_576);
     expect(result.last.series).toBeLessThan(result.first.series + 100);
     expect(result.last.handles).toBeLessThan(result.first.handles + 50);

@@ -1,4 +1,4 @@
-import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { headers as natsHeaders, type NatsConnection } from '@nats-io/transport-node';
 import { type Client, connect, defineActor, type Node, startNode } from '@perkey/core';
 import { nats } from '@perkey/nats';
 import { existsSync } from 'node:fs';
@@ -98,6 +98,34 @@ describe.each(await testServers())('$name', ({ binary }) => {
     expect(await subscribeRefusal(observer, 'perkey.demo.clients')).toBe('');
   });
 
+  test('a store in JetStream can do what it needs: make its streams, append by compare-and-set, read and erase', async () => {
+    const store = await secured.raw('store');
+    const api = async (subject: string, body: object = {}): Promise<unknown> =>
+      (await store.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 5_000 })).json();
+    for (const name of ['events', 'states', 'snapshots'].map((kind) => `perkey_demo_${kind}`).concat('KV_perkey_demo_records')) {
+      const prefix = name.startsWith('KV') ? '$KV.perkey_demo_records' : name.replaceAll('_', '.');
+      expect(await api(`STREAM.CREATE.${name}`, { name, subjects: [`${prefix}.>`] })).not.toHaveProperty('error');
+      const expected = natsHeaders();
+      expected.set('Nats-Expected-Last-Subject-Sequence', '0');
+      const append = (): Promise<unknown> =>
+        store.request(`${prefix}.counter.x`, 'one', { headers: expected, timeout: 5_000 }).then((one) => one.json());
+      expect(await append()).toMatchObject({ stream: name, seq: 1 });
+      expect(await append()).toMatchObject({ error: { err_code: 10_071 } });
+      expect(await api(`STREAM.INFO.${name}`)).toMatchObject({ state: { messages: 1 } });
+      expect(await api(`STREAM.MSG.GET.${name}`, { last_by_subj: `${prefix}.counter.x` })).toMatchObject({ message: { seq: 1 } });
+      const config = { name: 'r', filter_subject: `${prefix}.counter.x`, ack_policy: 'none', deliver_policy: 'all' };
+      const create = `CONSUMER.CREATE.${name}.r.${prefix}.counter.x`;
+      expect(await api(create, { stream_name: name, config })).not.toHaveProperty('error');
+      const read: string[] = [];
+      const inbox = store.subscribe('_STORE.demo.read', { max: 1, callback: (_, message) => void read.push(message.string()) });
+      store.publish(`$JS.API.CONSUMER.MSG.NEXT.${name}.r`, '{"batch":1}', { reply: '_STORE.demo.read' });
+      await inbox.closed;
+      expect(read).toEqual(['one']);
+      expect(await api(`CONSUMER.DELETE.${name}.r`)).toMatchObject({ success: true });
+      expect(await api(`STREAM.MSG.DELETE.${name}`, { seq: 1, no_erase: true })).toMatchObject({ success: true });
+    }
+  });
+
   test('the hook of a node knows who calls, whatever the caller says', async () => {
     expect(await web.actor(Counter, 'of web only').increment({})).toBe(1);
     const claiming = await connect({ cluster: 'demo', transport: nats(secured.forClient('batch')), callerName: 'web', env: {} });
@@ -105,7 +133,7 @@ describe.each(await testServers())('$name', ({ binary }) => {
     await expect(claim).rejects.toMatchObject({ code: 'request.forbidden', executed: 'no', message: 'this key is of web only' });
     expect(() => claiming.notify('counter', 'increment', 'of web only', {})).not.toThrow();
     const billing = await secured.raw('billing');
-    const marks = headers();
+    const marks = natsHeaders();
     marks.set('Perkey-Key', 'of web only');
     const answer = await billing.request('perkey.demo.call.counter.get.billing', '', { timeout: 5_000, headers: marks });
     expect([answer.headers?.get('Perkey-Error-Code'), answer.headers?.get('Perkey-Executed')]).toEqual(['request.forbidden', 'no']);
@@ -171,12 +199,25 @@ describe.each(await testServers())('$name', ({ binary }) => {
       ],
       subscribe: ['perkey.other.>', '$KV.>', '$JS.>', '_CONTROL.>', '_INBOX.>', 'perkey.demo.reply.web.>', '>'],
     },
+    store: {
+      publish: () => [
+        ...['$KV.perkey_demo_shards.shard.1', '$KV.perkey_demo_members.member.first', '$JS.API.STREAM.INFO.KV_perkey_demo_shards'],
+        ...[
+          '$JS.API.STREAM.DELETE.perkey_demo_events',
+          '$JS.API.STREAM.PURGE.perkey_demo_events',
+          '$JS.API.STREAM.UPDATE.perkey_demo_events',
+        ],
+        ...['perkey.other.events.x', '$JS.API.CONSUMER.CREATE.perkey_other_events.x', '$JS.API.CONSUMER.CREATE.KV_perkey_demo_shards.x'],
+        ...[`perkey.demo.peer.first.${incarnation()}`, 'perkey.demo.clients', '_CONTROL.demo.x', '_INBOX.billing.x'],
+      ],
+      subscribe: ['perkey.demo.events.>', 'perkey.demo.>', '_STORE.>', '_STORE.other.>', '_CONTROL.demo.>', '_INBOX.>', '$KV.>'],
+    },
     control: {
       publish: () => [
         ...['$KV.perkey_other_shards.shard.1', '$JS.API.STREAM.DELETE.KV_perkey_demo_shards', '$JS.API.STREAM.PURGE.KV_perkey_demo_shards'],
         ...['$JS.API.STREAM.UPDATE.KV_perkey_demo_shards', '$JS.API.STREAM.CREATE.more', '$JS.API.STREAM.DELETE.perkey_demo_events'],
         ...['$JS.API.STREAM.PURGE.perkey_demo_events', '$JS.API.CONSUMER.CREATE.KV_perkey_other_members.x', '$JS.API.STREAM.LIST'],
-        ...[`perkey.demo.peer.first.${incarnation()}`, 'perkey.demo.clients', 'perkey.other.events.x', '_INBOX.billing.x'],
+        ...[`perkey.demo.peer.first.${incarnation()}`, 'perkey.demo.clients', 'perkey.demo.events.x', '_INBOX.billing.x', '_STORE.demo.x'],
       ],
       subscribe: ['perkey.demo.>', 'perkey.demo.node.>', '_INBOX.>', '_CONTROL.>', '_CONTROL.other.>', '$KV.>'],
     },

@@ -8,7 +8,7 @@ import { type Authority, type Certificate, makeAuthority, makeUserKey, type User
 
 export const template: string = join(import.meta.dirname, '../../examples/nats/secure.conf');
 
-const users = ['node', 'control', 'web', 'batch', 'billing', 'observer'] as const;
+const users = ['node', 'control', 'store', 'web', 'batch', 'billing', 'observer'] as const;
 export type SecuredUser = (typeof users)[number];
 
 export interface SecuredOptions {
@@ -87,7 +87,8 @@ export class SecuredServer implements AsyncDisposable {
 
   /** A connection of somebody who does not run Perkey, or runs something else under its name. */
   async raw(user: SecuredUser, cluster = 'demo', more: ConnectionOptions = {}): Promise<NatsConnection> {
-    const inboxPrefix = user === 'control' ? `_CONTROL.${cluster}` : `_INBOX.${user}`;
+    const inboxPrefix =
+      ({ control: `_CONTROL.${cluster}`, store: `_STORE.${cluster}` } as Partial<Record<SecuredUser, string>>)[user] ?? `_INBOX.${user}`;
     const authenticator = nkeyAuthenticator(new TextEncoder().encode(this.seed(user, cluster)));
     const opened = await connect({
       servers: this.#at().servers,

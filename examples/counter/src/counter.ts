@@ -1,12 +1,13 @@
+import type { ActorDefinition } from '@perkey/core';
 import { Counter } from './contract.ts';
 
 /** One counter, hosted by nodes. Its state lives in memory and travels with a planned move. */
-export const counter = hostCounter(undefined);
+export const counter = counterKept();
 
-/** The same, for nodes with a store: each increment is stored before it is answered, and outlives every node. */
-export const durableCounter = hostCounter('state');
+/** The same, whose state is stored with every turn that changes it. */
+export const durableCounter = counterKept('state');
 
-function hostCounter(persist: 'state' | undefined) {
+function counterKept(persist?: 'state'): ActorDefinition {
   return Counter.host({
     state: () => ({ value: 0 }),
     ...(persist && { persist }),

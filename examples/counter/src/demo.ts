@@ -1,8 +1,8 @@
-import { type Client, connect, type ResolvedOptions } from '@perkey/core';
+import { type Client, connect, memoryStore, type ResolvedOptions, type Store } from '@perkey/core';
 import { type Broker, EventLoop, libraryLog, openBroker, run } from '@perkey/example-support';
 import { closeHttpServer, createHttpServer, listen } from '@perkey/example-support/http';
-import { type PrometheusExporter, prometheusExporter } from '@perkey/prometheus';
 import { jetstream } from '@perkey/nats';
+import { type PrometheusExporter, prometheusExporter } from '@perkey/prometheus';
 import { flushCompileCache } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -21,17 +21,16 @@ export function runDemo(): Promise<never> {
 }
 
 async function start(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<{}> {
-  const { cluster, shards, host, durable } = settings;
+  const { cluster, shards, host } = settings;
   const exporter = prometheusExporter();
   const metricsServer = running.use(await exporter.listen({ host, port: settings.metricsPort }));
   log.info({ port: metricsServer.port }, 'prometheus metrics server starting');
 
   const broker = await openBroker(settings, log);
   running.defer(() => broker.stop());
-  if (durable && broker.url === undefined) throw new Error('--durable needs NATS: without it nothing outlives this process');
   if (settings.processes) await startProcesses(settings, broker, exporter, log, running);
   else await startNodes(settings, broker, exporter, log, running);
-  await announce(cluster, { pid: process.pid, shards, durable, natsUrl: broker.url ?? null });
+  await announce(cluster, { pid: process.pid, shards, durable: settings.durable, natsUrl: broker.url ?? null });
 
   const client = running.use(await connect({ cluster, transport: broker.transport(), callerName: 'counter-http', log: libraryLog(log) }));
   exporter.add(() => client.metrics.snapshot(), { node: 'http' });
@@ -55,10 +54,10 @@ async function startNodes(
   running: AsyncDisposableStack,
 ): Promise<void> {
   const eventLoop = running.use(new EventLoop());
-  const store = durable ? jetstream({ servers: broker.url }) : undefined;
+  const store = durable ? storeOf(broker) : undefined;
   const starting = nodeIds(nodes).map(async (nodeId) => {
     // All stop at once, so that none hands its counters to one that stops next.
-    const node = await startCounterNode({ nodeId, cluster, shards, store, transport: broker.transport(), drainMs: 2_500 }, log);
+    const node = await startCounterNode({ nodeId, cluster, shards, transport: broker.transport(), store, drainMs: 2_500 }, log);
     eventLoop.observe(node.metrics);
     exporter.add(() => node.metrics.snapshot(), { node: nodeId });
     return node;
@@ -84,6 +83,11 @@ async function startProcesses(
   running.defer(() => stopAll(processes));
   for (const [index, node] of processes.entries()) exporter.add(() => node.metrics(), { node: `node-${index}` });
   await Promise.all(processes.map((node) => node.start()));
+}
+
+/** Without NATS the counts outlive the nodes, not this process. */
+function storeOf({ url: servers }: Broker): Store {
+  return servers === undefined ? memoryStore() : jetstream({ servers });
 }
 
 function nodeIds(count: number): readonly string[] {

@@ -8,16 +8,16 @@ export interface CounterNode {
   readonly cluster: string;
   readonly shards: number;
   readonly transport: Transport;
+  /** Where the counts are kept; undefined: in memory. */
+  readonly store: Store | undefined;
   /** How long it may take to hand its counters over when it stops. */
   readonly drainMs: number;
-  /** Where counters are kept. Undefined: in memory only. */
-  readonly store?: Store | undefined;
   readonly onIncarnation?: (nodeId: string, incarnation: string) => void;
 }
 
 /** A node that hosts counters, in this process. */
 export function startCounterNode({ store, ...wanted }: CounterNode, log: Logger): Promise<Node> {
   log.info({ nodeId: wanted.nodeId, shardCount: wanted.shards }, 'starting node');
-  const actors = [store === undefined ? counter : durableCounter];
-  return startNode({ ...wanted, ...(store && { store }), actors, log: libraryLog(log) });
+  const kept = store === undefined ? { actors: [counter] } : { actors: [durableCounter], store };
+  return startNode({ ...wanted, ...kept, log: libraryLog(log) });
 }

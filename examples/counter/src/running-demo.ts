@@ -6,7 +6,6 @@ import { join } from 'node:path';
 export interface RunningDemo {
   readonly pid: number;
   readonly shards: number;
-  /** Whether its counters are kept. */
   readonly durable: boolean;
   /** Credentials included. Null: no other process can join. */
   readonly natsUrl: string | null;

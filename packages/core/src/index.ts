@@ -69,6 +69,7 @@ export type { ActorControl, HostInspection } from './actor/inspection.ts';
 export type { Authorize, CallToAuthorize } from './actor/authorization.ts';
 export type { IncomingCall, TurnMiddleware } from './actor/middleware.ts';
 export { type CallMiddleware, type Client, type ClientOptions, connect, type OutgoingCall } from './client/client.ts';
+export type { HostedProjections } from './cluster/hosted-projections.ts';
 export { type Node, type NodeInspection, type NodeOptions, type NodeState, startNode } from './cluster/node.ts';
 export { callerOptions, nodeOptions } from './cluster/settings.ts';
 export { describeThrown } from './base/errors.ts';
@@ -76,6 +77,17 @@ export type { GivenOptions } from './base/options.ts';
 export { type ForeignCallInput, type MemoryHub, type MemoryHubOptions, memory, memoryHub } from './memory/memory-hub.ts';
 export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';
 export type { AppendResult } from './events/append-result.ts';
+export type { DeadLetter } from './events/dead-letters.ts';
+export type { Generation, Generations } from './events/generations.ts';
+export {
+  defineProjection,
+  type ErrorStrategy,
+  type Projection,
+  type ProjectionContext,
+  type ProjectionDefinition,
+  type RetryPolicy,
+} from './events/projection.ts';
+export type { ProjectionStatus } from './events/projection-group.ts';
 export {
   type Commit,
   type CommitAuthor,

@@ -12,3 +12,5 @@ export { FrameBatcher } from './cluster/frame-batcher.ts';
 export { type PlacementMember, placeShards } from './cluster/placement.ts';
 export { type MemberRecord, memberKey, parseMember } from './cluster/records.ts';
 export { ReplyReader } from './cluster/reply-envelope.ts';
+export { CommitReader } from './events/commit-reader.ts';
+export { CommitWriter } from './events/commit-writer.ts';

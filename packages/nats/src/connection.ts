@@ -267,6 +267,7 @@ export class ManagedConnection {
     if (!this.#isLive(live)) return undefined;
     this.#report.connected(nats, server);
     this.#owner.onUp(live);
+    this.#nats.waiting?.go();
     return live;
   }
 
@@ -306,7 +307,14 @@ export class ManagedConnection {
     const full = Math.min(backOffMs.most, backOffMs.least * 2 ** Math.min(failures - 1, 8));
     const delay = full * (1 - random.next() / 2);
     return new Promise((resolve) => {
-      this.#phase = { is: 'waiting', timer: clock.setTimer(delay, () => resolve()), go: () => resolve() };
+      const go = (): void => {
+        timer.cancel();
+        leave?.();
+        resolve();
+      };
+      const timer = clock.setTimer(delay, go);
+      const leave = this.#nats.waiting?.add(go);
+      this.#phase = { is: 'waiting', timer, go };
     });
   }
 }

@@ -1,5 +1,6 @@
 import { PerkeyError, resolveOptions, safeText } from '@perkey/core';
 import type { OptionTable, ResolvedOptions } from '@perkey/core';
+import type { WaitingDials } from './waiting-dials.ts';
 
 const inboxForm: RegExp = /[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*/;
 
@@ -126,6 +127,8 @@ export interface Credentials {
 
 /** Without question marks. `servers` holds no credentials and is safe to log. */
 export interface ResolvedNats {
+  /** Shared by the connections of one transport. */
+  readonly waiting?: WaitingDials;
   readonly servers: readonly string[];
   readonly credentials: Credentials;
   readonly controlCredentials: Credentials;

@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly keys: readonly string[];
   /** Calls of all clients together, over all keys alike, whether or not the earlier ones have ended. Every fourth is a read. */
   readonly perSecond: number;
+  /** Every change carries an idempotency key. */
+  readonly idempotent?: boolean;
   /** How long a call may take. Default: the client's. */
   readonly timeoutMs?: number;
 }
@@ -78,13 +80,14 @@ export class Load {
   }
 
   add(key: string, holdMs: number = 0, from: number = 0): { readonly rid: string; readonly outcome: Promise<Outcome> } {
-    const { clients, sender, timeoutMs } = this.#options;
+    const { clients, sender, timeoutMs, idempotent } = this.#options;
     const index = from % clients.length;
     const line = `${sender}${index}/${key}`;
     const number = (this.#numbers.get(line) ?? 0) + 1;
     this.#numbers.set(line, number);
     const rid = `${line}/${number}`;
-    const call = (): Promise<Seen> => clients[index]!.actor(Ledger, key).add({ rid, holdMs }, { timeoutMs });
+    const call = (): Promise<Seen> =>
+      clients[index]!.actor(Ledger, key).add({ rid, holdMs }, { timeoutMs, ...(idempotent === true && { idempotencyKey: rid }) });
     return { rid, outcome: this.#note(outcomeOf({ method: 'add', key, rid }, call)) };
   }
 

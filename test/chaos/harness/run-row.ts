@@ -1,9 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { violations } from './history-check.ts';
+import { problemsOf } from './judge.ts';
 import { Load } from './load.ts';
 import { machineMs } from './machine-clock.ts';
-import { CannotRun, type Figure, type Intensity, type Row, Stage } from './row.ts';
+import { CannotRun } from './cannot-run.ts';
+import { type Figure, type Intensity, type Row, Stage } from './row.ts';
 import { World, type WorldOptions } from './world.ts';
 
 export interface RowResult {
@@ -16,6 +18,8 @@ export interface RowResult {
   readonly network: string;
   readonly date: string;
   readonly seconds: number;
+  /** Load average of the machine over the minute before, for each core: above a few tenths others were at work. */
+  readonly busy?: number;
   readonly figures: readonly Figure[];
   /** How the calls ended. */
   readonly tally: Readonly<Record<string, number>>;
@@ -38,18 +42,20 @@ export const keepFolder: string = join(import.meta.dirname, '../../../.cache/cha
 /** Runs one row in a world of its own. Problems are in the result; it rejects only where no run came about. */
 export async function runRow(row: Row, options: RunOptions): Promise<RowResult> {
   const since = machineMs();
+  const busy = (loadavg()[0] ?? 0) / availableParallelism();
   const { binary, without } = options;
   const replicas = row.world?.replicas ?? options.replicas ?? 1;
   await using world = await World.start({ nodes: ['a', 'b', 'c'], ...row.world, ...definedOnly({ binary, without }), replicas });
   const { server, network } = { server: world.serverName, network: world.network };
   const clients = [await world.client(), await world.client()];
-  const keys = Array.from({ length: options.keys }, (_, i) => `key-${i}`);
+  const keys = Array.from({ length: row.keys ?? options.keys }, (_, i) => `key-${i}`);
   const { timeoutMs } = row;
   const load = new Load({
     sender: 'c',
     clients,
     keys,
     perSecond: Math.min(options.perSecond, row.perSecond ?? Infinity),
+    idempotent: row.idempotent === true,
     ...definedOnly({ timeoutMs }),
   });
   const stage = new Stage({ world, load, intensity: options });
@@ -65,10 +71,13 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   await load.stop().catch((error: unknown) => stage.problems.push(String(error)));
   const history = world.history(load);
   const outcomes = history.outcomes.filter((outcome) => !stage.leftOut(outcome));
-  stage.problems.push(...violations({ ...history, outcomes }).slice(0, 20));
+  stage.problems.push(
+    ...problemsOf({ outcomes, turns: history.turns, mayDie: row.keepsState !== true, isOrdered: row.idempotent !== true }),
+  );
   if (stage.bites === 0 && skipped === undefined) stage.problems.push('nothing shows that the fault bit');
   const result: RowResult = {
     ...{ id: row.id, fault: row.fault, toReach: row.toReach, server, replicas, network: network ?? '' },
+    busy,
     ...{ date: new Date().toISOString(), seconds: (machineMs() - since) / 1_000 },
     ...{ figures: stage.figures, tally: load.tally(), turns: history.turns.length, problems: stage.problems },
     ...(skipped === undefined ? {} : { skipped }),

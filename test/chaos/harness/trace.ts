@@ -1,4 +1,4 @@
-import { openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, writeSync } from 'node:fs';
 import type { Outcome } from './outcome.ts';
 import type { Seen } from './ledger.ts';
 
@@ -30,7 +30,34 @@ export class Trace {
   }
 }
 
-export function readTrace(path: string): TraceLine[] {
-  const lines = readFileSync(path, 'utf8').split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as TraceLine);
+/** Reads what a process has written, each line once. */
+export class TraceReader {
+  readonly #path: string;
+  #offset = 0;
+  #rest = '';
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** What came since the last call. */
+  next(): TraceLine[] {
+    if (!existsSync(this.#path)) return [];
+    const file = openSync(this.#path, 'r');
+    try {
+      const lines: TraceLine[] = [];
+      const chunk = Buffer.alloc(1_048_576);
+      for (;;) {
+        const read = readSync(file, chunk, 0, chunk.length, this.#offset);
+        if (read === 0) return lines;
+        this.#offset += read;
+        // All that is written is ASCII, so no character is cut in two.
+        const texts = `${this.#rest}${chunk.toString('latin1', 0, read)}`.split('\n');
+        this.#rest = texts.pop() ?? '';
+        for (const text of texts) lines.push(JSON.parse(text) as TraceLine);
+      }
+    } finally {
+      closeSync(file);
+    }
+  }
 }

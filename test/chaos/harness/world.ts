@@ -9,8 +9,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type NatsCluster, startNatsCluster } from '../../support/nats-cluster.ts';
-import type { History } from './history-check.ts';
 import type { Load } from './load.ts';
+import { CannotRun } from './cannot-run.ts';
+import { LoopDisk } from './loop-disk.ts';
 import { Namespaces } from './namespaces.ts';
 import { type Launch, NodeProcess } from './node-process.ts';
 import type { NodeProgramSettings } from './node-program.ts';
@@ -18,7 +19,7 @@ import { Observer } from './observer.ts';
 import type { Outcome } from './outcome.ts';
 import { ProxyReach, type Reach, type Slowness, type Way } from './reach.ts';
 import { Starved } from './starved.ts';
-import { readTrace, type TraceLine, type Turn } from './trace.ts';
+import { type TraceLine, TraceReader, type Turn } from './trace.ts';
 
 export interface WorldOptions {
   /** The program of the servers; default: the system's. */
@@ -27,6 +28,8 @@ export interface WorldOptions {
   readonly replicas?: number;
   /** Appended to the configuration of the server. */
   readonly serverConfig?: string;
+  /** The server stores on a disk of its own of so many MB, which can be filled. */
+  readonly diskMb?: number;
   readonly nodes: readonly string[];
   /** Those of the nodes that reach the server by a way of their own, with which something can be done. */
   readonly apart?: readonly string[];
@@ -54,10 +57,12 @@ export class World implements AsyncDisposable {
   readonly #nodes = new Map<string, NodeProcess>();
   readonly #every: NodeProcess[] = [];
   readonly #reaches = new Map<string, Reach>();
-  readonly #traces: string[] = [];
+  readonly #traces: TraceReader[] = [];
+  #kept: TraceLine[] = [];
   #servers: readonly NatsServer[] = [];
   #cluster: NatsCluster | undefined;
   #namespaces: Namespaces | undefined;
+  #disk: LoopDisk | undefined;
   #observer!: Observer;
   #folder = '';
 
@@ -122,7 +127,7 @@ export class World implements AsyncDisposable {
   /** Starts a process under this id, which may be a second one; does not wait for it. */
   async spawn(nodeId: string, { without, imports, prefix, servers, ...options }: SpawnOptions = {}): Promise<NodeProcess> {
     const traceFile = join(this.#folder, `${nodeId}-${this.#traces.length}.jsonl`);
-    this.#traces.push(traceFile);
+    this.#traces.push(new TraceReader(traceFile));
     const reach = this.#reaches.get(nodeId);
     const { passivateAfterMs } = this.#options;
     const settings: NodeProgramSettings = {
@@ -189,6 +194,20 @@ export class World implements AsyncDisposable {
     void this.proxy(nodeId).heal();
   }
 
+  /** No room is left where the server stores. */
+  fill(): Promise<void> {
+    return this.#ownDisk().fill();
+  }
+
+  free(): Promise<void> {
+    return this.#ownDisk().free();
+  }
+
+  #ownDisk(): LoopDisk {
+    if (this.#disk === undefined) throw new Error('the server of this world has no disk of its own');
+    return this.#disk;
+  }
+
   reach(nodeId: string): Reach {
     const reach = this.#reaches.get(nodeId);
     if (reach === undefined) throw new Error(`node ${nodeId} has no way of its own to the server`);
@@ -234,13 +253,12 @@ export class World implements AsyncDisposable {
   }
 
   /** All that is known of what was asked, told and done. Every trace counts, so every caller's load must be given. */
-  history(...loads: readonly Load[]): History {
+  history(...loads: readonly Load[]): { readonly outcomes: readonly Outcome[]; readonly turns: readonly Turn[] } {
     const lines = this.#lines();
     const local: readonly Outcome[] = lines.filter((line) => line.is === 'outcome');
     return {
       outcomes: [...loads.flatMap((load) => load.outcomes), ...local],
       turns: lines.filter((line) => line.is === 'turn'),
-      shardOf: (key) => shardOf(key, shardCount),
     };
   }
 
@@ -253,8 +271,14 @@ export class World implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 
+  /** What the processes wrote of keys that begin so is not needed any more. */
+  forget(prefix: string): void {
+    this.#kept = this.#lines().filter(({ key }) => !key.startsWith(prefix));
+  }
+
   #lines(): TraceLine[] {
-    return this.#traces.flatMap(readTrace);
+    for (const trace of this.#traces) for (const line of trace.next()) this.#kept.push(line);
+    return this.#kept;
   }
 
   #urls(): string[] {
@@ -267,11 +291,16 @@ export class World implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    const { nodes, apart = [], by = 'either', replicas = 1 } = this.#options;
+    const { nodes, apart = [], by = 'either', replicas = 1, diskMb } = this.#options;
     this.#folder = await mkdtemp(join(tmpdir(), 'perkey-chaos-'));
     this.#stack.defer(() => rm(this.#folder, { recursive: true, force: true }));
     if (apart.length > 0 && by === 'either' && replicas === 1) this.#namespaces = await Namespaces.open();
     if (this.#namespaces) this.#stack.use(this.#namespaces);
+    if (diskMb !== undefined) {
+      this.#disk = await LoopDisk.open(diskMb);
+      if (this.#disk === undefined) throw new CannotRun('this machine does not mount file systems in files');
+      this.#stack.use(this.#disk);
+    }
     await this.#startServers(replicas);
     for (const nodeId of apart) {
       const reach = this.#namespaces
@@ -294,7 +323,8 @@ export class World implements AsyncDisposable {
     }
     // Namespaces reach the machine by other addresses than 127.0.0.1.
     const listen = this.#namespaces ? `listen: "0.0.0.0:${await freePort()}"\n` : '';
-    this.#servers = [this.#stack.use(await startNatsServer({ binary, config: `${listen}${serverConfig}` }))];
+    const storeDir = this.#disk && join(this.#disk.folder, 'jetstream');
+    this.#servers = [this.#stack.use(await startNatsServer({ binary, storeDir, config: `${listen}${serverConfig}` }))];
   }
 }
 

@@ -66,6 +66,7 @@ const sameIdAgain: Row = {
 /** F11: the wall clock of a node jumps. */
 const wallJump: Row = {
   id: 'F11',
+  keepsState: true,
   fault: "a node's wall clock jumps an hour forward, two hours back, and forward again",
   toReach: 'evictions 0; epochs only rise; gap <= 1 s',
   world: { imports: [shim('wall-shim')] },
@@ -140,6 +141,7 @@ const users = (withSecond: boolean): string =>
 /** F29: the rights of a caller are taken away while it calls. */
 const revoked: Row = {
   id: 'F29',
+  keepsState: true,
   fault: "a caller's user is removed from the server in the middle of its calls, and comes back later",
   toReach: 'its calls end with typed errors; nobody else notices; it goes on when it may',
   world: { serverConfig: users(true), nats: { user: 'cluster', pass: 'c' } },
@@ -177,6 +179,7 @@ const revoked: Row = {
 /** F30: addresses that are wrong or dead, and too few descriptors. */
 const badStart: Row = {
   id: 'F30',
+  keepsState: true,
   fault: 'a list of servers that is partly dead, a name that does not resolve, a server that refuses, 64 descriptors',
   toReach: 'starts where it can, else a clear error <= 10 s; <= 10 dials/s',
   mayEnd: /^never$/,

@@ -4,7 +4,8 @@ import { shardOf } from '@perkey/core/internal';
 import { malformedFrames } from '../../faults/support/raw-frames.ts';
 import { Brittle, Odd } from '../harness/ledger.ts';
 import { machineMs } from '../harness/machine-clock.ts';
-import { CannotRun, type Row, type Stage } from '../harness/row.ts';
+import { CannotRun } from '../harness/cannot-run.ts';
+import type { Row, Stage } from '../harness/row.ts';
 
 interface End {
   readonly code: string;
@@ -33,6 +34,7 @@ function noConnectionWasLost(stage: Stage): void {
 /** F16: a handler that never resolves. */
 const hanging: Row = {
   id: 'F16',
+  keepsState: true,
   fault: 'a handler never resolves (turn limit 2 s)',
   toReach:
     'callers are told <= 1 s after the limit; the actor refuses at once, other keys notice nothing; served again once its shard has moved',
@@ -60,6 +62,7 @@ const hanging: Row = {
 /** F18: a node gets next to no time of the processor. */
 const starved: Row = {
   id: 'F18',
+  keepsState: true,
   fault: 'a node gets 3 % of a processor',
   toReach: 'slow, not dead: evictions 0',
   perSecond: 400,
@@ -86,6 +89,7 @@ const starved: Row = {
 /** F19: messages on which handlers, or activations, fail. */
 const poison: Row = {
   id: 'F19',
+  keepsState: true,
   fault: 'poison: handlers that throw, an actor that cannot be activated',
   toReach: 'an error to the caller; after 5 failures the activation waits; other keys 0 errors; the node stays up',
   mayEnd: /^never$/,
@@ -123,6 +127,7 @@ const maxPayload = 65_536;
 /** F20: what is larger than the server takes. */
 const tooLarge: Row = {
   id: 'F20',
+  keepsState: true,
   fault: 'requests and replies larger than the limit, and larger than the server takes',
   toReach: 'typed before it is sent, the right party is told <= 100 ms; 0 disconnects',
   world: { serverConfig: `max_payload: ${maxPayload}` },
@@ -153,6 +158,7 @@ const tooLarge: Row = {
 /** F21: frames that no part of the product would send. */
 const malformed: Row = {
   id: 'F21',
+  keepsState: true,
   fault: 'malformed frames of every kind, 200 of each, to the subject of a node under load',
   toReach: 'other callers 0 errors; no connection lost; no stall > 50 ms',
   mayEnd: /^never$/,

@@ -115,6 +115,7 @@ const reset: Row = {
 /** A cut that heals within the lease moves nothing; what was on the way is lost. */
 const shortCut: Row = {
   id: 'F6 short',
+  keepsState: true,
   fault: "a node's connections are reset and come back at once, twice",
   toReach: 'gap <= 1 s; nothing moves; what was lost on the way is told well before its deadline',
   world: { apart: ['a'], by: 'proxy' },
@@ -144,9 +145,38 @@ const shortCut: Row = {
   },
 };
 
+/** Answers are lost again and again, and every change is repeated under its idempotency key. */
+const repeats: Row = {
+  id: 'F6 repeat',
+  fault: 'answers of a node are lost with its connections, ten times; changes carry an idempotency key',
+  toReach: 'every change is answered, and executed once',
+  world: { apart: ['a'], by: 'proxy' },
+  keepsState: true,
+  idempotent: true,
+  mayEnd: /^never$/,
+  async run(stage) {
+    const { world, load } = stage;
+    await load.pass(500);
+    let lost = 0;
+    for (let i = 0; i < 10; i += 1) {
+      world.hold('a', 'toServer');
+      await load.pass(60);
+      lost += world.proxy('a').proxies[0]!.held('toServer');
+      world.proxy('a').reset();
+      world.release('a');
+      await load.pass(600);
+    }
+    stage.note('bytes of answers lost', lost, 'bytes');
+    stage.bit('answers were lost', lost > 1_000);
+    await load.recovered(load.keys, machineMs());
+    stage.exactly('incarnations', world.node('a').incarnations.length, 1);
+  },
+};
+
 /** The caller's own connection is cut. */
 const caller: Row = {
   id: 'F6 caller',
+  keepsState: true,
   fault: "a caller's connection is reset in the middle of a turn",
   toReach: 'told as unknown <= 500 ms; what comes later waits for the return',
   async run(stage) {
@@ -251,6 +281,7 @@ function slowLink(how: 'narrow' | 'late'): Row {
   const narrow = how === 'narrow';
   return {
     id: `F9 ${how}`,
+    keepsState: true,
     fault: narrow ? "a node's link is narrowed to 2 Mbit/s and loses 2 %" : "a node's link is 200 ms slower in each direction",
     toReach: `evictions 0; ${narrow ? 'every call is answered' : 'p99 <= baseline + 4 x 400 ms'}`,
     world: { apart: ['a'], by: narrow ? 'either' : 'proxy' },
@@ -322,6 +353,7 @@ const swizzle: Row = {
 /** F25: a node stands still for less than its lease, long enough for the server to drop it as a slow consumer. */
 const slowConsumer: Row = {
   id: 'F25',
+  keepsState: true,
   fault: 'a node stands still until NATS drops its connection for not reading',
   toReach: 'what was lost on the way is told as unknown; no call is executed twice, none acknowledged is lost',
   world: { serverConfig: 'write_deadline: "500ms"\nmax_pending: 2097152' },
@@ -349,7 +381,7 @@ const slowConsumer: Row = {
 };
 
 export const linkRows: readonly Row[] = [
-  ...[blackHole('F6', 'both'), reset, shortCut, caller, blackHole('F7 toNode', 'toNode'), blackHole('F7 toServer', 'toServer')],
+  ...[blackHole('F6', 'both'), reset, shortCut, repeats, caller, blackHole('F7 toNode', 'toNode'), blackHole('F7 toServer', 'toServer')],
   ...[oneWayForGood, heldBytes('toNode'), heldBytes('toServer'), lastBytes('SIGKILL'), lastBytes('SIGTERM')],
   ...[slowLink('narrow'), slowLink('late'), swizzle, slowConsumer],
 ];

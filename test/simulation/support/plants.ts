@@ -65,12 +65,18 @@ export const plants: readonly Plant[] = [
   {
     name: 'take-over-without-waiting',
     what: 'a shard is claimed as soon as placement wants it elsewhere',
-    edits: [{ file: 'cluster/shard-manager.ts', from: 'return wished && members.isGone(record);', to: 'return wished;' }],
+    edits: [{ file: 'cluster/claim-rule.ts', from: 'return wished && members.isGone(record);', to: 'return wished;' }],
   },
   {
     name: 'eviction-without-margin',
     what: 'a member is evicted after leaseMs, without the margin for clocks that run at different rates',
-    edits: [{ file: 'cluster/session.ts', from: 'patienceMs: settings.leaseMs + settings.marginMs,', to: 'patienceMs: settings.leaseMs,' }],
+    edits: [
+      {
+        file: 'cluster/ownership-parts.ts',
+        from: 'patienceMs: settings.leaseMs + settings.marginMs,',
+        to: 'patienceMs: settings.leaseMs,',
+      },
+    ],
   },
   {
     name: 'release-before-turn-ended',

@@ -35,7 +35,7 @@ export function kindsOf(seed: number): readonly FaultKind[] {
   const random = seededRandom(seed);
   const chance = (): number => random.next();
   const share = 0.2 + chance() * 0.7;
-  const kinds = faultKinds.filter((kind) => chance() < (kind === 'rollback' ? 0 : share));
+  const kinds = faultKinds.filter((kind) => chance() < (kind === 'rollback' ? 0.125 : share));
   return kinds.length > 0 ? kinds : ['crash'];
 }
 

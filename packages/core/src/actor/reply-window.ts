@@ -171,7 +171,7 @@ function ownCopy(value: unknown): ReplyOutcome {
 }
 
 /** Two callers that are proven to be different ones never get each other's replies, and a claim never passes for a proof. */
-function callerOf({ caller, source }: InboundRequest): string {
+export function callerOf({ caller, source }: InboundRequest): string {
   if (source !== undefined && source.principal !== '') return `${source.principal}\0${caller}`;
   return caller.includes('\0') ? caller.replaceAll('\0', ' ') : caller;
 }

@@ -93,11 +93,7 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning: 'The envelope could not be decoded; check that both sides run compatible versions.',
   },
   'request.refused': { executed: 'no', retry: 'never', meaning: 'A middleware of the node refused the request.' },
-  'request.forbidden': {
-    executed: 'no',
-    retry: 'never',
-    meaning: 'The authorisation hook of the node refused the request, failed, or did not answer in time.',
-  },
+  'request.forbidden': { executed: 'no', retry: 'never', meaning: 'The authorisation hook refused the request, failed, or was too slow.' },
   'protocol.unsupported': {
     executed: 'no',
     retry: 'never',

@@ -22,3 +22,23 @@ export function mayClaim({ self, members, wished, record }: ClaimCase): boolean 
   if (record.state === 'releasing' && successor && !members.isGone(successor)) return false;
   return wished && members.isGone(record);
 }
+
+export interface Claim {
+  readonly self: Incarnated;
+  readonly shard: number;
+  /** What it is claimed from; `undefined` where there is no record, or the store was set back. */
+  readonly before: ShardRecord | undefined;
+  /** What is known of it, also where the store no longer does. */
+  readonly known: ShardRecord | undefined;
+  readonly home: ShardRecord['home'];
+  /** An epoch that was seen elsewhere, such as in a log. */
+  readonly above: number | undefined;
+  readonly wallMs: number;
+}
+
+/** I2: the epoch is above the former one and above any that was seen, and at least the wall clock in ms. */
+export function claimedRecord({ self, shard, before, known, above = 0, home, wallMs }: Claim): ShardRecord {
+  const epoch = Math.max((known?.epoch ?? 0) + 1, above + 1, Math.floor(wallMs));
+  const isHandedOver = before?.state === 'releasing' && before.transfer !== undefined && !sameIncarnation(before, self);
+  return { ...self, shard, epoch, state: 'owned', home, ...(isHandedOver && { transfer: before.transfer }) };
+}

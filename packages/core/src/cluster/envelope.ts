@@ -176,10 +176,13 @@ export class RequestReader extends EnvelopeReader {
     if (length > 5) chain = chainOf(decoder.value());
     if (length > 6) idempotencyKey = textOf(decoder.value());
     if (length > 7) caller = textOf(decoder.value()) ?? '';
-    const onBehalfOf = length > 8 ? textOf(decoder.value()) : undefined;
-    for (let i = 9; i < length; i += 1) decoder.value();
+    let from = source;
+    if (length > 8) {
+      const onBehalfOf = textOf(decoder.value());
+      if (onBehalfOf !== undefined && source === fromNode) from = { origin: 'json', principal: onBehalfOf };
+      for (let i = 9; i < length; i += 1) decoder.value();
+    }
     decoder.finish();
-    const from: CallSource = onBehalfOf === undefined || source !== fromNode ? source : { origin: 'json', principal: onBehalfOf };
     return { id: this.id, type, method, key, input, headers, chain, idempotencyKey, caller, source: from, deadline, reply };
   }
 }

@@ -20,6 +20,9 @@ const magic1 = 0x4b;
 /** Bounds of what nodes say to each other: the routes of 16,384 shards, the state of an actor. */
 export const controlLimits: CodecLimits = Object.freeze({ depthMax: 64, nodesMax: 4_000_000, bigintBytesMax: 65_536 });
 
+/** Envelopes that one frame may hold: work that a reader does without a pause. */
+export const frameEnvelopesMax = 4_096;
+
 /** Of what a caller says beside its requests: a list of numbers. */
 export const cancelLimits: CodecLimits = Object.freeze({ depthMax: 2, nodesMax: 4_096, bigintBytesMax: 8 });
 

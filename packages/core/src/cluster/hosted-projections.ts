@@ -10,13 +10,12 @@ import { type DeadLetter, DeadLetters } from '../events/dead-letters.ts';
 import type { EventCatalogue } from '../events/event-catalogue.ts';
 import type { EventSource } from '../events/event-source.ts';
 import { GenerationRecords, type Generations } from '../events/generations.ts';
-import { checkProjection, type Projection, type ProjectionDefinition } from '../events/projection.ts';
+import type { Projection } from '../events/projection.ts';
 import { ProjectionGroup, type ProjectionStatus } from '../events/projection-group.ts';
 import type { ShardListener } from './shard-listeners.ts';
 
 export interface HostedProjectionsOptions {
-  // oxlint-disable-next-line typescript/no-explicit-any -- the type of the transaction is the definition's own affair
-  readonly definitions: readonly ProjectionDefinition<any>[];
+  readonly definitions: readonly Projection[];
   readonly shards: number;
   readonly store: OpenStore;
   readonly source: EventSource;
@@ -37,12 +36,13 @@ export class HostedProjections implements ShardListener {
   readonly #groups = new Map<string, ProjectionGroup>();
   /** By name: the epoch under which it begins once its former run has ended. */
   readonly #beginning = new Map<string, number>();
-  readonly #ending = new Set<Promise<void>>();
+  /** By name: the former run, until nothing of it goes on. */
+  readonly #ending = new Map<string, Promise<void>>();
 
   /** Throws `options.invalid`. */
   constructor(options: HostedProjectionsOptions) {
     this.#o = options;
-    this.#byName = grouped(options.definitions.map((definition) => checkProjection(definition)));
+    this.#byName = grouped(options.definitions);
   }
 
   /** Of a private store: from the joining of the node on. `epoch` rises with each start of the node. */
@@ -66,8 +66,9 @@ export class HostedProjections implements ShardListener {
   }
 
   async stop(): Promise<void> {
+    this.#beginning.clear();
     for (const name of [...this.#groups.keys()]) void this.#end(name);
-    await Promise.all(this.#ending);
+    await Promise.all(this.#ending.values());
   }
 
   /** Of those that run here. */
@@ -115,13 +116,17 @@ export class HostedProjections implements ShardListener {
     });
   }
 
+  /** Resolves when no run of the projection goes on here. */
   #end(name: string): Promise<void> {
     this.#beginning.delete(name);
     const group = this.#groups.get(name);
-    if (group === undefined) return Promise.resolve();
+    const former = this.#ending.get(name) ?? Promise.resolve();
+    if (group === undefined) return former;
     this.#groups.delete(name);
-    const ending = group.stop().finally(() => this.#ending.delete(ending));
-    this.#ending.add(ending);
+    const ending = Promise.all([former, group.stop()]).then(() => {
+      if (this.#ending.get(name) === ending) this.#ending.delete(name);
+    });
+    this.#ending.set(name, ending);
     return ending;
   }
 }

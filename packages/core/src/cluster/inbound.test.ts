@@ -202,6 +202,21 @@ test('an early request whose time is over when the shard opens does not start', 
   expect([admitted.map(({ id }) => id), answers]).toEqual([[2], ['caller 1 request.expired no']]);
 });
 
+test('a request that comes after later ones of its caller, over a connection that it has lost, is not executed (I6)', async () => {
+  const { open, take, admitted, answers, clock } = world();
+  open(7);
+  await take(frameOf({ id: 5 }, { id: 6 }));
+  await take(frameOf({ id: 3 }, { id: 7 }));
+  await take(frameOf({ id: 4 }), 'another caller');
+  expect(admitted.map(({ id }) => id)).toEqual([5, 6, 7, 4]);
+  await clock.settle();
+  expect(answers).toEqual(['caller 3 request.expired no']);
+  // Ids begin anew.
+  const last = 2 ** 30 - 1;
+  await take(frameOf({ id: last }, { id: 1 }, { id: last - 1 }), 'old caller');
+  expect(admitted.slice(4).map(({ id }) => id)).toEqual([last, 1]);
+});
+
 test('an epoch that was served here once is never early again', async () => {
   const { open, close, take, answers } = world();
   open(7);
@@ -212,7 +227,7 @@ test('an epoch that was served here once is never early again', async () => {
 
 test('early requests are bounded', async () => {
   const { take, answers } = world();
-  for (let i = 0; i < 42; i += 1) await take(frameOf(...Array.from({ length: 100 }, (_, id) => ({ id, epoch: 2 ** 52 }))));
+  for (let i = 0; i < 42; i += 1) await take(frameOf(...Array.from({ length: 100 }, (_, j) => ({ id: i * 100 + j + 1, epoch: 2 ** 52 }))));
   expect(answers).toHaveLength(4_200 - 4_096);
 });
 
@@ -257,6 +272,15 @@ test('who takes no answers gets none, and its requests are executed', async () =
   admitted[0]!.reply.ok(1, 'done', 0);
   await clock.settle();
   expect([admitted.length, answers]).toEqual([1, []]);
+});
+
+test('a frame of more envelopes than anybody sends is read up to the limit, so that it holds up nobody', async () => {
+  const { open, take, admitted, bad } = world();
+  open(7);
+  await take(frameOf(...Array.from({ length: 4_096 }, (_, id) => ({ id }))));
+  expect([admitted.length, bad()]).toEqual([4_096, {}]);
+  await take(frameOf(...Array.from({ length: 5_000 }, (_, i) => ({ id: 4_096 + i }))));
+  expect([admitted.length, bad()]).toEqual([8_192, { envelope: 1 }]);
 });
 
 test('an answer that cannot travel is told as executed', async () => {
@@ -332,8 +356,8 @@ test('a request says no more of its source than is proven', async () => {
   const { inbound, open, admitted } = world();
   open(7);
   const claims = tails.encode('t', 'k', 'm', undefined, undefined, undefined, undefined, 'me', 'alice');
-  for (const via of [plainVia.node, { at: 'node', principal: 'bob' } as const, plainVia.peer]) {
-    inbound.take(frameOf({ id: 1 }, { id: 2, tail: claims }), 'caller', via);
+  for (const [at, via] of [plainVia.node, { at: 'node', principal: 'bob' } as const, plainVia.peer].entries()) {
+    inbound.take(frameOf({ id: 2 * at + 1 }, { id: 2 * at + 2, tail: claims }), 'caller', via);
   }
   expect(admitted.map(({ source }) => source)).toEqual([
     ...[

@@ -9,8 +9,18 @@ import type { Counter, Metrics } from '../base/metrics.ts';
 import { type CallSource, fromAnyone, fromNode, type InboundRequest, type ReplyPort, type RequestHost } from '../contract/calls.ts';
 import type { Address, Via } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
+import { isLateRequest, LatestRequests } from './latest-requests.ts';
 import { RequestReader } from './envelope.ts';
-import { cancelLimits, controlLimits, decodeControlFrame, type FrameKind, frameKind, type FrameProblem, readFrameKind } from './frame.ts';
+import {
+  cancelLimits,
+  controlLimits,
+  decodeControlFrame,
+  type FrameKind,
+  frameEnvelopesMax,
+  frameKind,
+  type FrameProblem,
+  readFrameKind,
+} from './frame.ts';
 import type { FrameBatcher } from './frame-batcher.ts';
 import { ReplyReader } from './reply-envelope.ts';
 import type { Router } from './router.ts';
@@ -105,6 +115,7 @@ export class Inbound {
   readonly #decoder = new Decoder();
   readonly #problems: FrameProblems;
   readonly #early: EarlyRequests;
+  readonly #latest = new LatestRequests();
   readonly #stalls: Stalls;
   /** By caller: the numbers of the requests that it gave up. */
   #cancelled = new Map<Address, Set<unknown>>();
@@ -212,12 +223,21 @@ export class Inbound {
     const late = this.#stalls.lateMs(now);
     const replies = new FrameReplies(this.#o.replies, from);
     const reader = new RequestReader(frame, this.#decoder);
+    const latest = from === '' ? undefined : this.#latest.of(from);
     let bytes = frame.length;
+    let left = frameEnvelopesMax;
     while (reader.next()) {
+      if (left === 0) {
+        this.#problems.note('envelope', { frameEnvelopesMax });
+        break;
+      }
+      left -= 1;
       const { id, shard } = reader;
       const remainingMs = reader.remainingMs - late;
       const epoch = epochOf(shard);
-      if (remainingMs <= 0) {
+      if (latest !== undefined && isLateRequest(latest, id)) {
+        replies.error(id, overtaken());
+      } else if (remainingMs <= 0) {
         replies.error(id, expired());
       } else if (epoch === reader.epoch) {
         const request = this.#read(reader, shard, now + remainingMs, replies, source);
@@ -292,6 +312,10 @@ function ownerOf({ nodeId, incarnation, epoch }: ShardRecord): { owner: string; 
 
 function cancelled(): PerkeyError {
   return bareError('request.cancelled', 'the caller cancelled the request before it was started');
+}
+
+function overtaken(): PerkeyError {
+  return bareError('request.expired', 'the request came after later ones of its caller, over a connection that the caller has lost');
 }
 
 function expired(): PerkeyError {

@@ -14,7 +14,9 @@ import { type Random, systemRandom } from '../base/random.ts';
 import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { Store } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import type { Projection } from '../events/projection.ts';
 import { checkCluster } from './cluster-record.ts';
+import type { HostedProjections } from './hosted-projections.ts';
 import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
 import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
@@ -26,6 +28,8 @@ export interface NodeParts {
   readonly actors: readonly ActorDefinition[];
   /** Where durable actors keep what they are: needed where one of `actors` is durable. */
   readonly store?: Store;
+  /** What follows the events of `store`. Each runs on one node at a time, or with a private store on every node. */
+  readonly projections?: readonly Projection[];
   /** Default: nothing is logged. */
   readonly log?: Logger;
   readonly metrics?: Metrics;
@@ -137,6 +141,11 @@ export class Node implements Caller, AsyncDisposable {
     if (this.#phase.state === 'active') this.#phase.session.controlUp();
   }
 
+  /** The projections of this node; undefined where it has none, and while it joins. */
+  get projections(): HostedProjections | undefined {
+    return this.#phase.state === 'active' ? this.#phase.session.services.projections : undefined;
+  }
+
   /** What this node knows and holds at this moment. */
   inspect(top?: number): NodeInspection | undefined {
     if (this.#phase.state !== 'active') return undefined;
@@ -218,6 +227,7 @@ export class Node implements Caller, AsyncDisposable {
       privateStore: await privateStoreOf(this.#store?.open),
       store: this.#store?.open,
       authorize: this.#parts.authorize,
+      projections: this.#parts.projections ?? [],
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
       onLost: (lost) => {
@@ -285,10 +295,11 @@ export class Node implements Caller, AsyncDisposable {
 /** Starts a node and joins it to the cluster; resolves when it is a member and takes shards. */
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { transport, actors, store, log = silentLogger, metrics = new MetricsRegistry(), middleware, ...rest } = options;
-  const { authorize, clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
+  const { authorize, projections, clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
   const settings = nodeSettings(given, env);
   refuseDuplicates(actors);
   if (store === undefined) refuseDurable(actors);
+  if (store === undefined && projections !== undefined && projections.length > 0) throw projectionsWithoutStore();
   const nodeId = settings.nodeId === '' ? `node-${random.hex(4)}` : settings.nodeId;
   const logger = childLogger(log, { nodeId, cluster: settings.cluster });
   const { cluster, connectTimeoutMs } = settings;
@@ -307,6 +318,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       actors,
       ...(middleware && { middleware }),
       ...(authorize && { authorize }),
+      ...(projections && { projections }),
       ...(onIncarnation && { onIncarnation }),
     };
     node = new Node(parts, settings, environment, control, nodeId, opened);
@@ -317,6 +329,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     await opened?.open.close();
     throw error;
   }
+}
+
+function projectionsWithoutStore(): PerkeyError {
+  return new PerkeyError('store.missing', 'the node has projections but no store to read from; give startNode the option store');
 }
 
 function refuseDuplicates(actors: readonly ActorDefinition[]): void {

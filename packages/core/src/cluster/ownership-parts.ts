@@ -3,8 +3,10 @@ import type { ControlLink, DataLink, LinkEnvironment } from '../contract/transpo
 import { Announcer } from './announcer.ts';
 import type { ClusterMetrics } from './cluster-metrics.ts';
 import { Evictor } from './evictor.ts';
+import type { Lease } from './lease.ts';
 import type { Members } from './members.ts';
-import type { Incarnated, ShardRecord } from './records.ts';
+import type { Incarnated, MemberRecord, ShardRecord } from './records.ts';
+import { Relinks } from './relinks.ts';
 import type { NodeSettings } from './settings.ts';
 import { ShardHomes } from './shard-homes.ts';
 import type { ShardHost } from './shard-host.ts';
@@ -31,6 +33,7 @@ export interface OwnershipOptions {
   readonly host: ShardHost;
   readonly metrics: ClusterMetrics;
   readonly privateStore: PrivateStore | undefined;
+  readonly lease: Lease<MemberRecord>;
   /** Since when this node's lease has held without a gap; `undefined` while it does not hold. */
   readonly leaseHeldSince: () => number | undefined;
   readonly onOpened: (record: ShardRecord, before: ShardRecord | undefined) => void;
@@ -43,6 +46,7 @@ export interface OwnershipParts {
   readonly manager: ShardManager;
   readonly announcer: Announcer;
   readonly evictor: Evictor;
+  readonly relinks: Relinks;
 }
 
 export function ownershipParts(options: OwnershipOptions): OwnershipParts {
@@ -70,7 +74,8 @@ export function ownershipParts(options: OwnershipOptions): OwnershipParts {
     checkMs: settings.heartbeatMs / 2,
     leaseHeldSince: options.leaseHeldSince,
     owners: () => table.named(),
-    orphans: () => (members.synced ? table.owners().filter((owner) => !members.get(owner.nodeId)) : []),
+    orphans: () => (members.synced ? table.owners().filter((owner) => members.isOrphan(owner)) : []),
   });
-  return { transfers, homes, manager, announcer, evictor };
+  const relinks = new Relinks({ clock, self, lease: options.lease, announcer });
+  return { transfers, homes, manager, announcer, evictor, relinks };
 }

@@ -1,12 +1,8 @@
 import { ActorHost } from '../actor/actor-host.ts';
-import type { ActorDefinition } from '../actor/definition.ts';
-import type { Authorize } from '../actor/authorization.ts';
-import type { TurnMiddleware } from '../actor/middleware.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { childLogger } from '../base/log.ts';
 import type { Guard } from '../contract/calls.ts';
-import type { OpenStore } from '../contract/store.ts';
-import type { ControlLink, DataLink, LinkEnvironment, Transport, Via } from '../contract/transport.ts';
+import type { DataLink, Via } from '../contract/transport.ts';
 import { type ClusterMetrics, clusterMetrics } from './cluster-metrics.ts';
 import { foreignAnswer } from './foreign-answer.ts';
 import { frameKind } from './frame.ts';
@@ -17,35 +13,16 @@ import type { Lease } from './lease.ts';
 import { Members } from './members.ts';
 import { hostedTypes } from './news.ts';
 import { nodeDurability } from './node-durability.ts';
-import { type OwnershipParts, ownershipParts, type PrivateStore } from './ownership-parts.ts';
+import { type OwnershipParts, ownershipParts } from './ownership-parts.ts';
 import { doneWithin } from '../base/pause.ts';
 import { type Incarnated, linksOf, type MemberRecord, protocolVersion, sameIncarnation, type ShardRecord } from './records.ts';
-import { Relinks } from './relinks.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import { sendQuietly } from './send-quietly.ts';
-import type { NodeSettings } from './settings.ts';
+import type { SessionOptions } from './session-options.ts';
+import { SessionServices } from './session-services.ts';
 import { ShardTable } from './shard-table.ts';
-
-export interface SessionOptions {
-  readonly nodeId: string;
-  readonly settings: NodeSettings;
-  readonly transport: Transport;
-  readonly control: ControlLink;
-  readonly environment: LinkEnvironment;
-  readonly definitions: readonly ActorDefinition[];
-  readonly middleware: readonly TurnMiddleware[];
-  readonly privateStore: PrivateStore | undefined;
-  /** Open; undefined for a node that hosts no durable actors. */
-  readonly store: OpenStore | undefined;
-  readonly authorize: Authorize | undefined;
-  readonly signal: AbortSignal;
-  /** The lease is held: this incarnation exists from now on. */
-  readonly onJoined: (incarnation: string) => void;
-  /** The incarnation was evicted after it had opened: it can never act again. Called once, not while it leaves. */
-  readonly onLost: (session: Session) => void;
-}
 
 /** How long a node that leaves waits for the store to take that it is gone. */
 const goodbyeMs = 1_000;
@@ -68,7 +45,7 @@ export class Session {
   #inbound!: Inbound;
   #replies!: FrameBatcher;
   #ownership!: OwnershipParts;
-  #relinks!: Relinks;
+  #services!: SessionServices;
   #isOpen = false;
   #ended = false;
   #isDrained = false;
@@ -128,6 +105,10 @@ export class Session {
 
   get members(): Members {
     return this.#members;
+  }
+
+  get services(): SessionServices {
+    return this.#services;
   }
 
   get routes(): Routes {
@@ -258,14 +239,21 @@ export class Session {
   #assembleOwnership(guard: Guard): void {
     const { environment, settings, control, privateStore } = this.#o;
     const { clock, metrics, log } = environment;
+    this.#services = new SessionServices(this.#o, guard);
     this.#ownership = ownershipParts({
       ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
-      ...{ members: this.#members, table: this.#table, guard, host: this.#host, metrics: this.#metrics },
+      ...{
+        members: this.#members,
+        table: this.#table,
+        guard,
+        host: this.#services.beside(this.#host),
+        metrics: this.#metrics,
+        lease: this.#lease,
+      },
       leaseHeldSince: () => this.#lease.heldSince(clock.now()),
       onOpened: (record, before) => this.#opened(record, before),
     });
     const { manager, announcer, transfers } = this.#ownership;
-    this.#relinks = new Relinks({ clock, self: this.#self, lease: this.#lease, announcer });
     this.#inbound = new Inbound({
       ...{ clock, host: this.#host, router: this.#router, replies: this.#replies, table: this.#table, metrics, log, self: this.#self },
       epochOf: (shard) => manager.epochOf(shard),
@@ -291,6 +279,7 @@ export class Session {
     await this.#lease.update({ state: 'active', inbox: this.#link.nodeAddress(nodeId, this.#self.incarnation) });
     this.#mustGoOn();
     this.#ownership.manager.membersChanged();
+    this.#services.begin();
   }
 
   /** What the private store holds belongs to it before this node takes any shard. */
@@ -339,7 +328,7 @@ export class Session {
     else {
       this.#router.onLinkUp();
       this.#replies.flush();
-      this.#relinks.up();
+      this.#ownership.relinks.up();
     }
   }
 
@@ -353,7 +342,7 @@ export class Session {
     this.#o.environment.log.info({}, 'the lease holds again; this node goes on');
     this.#host.resume();
     this.#replies.flush();
-    this.#relinks.tell();
+    this.#ownership.relinks.tell();
     this.#ownership.manager.schedule();
   }
 
@@ -391,7 +380,7 @@ export class Session {
     this.#ownership?.announcer.stop();
     for (const watch of this.#watches.splice(0)) watch.stop();
     try {
-      await this.#host?.stop();
+      await Promise.all([this.#services?.stop(), this.#host?.stop()]);
       await this.#link?.close();
     } catch (error) {
       this.#o.environment.log.error({ err: error }, 'a part of the node could not be closed');

@@ -11,6 +11,7 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from '../base/options.ts';
+import { frameEnvelopesMax } from './frame.ts';
 
 const nameForm = /^[A-Za-z0-9_-]{1,64}$/;
 const nameMeaning = 'a name of 1 to 64 of the characters A-Z a-z 0-9 _ -';
@@ -53,7 +54,14 @@ export const callerOptions: CallerOptionTable = {
     help: 'Largest request in its wire form; what the server takes may be less.',
   },
   keyBytesMax: { kind: 'integer', default: 512, min: 1, max: 65_536, unit: 'bytes', help: 'Longest actor key, in UTF-8.' },
-  frameCountMax: { kind: 'integer', default: 512, min: 1, max: 65_535, unit: 'envelopes', help: 'Requests or replies in one frame.' },
+  frameCountMax: {
+    kind: 'integer',
+    default: 512,
+    min: 1,
+    max: frameEnvelopesMax,
+    unit: 'envelopes',
+    help: 'Requests or replies in one frame.',
+  },
   connectTimeoutMs: {
     kind: 'number',
     default: 10_000,

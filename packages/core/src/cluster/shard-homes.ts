@@ -85,11 +85,11 @@ export class ShardHomes {
     const value = JSON.stringify({ ...record, home: privateId });
     const outcome = await settledWrite({ store, clock, key: shardKey(shard), value, revision, wanted });
     if (outcome.kind !== 'applied') {
-      if (outcome.kind === 'refused' && outcome.latest) table.onRecord(outcome.latest);
+      if (outcome.kind === 'refused' && outcome.latest) table.learn(outcome.latest);
       return false;
     }
     this.#held.add(shard);
-    table.onRecord(outcome.stored);
+    table.learn(outcome.stored);
     return true;
   }
 

@@ -340,3 +340,52 @@ test('a record of another store, made anew after a loss, counts by its epoch', a
   await clock.advance(1);
   expect(fake.dropped).toEqual([0]);
 });
+
+test('what a store that was set back no longer knows is claimed anew by its owner, with the state', async () => {
+  const world = new ManagedShards();
+  const { clock, store, fake, table } = world;
+  await world.owning(state);
+  world.hear(0);
+  table.onSynced();
+  const { epoch = 0 } = world.stored() ?? {};
+  store.table.restore([{ key: 'shard.0', value: JSON.stringify({ ...b, shard: 0, epoch: 5, state: 'owned' }), revision: 1 }]);
+  world.hear(0);
+  table.onSynced();
+  await clock.advance(500);
+  expect(world.stored()).toMatchObject({ ...nodeA, state: 'owned' });
+  expect(world.stored()?.epoch).toBeGreaterThan(epoch);
+  expect(fake.opened.at(-1)).toEqual({ shard: 0, epoch: world.stored()?.epoch, carried: [state] });
+});
+
+test('an old answer of the store (H3) costs the owner of a shard a moment, and no state', async () => {
+  const world = new ManagedShards();
+  const { clock, store, fake, table } = world;
+  await world.owning(state);
+  world.hear(0);
+  table.onSynced();
+  const { epoch } = world.stored() ?? {};
+  table.onRecord({ key: 'shard.0', value: JSON.stringify({ ...b, shard: 0, epoch: 5, state: 'owned' }), revision: 0 });
+  table.onSynced();
+  await clock.advance(50);
+  expect(store.writesAsked).toBeGreaterThan(1);
+  world.hear(0);
+  await clock.advance(2_000);
+  expect(world.stored()).toMatchObject({ ...nodeA, epoch, state: 'owned' });
+  expect(fake.opened.at(-1)).toEqual({ shard: 0, epoch, carried: [state] });
+});
+
+test('a shard that was released, of which a store that was set back knows nothing, comes back to who holds its state', async () => {
+  const world = new ManagedShards();
+  const { clock, store, fake, table } = world;
+  await world.owning(state);
+  world.hear(0);
+  table.onSynced();
+  const backup = store.table.records();
+  await world.moveTo(b);
+  expect(world.stored()).toMatchObject({ ...nodeA, state: 'releasing' });
+  store.table.restore(backup);
+  world.hear(0);
+  table.onSynced();
+  await clock.advance(500);
+  expect(fake.opened.at(-1)).toMatchObject({ shard: 0, carried: [state] });
+});

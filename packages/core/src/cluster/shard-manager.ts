@@ -1,14 +1,14 @@
 import type { CarriedActor } from '../contract/calls.ts';
 import type { StoredRecord } from '../contract/record-store.ts';
 import { Alarm } from './alarm.ts';
-import { mayClaim } from './claim-rule.ts';
+import { claimedRecord, mayClaim } from './claim-rule.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
 import { inheritedActors } from './inherited-actors.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
 import type { ShardManagerOptions } from './shard-manager-options.ts';
 import type { Drain, Open, Part, Released, Resting } from './shard-part.ts';
-import type { ShardEntry } from './shard-table.ts';
+import type { ClaimedFrom, ShardEntry } from './shard-table.ts';
 import { Successors } from './successors.ts';
 import { Wish } from './view.ts';
 
@@ -194,7 +194,7 @@ export class ShardManager {
   }
 
   /** `before` is what this node goes back to when the claim comes to nothing. A claim that is applied late is adopted when its record is seen. */
-  #startClaim(shard: number, entry: ShardEntry | undefined, before: Released | undefined): void {
+  #startClaim(shard: number, entry: ClaimedFrom | undefined, before: Released | undefined): void {
     const { clock, lease, log } = this.#o;
     // Once the lease holds again, everything is looked at anew.
     if (!lease.mayAct(clock.now())) return;
@@ -209,7 +209,8 @@ export class ShardManager {
       .then((opened) => {
         this.#claims -= 1;
         if (this.#stopped) return;
-        const isNews = this.#o.table.get(shard)?.revision !== entry?.revision;
+        const isSetBack = entry !== undefined && entry.record === undefined;
+        const isNews = !isSetBack && this.#o.table.get(shard)?.revision !== entry?.revision;
         const rest = { phase: 'resting', until: clock.now() + restMs, next: before } as const;
         if (!opened && this.#parts.get(shard)?.phase === 'claiming') this.#setPart(shard, isNews ? before : rest);
         this.schedule();
@@ -217,32 +218,25 @@ export class ShardManager {
   }
 
   /** `false` when the claim was refused or its outcome is not known. */
-  async #claim(shard: number, entry: ShardEntry | undefined, kept: Released | undefined): Promise<boolean> {
+  async #claim(shard: number, entry: ClaimedFrom | undefined, kept: Released | undefined): Promise<boolean> {
     const { store, clock, lease, self, table, homes } = this.#o;
     const before = entry?.record;
     const revision = entry?.revision ?? 0;
-    const epoch = Math.max((before?.epoch ?? 0) + 1, (kept?.renewAbove ?? 0) + 1, Math.floor(clock.wall()));
-    const handedOver = before?.state === 'releasing' && before.transfer !== undefined && !this.#isMine(before);
-    const record: ShardRecord = {
-      ...self,
-      shard,
-      epoch,
-      state: 'owned',
-      home: homes.of(shard, before),
-      ...(handedOver && { transfer: before.transfer }),
-    };
+    const known = before ?? table.get(shard)?.record;
+    const above = kept?.renewAbove;
+    const record = claimedRecord({ self, shard, before, known, above, home: homes.of(shard, known), wallMs: clock.wall() });
     const wanted = (): boolean => !this.#stopped && lease.mayAct(clock.now());
     const outcome = await settledWrite({ store, clock, key: shardKey(shard), value: JSON.stringify(record), revision, wanted });
     if (this.#stopped) return false;
     if (outcome.kind === 'refused') this.#takeLatest(shard, revision, outcome.latest);
     if (outcome.kind !== 'applied') return false;
     this.#open(record, before, inheritedActors(record, kept?.carried ?? [], this.#o));
-    table.onRecord(outcome.stored);
+    table.learn(outcome.stored);
     return true;
   }
 
   #takeLatest(shard: number, revision: number, latest: StoredRecord | undefined): void {
-    if (latest && latest.revision > revision) this.#o.table.onRecord(latest);
+    if (latest && latest.revision > revision) this.#o.table.learn(latest);
     else this.#o.table.setBack(shard, latest);
   }
 
@@ -266,6 +260,7 @@ export class ShardManager {
       this.schedule();
       return;
     }
+    if (table.setBackTo(shard)) return void this.#closeToReclaim(shard, part);
     const wanted = this.#wish?.owner(shard, entry.record);
     const hasNone = (): boolean => entry.record.home !== undefined || this.#successors.hasNone();
     if (wanted === self.nodeId || (wanted === undefined && !(this.#drain && hasNone()))) return;
@@ -278,6 +273,17 @@ export class ShardManager {
     const successor = this.#successor(wanted);
     if (typeof successor === 'number') this.#alarm.at(successor);
     else this.#startHandOff(shard, entry, successor, part.failures);
+  }
+
+  /** The store was set back: what this node owns it says again, with another epoch and the state it has, before somebody else claims it. */
+  async #closeToReclaim(shard: number, { epoch }: Open): Promise<void> {
+    const { host, clock, settings, log, self } = this.#o;
+    const since = clock.now();
+    this.#parts.set(shard, { phase: 'closing', successor: undefined, abandon: new AbortController() });
+    log.warn({ shard, epoch }, 'the store knows nothing of a shard of this node, which claims it anew');
+    const carried = await host.closeShard(shard, { drainMs: settings.drainMs, successor: self.nodeId });
+    if (!this.#stopped) this.#setPart(shard, { phase: 'released', since, epoch, carried });
+    this.schedule();
   }
 
   #isHeld(record: ShardRecord, epoch: number): boolean {
@@ -327,7 +333,7 @@ export class ShardManager {
       case 'released': {
         const { carried, stored, successor } = given;
         this.#setPart(shard, successor ? { phase: 'released', since, epoch: record.epoch, carried } : undefined);
-        table.onRecord(stored);
+        table.learn(stored);
         return;
       }
       case 'kept':
@@ -372,7 +378,11 @@ export class ShardManager {
       this.schedule();
       return;
     }
+    const setBackTo = table.setBackTo(shard);
     const isToRenew = part.renewAbove !== undefined && this.#isHeld(record, part.epoch);
-    if (isToRenew || (record.successor && members.isGone(record.successor))) this.#startClaim(shard, entry, part);
+    if (setBackTo || isToRenew) this.#startClaim(shard, setBackTo ?? entry, part);
+    // It was closed to be claimed anew, and the store has it after all.
+    else if (record.state === 'owned') this.#goOn(shard, part.epoch, record, part.carried, 0);
+    else if (record.successor && members.isGone(record.successor)) this.#startClaim(shard, entry, part);
   }
 }

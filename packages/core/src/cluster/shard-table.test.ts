@@ -28,3 +28,44 @@ test('a transfer may be named until the record of its shard says otherwise, howe
   expect(mayName({ epoch: 7, state: 'free' })).toBe(false);
   expect(mayName({ epoch: 8, nodeId: 'c', incarnation: '1-c' })).toBe(false);
 });
+
+/** Records of shard 3, told by a watch. */
+class Watched {
+  readonly table = tableWith({ epoch: 7 });
+
+  tell(revision: number, epoch: number): this {
+    this.table.onRecord({
+      key: shardKey(3),
+      value: JSON.stringify({ nodeId: 'a', incarnation: '1-a', shard: 3, epoch, state: 'owned' }),
+      revision,
+    });
+    return this;
+  }
+
+  /** All that exists was told. */
+  synced(): this {
+    this.table.onSynced();
+    return this;
+  }
+}
+
+test('a store that was set back is known by what it lists when it is asked again', () => {
+  const watched = new Watched().tell(8, 9).synced();
+  expect(watched.table.setBackTo(3)).toBeUndefined();
+  // The same again, after a reconnect.
+  expect(watched.tell(8, 9).synced().table.setBackTo(3)).toBeUndefined();
+  // An older record.
+  expect(watched.tell(4, 7).table.setBackTo(3)).toBeUndefined();
+  expect(watched.synced().table.setBackTo(3)).toEqual({ record: undefined, revision: 4 });
+  expect(watched.table.get(3)?.record.epoch).toBe(9);
+  // It was claimed anew, and the store has it.
+  watched.table.learn({
+    key: shardKey(3),
+    value: JSON.stringify({ nodeId: 'a', incarnation: '1-a', shard: 3, epoch: 10, state: 'owned' }),
+    revision: 5,
+  });
+  expect(watched.table.setBackTo(3)).toBeUndefined();
+  expect(watched.tell(5, 10).table.setBackTo(3)).toBeUndefined();
+  // None at all.
+  expect(watched.synced().synced().table.setBackTo(3)).toEqual({ record: undefined, revision: 0 });
+});

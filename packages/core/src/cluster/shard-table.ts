@@ -6,12 +6,27 @@ export interface ShardEntry {
   readonly revision: number;
 }
 
+/** What to claim a shard from: a record, or only the revision at which the store has something else than what was known of it. */
+export interface ClaimedFrom {
+  readonly record: ShardRecord | undefined;
+  readonly revision: number;
+}
+
 /**
  * The shard records as last heard of, the latest by epoch and within an epoch by revision (a store that is lost and made anew counts
  * revisions from 1 again, epochs go on). Stale pictures only delay: each change is a compare-and-set on `revision`.
  */
 export class ShardTable implements RecordListener {
   readonly #entries: (ShardEntry | undefined)[];
+  /** In the course of which listing each entry was learned. */
+  readonly #learnedIn: number[] = [];
+  /** What the watch has told in the current listing and since. */
+  #told: (ShardEntry | undefined)[] = [];
+  #lastTold = 0;
+  #hasTold = false;
+  /** Counts how often the watch has begun anew, with all that exists. */
+  #listing = 0;
+  #listed = -1;
   readonly #onChange: (entry: ShardEntry) => void;
   readonly #onSynced: () => void;
   #synced = false;
@@ -59,13 +74,37 @@ export class ShardTable implements RecordListener {
     return named;
   }
 
+  /**
+   * The store was set back: asked for all records, after it had taken what is known here of this shard, it showed an older one or none. To be
+   * claimed from what it has. It may also be a stale answer (H3); then the claim is refused.
+   */
+  setBackTo(shard: number): ClaimedFrom | undefined {
+    const entry = this.#entries[shard];
+    if (!entry || this.#listed !== this.#listing || (this.#learnedIn[shard] ?? 0) >= this.#listing) return undefined;
+    const told = this.#told[shard];
+    const { epoch } = entry.record;
+    if (told && (told.record.epoch > epoch || (told.record.epoch === epoch && told.revision >= entry.revision))) return undefined;
+    return { record: undefined, revision: told?.revision ?? 0 };
+  }
+
+  /** From the watch. */
   onRecord(stored: StoredRecord): void {
+    if (stored.revision <= this.#lastTold) this.#beginListing();
+    this.#lastTold = stored.revision;
+    this.#hasTold = true;
+    this.learn(stored);
+  }
+
+  /** What the store was seen to have, by whatever way. */
+  learn(stored: StoredRecord): void {
     const entry = this.#parse(stored);
     if (!entry) return;
     const { record, revision } = entry;
+    if (revision > (this.#told[record.shard]?.revision ?? -1)) this.#told[record.shard] = entry;
     const before = this.#entries[record.shard];
     if (before && (before.record.epoch > record.epoch || (before.record.epoch === record.epoch && before.revision >= revision))) return;
     this.#entries[record.shard] = entry;
+    this.#learnedIn[record.shard] = this.#listing;
     this.#onChange(entry);
   }
 
@@ -76,6 +115,11 @@ export class ShardTable implements RecordListener {
     if (entry) this.#onChange(entry);
   }
 
+  #beginListing(): void {
+    this.#listing += 1;
+    this.#told = [];
+  }
+
   #parse(stored: StoredRecord): ShardEntry | undefined {
     const record = parseShard(stored.value);
     if (!record || stored.key !== shardKey(record.shard) || record.shard >= this.#entries.length || record.shard < 0) return undefined;
@@ -83,6 +127,10 @@ export class ShardTable implements RecordListener {
   }
 
   onSynced(): void {
+    // A store that is empty tells nothing.
+    if (!this.#hasTold && this.#synced) this.#beginListing();
+    this.#hasTold = false;
+    this.#listed = this.#listing;
     this.#synced = true;
     this.#onSynced();
   }

@@ -1,4 +1,8 @@
 import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineActor } from '../actor/definition.ts';
+import type { PerkeyError } from '../base/errors.ts';
+import type { Asked } from '../testkit/actor-fixture.ts';
 import { account, ask, log, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
 
@@ -82,4 +86,45 @@ test('more events than a commit may hold, and a record that is too large, are re
   expect([tooLarge.outcome, tooLarge.error?.executed]).toEqual(['commit.too_large', 'no']);
   expect(node.ask('account', 'alice', 'balance').value).toBe(10n);
   expect(await world.commits('account', 'alice')).toHaveLength(1);
+});
+
+test('code that a command left running writes nothing into a commit that is on its way to the store', async () => {
+  const refusals: string[] = [];
+  const attempt = (write: () => void): void => {
+    try {
+      write();
+    } catch (thrown) {
+      refusals.push((thrown as PerkeyError).code);
+    }
+  };
+  const Leaky = defineActor('leaky', { go: {}, count: { output: z.int(), readonly: true } });
+  const leaky = Leaky.aggregate({
+    initial: () => ({ count: 0 }),
+    events: { Went: z.object({}) },
+    evolve: { Went: ({ count }) => ({ count: count + 1 }) },
+    commands: {
+      go(ctx) {
+        const { outbox } = ctx;
+        ctx.raise('Went', {});
+        outbox.publish('first', 1);
+        void Promise.resolve().then(() => {
+          attempt(() => ctx.raise('Went', {}));
+          attempt(() => outbox.publish('second', 2));
+          attempt(() => ctx.reminders.set('late', { at: 1 }, { method: 'go' }));
+        });
+      },
+    },
+    queries: { count: (ctx) => ctx.state.count },
+  });
+  const world = await DurableWorld.start();
+  const node = world.node([leaky]);
+  const go = (): Promise<Asked> => settled(world, node.ask('leaky', 'a', 'go'));
+  world.faults.slow(20);
+  await go();
+  await go();
+  expect(refusals).toEqual(Array.from({ length: 6 }, () => 'turn.abandoned'));
+  expect(node.ask('leaky', 'a', 'count').value).toBe(2);
+  const stored = (await world.commits('leaky', 'a')).map((commit) => commit.notes());
+  expect(stored).toMatchObject([{ outbox: [{ subject: 'first' }] }, { outbox: [{ subject: 'first' }] }]);
+  expect(stored.map(({ reminders }) => reminders)).toEqual([undefined, undefined]);
 });

@@ -9,6 +9,7 @@ import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
 import type { StreamHead } from '../events/commit.ts';
 import { conflictRefusal, tombstoned, unknownCommit } from './commit-errors.ts';
+import type { Doubts } from './doubts.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import type { FenceLog } from './fence-log.ts';
@@ -29,8 +30,7 @@ export interface CommitCycleOptions {
   readonly mayAct: () => boolean;
   /** Asked before: the store may hold records of the shard. */
   readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
-  /** Appends of which nobody knows yet whether they are stored: the sequence that each expected, by the actor's key. */
-  readonly doubts: Map<string, number>;
+  readonly doubts: Doubts;
 }
 
 /** Nothing was sent: this node may not write for the shard. */
@@ -46,6 +46,7 @@ type Answer = AppendResult | typeof moved;
  * - A commit expects the very record on which its turn was run. So of two owners that both believe in themselves one is refused.
  * - `not executed` is said only after the log proved that the commit is not stored and never will be: it refused it, or another record stands
  *   in its place. `commit.unknown` is said otherwise, and the actor is loaded again before its next turn.
+ * - A command with an idempotency key of which the store holds the reply does not run: its effect is there.
  * - What is in memory changes only by what is stored.
  */
 export class CommitCycle implements Durability {
@@ -70,6 +71,11 @@ export class CommitCycle implements Durability {
   }
 
   run(turn: DurableTurn): unknown {
+    if (turn.request?.idempotencyKey !== undefined) {
+      // The window of replies may have let it go for others; what is stored counts.
+      const known = this.#repeat(turn, HeldActor.of(turn.activation));
+      if (known !== undefined) return this.#released(turn, known.value);
+    }
     let value: unknown;
     try {
       value = turn.call();
@@ -101,7 +107,9 @@ export class CommitCycle implements Durability {
 
   #decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
     try {
-      return this.#o.keeping.decide(turn, held, value);
+      const decided = this.#o.keeping.decide(turn, held, value);
+      DurableTurnContext.decide(turn.ctx as DurableTurnContext);
+      return decided;
     } catch (thrown) {
       throw this.#failed(turn, thrown);
     }
@@ -120,14 +128,14 @@ export class CommitCycle implements Durability {
   #send({ activation }: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
     const { mayAct, doubts, keeping } = this.#o;
     if (!mayAct()) return Promise.resolve(moved);
-    doubts.set(activation.key, held.head.sequence);
+    doubts.begin(activation.key, held.head.sequence);
     return keeping.append(held, decided);
   }
 
   #stored(turn: DurableTurn, held: HeldActor, decided: Decided, head: StreamHead, value: unknown): unknown {
     const { doubts, keeping } = this.#o;
-    const { version } = held.head;
-    doubts.delete(turn.activation.key);
+    const { version, sequence } = held.head;
+    doubts.end(turn.activation.key, sequence);
     held.head = head;
     keeping.advance(turn.activation, held, decided, version);
     return this.#released(turn, value);
@@ -172,15 +180,16 @@ export class CommitCycle implements Durability {
   ): Promise<Settled> {
     const { doubts, keeping, metrics } = this.#o;
     const { key } = turn.activation;
+    const { sequence } = held.head;
     if (answer.kind === 'refused' || answer.kind === 'moved' || answer.kind === 'fenced') {
-      doubts.delete(key);
+      if (answer.kind === 'refused') doubts.end(key, sequence);
       const error = answer.kind === 'refused' ? answer.error : shardMoved(held.shard, undefined);
       throw this.#failed(turn, turnRefusal(error));
     }
     if (answer.kind === 'conflict') metrics.conflicts.inc();
     const settled = await keeping.settle(turn.activation, held, decided, deadline);
     if (settled.kind === 'unknown') metrics.unknown.inc();
-    else doubts.delete(key);
+    else doubts.end(key, sequence);
     return settled;
   }
 

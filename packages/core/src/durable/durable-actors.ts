@@ -8,6 +8,7 @@ import { EventStore } from '../events/event-store.ts';
 import { Snapshots } from '../events/snapshots.ts';
 import { StateStore } from '../events/state-store.ts';
 import { CommitCycle } from './commit-cycle.ts';
+import { Doubts } from './doubts.ts';
 import { DurableMetrics } from './durable-metrics.ts';
 import { EventKeeping, versionOf } from './event-keeping.ts';
 import { FenceLog } from './fence-log.ts';
@@ -66,7 +67,7 @@ function cycle(
   metrics: DurableMetrics,
 ): Durability {
   const { clock, failures } = parts;
-  const doubts = new Map<string, number>();
+  const doubts = new Doubts();
   const fenceLog = new FenceLog(log, clock, metrics, onFenced);
   const loader = new Loader({
     ...{ clock, mayAct, keeping, fenceLog, metrics, owner, doubts },

@@ -4,6 +4,7 @@ import type { Activation } from '../actor/activation.ts';
 import type { ContextServices } from '../actor/context-services.ts';
 import { bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
 import type { AnyContract } from '../actor/method-spec.ts';
+import { endedTurn } from '../actor/refusals.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { OutboxDraft, ReminderDraft } from './drafts.ts';
@@ -27,6 +28,8 @@ export class DurableTurnContext extends TurnContext {
   readonly #shared: ContextServices;
   #held: HeldMessages | undefined = undefined;
   #drafts: TurnDrafts | undefined = undefined;
+  /** What the turn decided is on its way to the store: nothing can be added. */
+  #isDecided = false;
 
   /** `changes`: the turn may store something. */
   constructor(
@@ -51,7 +54,13 @@ export class DurableTurnContext extends TurnContext {
   static reset(ctx: DurableTurnContext): void {
     ctx.#held?.drop();
     ctx.#drafts = undefined;
+    ctx.#isDecided = false;
     ctx.restart();
+  }
+
+  /** The handler has returned. What code that it left running would still write is refused, since it would be in memory and not in the store. */
+  static decide(ctx: DurableTurnContext): void {
+    ctx.#isDecided = true;
   }
 
   /** The turn is stored, or has nothing to store: what it wants done is done now. */
@@ -59,9 +68,10 @@ export class DurableTurnContext extends TurnContext {
     ctx.#held?.release();
   }
 
-  /** Throws where the turn stores nothing. */
+  /** Throws where the turn stores nothing, or no more. */
   static mustChange(ctx: DurableTurnContext, what: string): void {
     void TurnContext.activationOf(ctx);
+    if (ctx.#isDecided) throw endedTurn();
     if (!ctx.#changes)
       throw new TypeError(`${what} is not for lifecycle hooks and methods that the contract declares readonly: they store nothing`);
   }

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineActor } from '../actor/definition.ts';
 import type { ActorFixture, Asked } from '../testkit/actor-fixture.ts';
 import { counter, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
@@ -70,4 +72,25 @@ test('of two owners that believe in themselves the later one alone can store', a
   expect([late.outcome, late.error?.executed]).toEqual(['shard.moved', 'no']);
   expect((await ask(world, second, 'get')).value).toBe(11);
   expect(first.metric('perkey_durable_fence_rejections_total', 'type=counter')).toBe(1);
+});
+
+const stamped = defineActor('stamped', { stamp: { output: z.int() }, get: { output: z.int(), readonly: true } }).host({
+  state: () => ({ epoch: 0 }),
+  persist: 'state',
+  stamp: (ctx) => (ctx.state.epoch = ctx.epoch),
+  get: (ctx) => ctx.state.epoch,
+});
+
+test('a repeat whose first execution another owner stored meanwhile gets the reply and the state of that one', async () => {
+  const world = await DurableWorld.start();
+  const first = world.node([stamped]);
+  const second = world.node([stamped]);
+  const on = (node: ActorFixture, method: string, idempotencyKey?: string): Promise<Asked> =>
+    settled(world, node.ask('stamped', 'a', method, undefined, { idempotencyKey }));
+  expect((await on(second, 'get')).value).toBe(0);
+  expect((await on(first, 'stamp', 'k')).value).toBe(7);
+  expect((await on(second, 'stamp', 'k')).value).toBe(7);
+  expect((await on(second, 'get')).value).toBe(7);
+  expect((await on(second, 'stamp')).value).toBe(8);
+  expect(await world.commits('stamped', 'a', 'states')).toMatchObject([{ version: 2, epoch: 8 }]);
 });

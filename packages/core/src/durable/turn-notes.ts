@@ -2,6 +2,7 @@ import type { Activation } from '../actor/activation.ts';
 import type { ReminderEntry } from '../actor/aggregate-context.ts';
 import type { DurableTurn } from '../actor/durability.ts';
 import { turnRefusal } from '../actor/refusals.ts';
+import { callerOf } from '../actor/reply-window.ts';
 import { bareError } from '../base/bare-error.ts';
 import { noHeaders } from '../contract/calls.ts';
 import type { CommitIds } from '../events/commit-ids.ts';
@@ -55,7 +56,7 @@ export function* remindersOf(activation: Activation): Generator<ReminderEntry> {
 export function commitIdOf(ids: CommitIds, { request, activation }: DurableTurn): string {
   if (request?.idempotencyKey === undefined) return ids.newCommitId();
   const stream = { type: activation.type.name, key: activation.key };
-  return ids.commitId(stream, request.method, request.caller, request.idempotencyKey);
+  return ids.commitId(stream, request.method, callerOf(request), request.idempotencyKey);
 }
 
 /** From the headers of the request; whose name it is told only where the transport proves it. */

@@ -28,7 +28,7 @@ export class EventCatalogue {
 
   /**
    * The event in its present version; the same object where it has that already. Throws `event.unknown` for a name, or a version of it, that the
-   * code does not know, and for a step that throws; the details name type, event and version.
+   * code does not know, and for a step that throws; the details hold type, event, version and position.
    */
   lead(event: StoredEvent): StoredEvent {
     const kind = this.#kinds.get(event.event);
@@ -50,10 +50,10 @@ export class EventCatalogue {
     }
   }
 
-  #unknown({ event, schema, version }: StoredEvent, why: string, cause?: unknown): PerkeyError {
+  #unknown({ event, schema, version, position }: StoredEvent, why: string, cause?: unknown): PerkeyError {
     const name = safeText(event, 80);
     const text = `The event "${name}" in version ${schema} of ${this.type} (number ${version} of its stream) cannot be read: ${why}.`;
-    return new PerkeyError('event.unknown', text, { details: { type: this.type, event: name, schema }, cause });
+    return new PerkeyError('event.unknown', text, { details: { type: this.type, event: name, schema, position }, cause });
   }
 }
 

@@ -10,7 +10,7 @@ import { DeadLetters } from './dead-letters.ts';
 import type { EventBatch, EventRead } from './event-reads.ts';
 import type { EventSource } from './event-source.ts';
 import { GenerationRecords } from './generations.ts';
-import { checkProjection, type ProjectionDefinition } from './projection.ts';
+import { defineProjection, type ProjectionDefinition } from './projection.ts';
 import { ProjectionGroup } from './projection-group.ts';
 import { positionOf, type StoredEvent } from './stored-event.ts';
 
@@ -106,7 +106,7 @@ beforeEach(async () => {
 });
 
 function start<Tx = undefined>(definitions: ProjectionDefinition<Tx> | readonly ProjectionDefinition<Tx>[], epoch = 1): ProjectionGroup {
-  const projections = [definitions].flat().map((definition) => checkProjection(definition));
+  const projections = [definitions].flat().map((definition) => defineProjection(definition));
   return new ProjectionGroup({
     projections,
     epoch,
@@ -348,6 +348,18 @@ describe('a build beside the live one', () => {
     await clock.run(second.stop());
   });
 
+  test('tells of its switch again and again until the definition has taken it', async () => {
+    source.append('a');
+    const tries: number[] = [];
+    const onSwitch = (generation: number): void => {
+      if (tries.push(generation) < 3) throw new Error('the database is away');
+    };
+    const group = start({ ...versioned(1), onSwitch });
+    await clock.advance(10_000);
+    expect(tries).toEqual([1, 1, 1]);
+    await clock.run(group.stop());
+  });
+
   test('is begun on demand; an older definition does not undo a newer one', async () => {
     source.append('a');
     const group = start(versioned(3));
@@ -369,7 +381,7 @@ test('a definition that cannot be is refused by its option', () => {
   const handle = (): void => {};
   const refused = (definition: object): string => {
     try {
-      checkProjection(definition as ProjectionDefinition);
+      defineProjection(definition as ProjectionDefinition);
     } catch (thrown) {
       return (thrown as Error).message;
     }

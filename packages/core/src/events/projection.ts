@@ -59,7 +59,7 @@ export interface ProjectionDefinition<Tx = undefined> {
   onSwitch?(generation: number, log: Logger): void | PromiseLike<void>;
 }
 
-/** A definition after its check, with the defaults filled in. */
+/** A definition after its check, with the defaults filled in: one entry of a node's `projections`. */
 export interface Projection {
   readonly name: string;
   readonly version: number;
@@ -86,8 +86,8 @@ const fields: ReadonlySet<string> = new Set([
   'onSwitch',
 ]);
 
-/** Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
-export function checkProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
+/** For a node's `projections`. Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
+export function defineProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
   const { name, version = 1, types, events, batchMax = 100, onError = usualRetry } = definition;
   if (typeof name !== 'string' || !namePattern.test(name)) throw invalid('', 'name', name, `of the form ${namePattern.source}`);
   for (const field of Object.keys(definition))

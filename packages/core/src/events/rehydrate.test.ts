@@ -270,7 +270,11 @@ describe('schema evolution', () => {
   ])('an event %s of version %i is refused by name', async (name, schema, why) => {
     const load = await stored(name, schema, 1);
     expect(load).toThrow(
-      expect.objectContaining({ code: 'event.unknown', executed: 'no', details: { type: 'Account', event: name, schema } }) as Error,
+      expect.objectContaining({
+        code: 'event.unknown',
+        executed: 'no',
+        details: { type: 'Account', event: name, schema, position: 1_024 },
+      }) as Error,
     );
     expect(load).toThrow(why);
     expect(load).toThrow(name);

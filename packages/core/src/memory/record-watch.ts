@@ -25,7 +25,7 @@ export class RecordWatch {
 
   attach(): void {
     this.detach();
-    for (const record of this.#table.records()) this.#push({ record });
+    for (const record of [...this.#table.records()].sort((a, b) => a.revision - b.revision)) this.#push({ record });
     this.#push('synced');
     this.#table.observe(this.#observer);
   }

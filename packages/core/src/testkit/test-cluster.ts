@@ -4,6 +4,7 @@ import { seededRandom } from '../base/random.ts';
 import { type Client, connect } from '../client/client.ts';
 import { type Node, startNode } from '../cluster/node.ts';
 import type { Store } from '../contract/store.ts';
+import type { Projection } from '../events/projection.ts';
 import type { nodeOptions } from '../cluster/settings.ts';
 import { memory } from '../memory/memory-hub.ts';
 import { FaultyTransport } from './faulty-transport.ts';
@@ -18,6 +19,7 @@ export interface TestClusterOptions {
   readonly settings?: Omit<GivenOptions<typeof nodeOptions>, 'nodeId'>;
   /** Where durable actors are kept. */
   readonly store?: Store;
+  readonly projections?: readonly Projection[];
   /** A fork of another cluster's, for clusters that share a store. */
   readonly clock?: VirtualClock;
   /** The same seed gives the same run. Default 1. */
@@ -78,11 +80,15 @@ export class TestCluster {
   /** Starts one more node; resolves to its name when it is a member. */
   async addNode(nodeId = `node-${this.#started}`): Promise<string> {
     this.#started += 1;
-    const { actors, settings, store, seed = 1 } = this.#options;
+    const { actors, settings, store, projections, seed = 1 } = this.#options;
     const clock = this.clock.fork();
     const random = seededRandom(seed * 7_919 + this.#started);
     const node = await this.clock.run(
-      startNode({ ...settings, cluster, nodeId, actors, ...(store && { store }), transport: this.transport, clock, random, env: {} }),
+      startNode({
+        ...{ ...settings, cluster, nodeId, actors, transport: this.transport, clock, random, env: {} },
+        ...(store && { store }),
+        ...(projections && { projections }),
+      }),
     );
     this.#processes.set(nodeId, { clock, node });
     return nodeId;

@@ -52,11 +52,6 @@ export class JetStreamStore implements OpenStore {
     this.durability = durabilityOf(gate.version, gate.replicas);
   }
 
-  /** None: all nodes share it. */
-  shardsHeld(): Promise<readonly number[]> {
-    return Promise.resolve([]);
-  }
-
   /** Rejects with `transport.connect_timeout`, `transport.refused`, `transport.no_jetstream`. */
   static async open(environment: StoreEnvironment, { nats, limits }: ResolvedJetStream): Promise<JetStreamStore> {
     const names = storeNames(environment.cluster);
@@ -96,6 +91,11 @@ export class JetStreamStore implements OpenStore {
       },
     });
     return new JetStreamStore(gate, channel, names, payloadMax, limits.readBytesMax);
+  }
+
+  /** All nodes reach it, so it ties no shard to one of them. */
+  shardsHeld(): Promise<readonly number[]> {
+    return Promise.resolve([]);
   }
 
   close(): Promise<void> {

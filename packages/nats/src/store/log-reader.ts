@@ -9,16 +9,16 @@ import type { StoreLink, StoredMessage } from './store-link.ts';
 import type { LogNames } from './store-names.ts';
 import type { ToldSequences } from './told.ts';
 
-/** So many records are fetched one by one, each about as long as a round trip, before a consumer is made, which takes several. */
-const walkMax = 3;
+/** So many records are fetched one by one before a consumer is made, which takes two round trips, and on several servers an agreement of them. */
+const walkMax = { alone: 1, replicated: 6 };
 const retryMs = 200;
 /** A read that gets no further for so many attempts gives up. */
 const attemptsMax = 3;
 /** So often the leader is asked again where it says less than it has acknowledged. */
 const staleMax = 8;
 
-const pullCountMin = 256;
-const pullCountMax = 4_096;
+/** Most records that one request asks for; their bytes bound it too. */
+const pullCountMax = 8_192;
 
 export interface ReadPlace {
   readonly link: StoreLink;
@@ -33,17 +33,30 @@ export function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
 
-/** A wait that an abort ends. */
-export async function pause(place: ReadPlace, ms: number, signal?: AbortSignal): Promise<void> {
-  if (isAborted(signal)) return;
-  await new Promise<void>((resolve) => {
-    const timer = place.link.environment.clock.setTimer(ms, () => resolve());
-    const end = (): void => {
-      timer.cancel();
-      resolve();
-    };
-    signal?.addEventListener('abort', end, { once: true });
+/** Resolves with `undefined` as soon as the signal aborts, else as `run` does. */
+async function unlessAborted<T>(signal: AbortSignal | undefined, running: Promise<T>): Promise<T | undefined> {
+  if (signal === undefined) return running;
+  let end = (): void => {};
+  const aborted = new Promise<undefined>((resolve) => {
+    end = () => resolve(undefined);
   });
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  try {
+    return await Promise.race([running, aborted]);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+async function pause({ link }: ReadPlace, ms: number, signal?: AbortSignal): Promise<void> {
+  let cancel = (): void => {};
+  const waited = new Promise<void>((resolve) => {
+    const timer = link.environment.clock.setTimer(ms, () => resolve());
+    cancel = () => timer.cancel();
+  });
+  await unlessAborted(signal, waited);
+  cancel();
 }
 
 /**
@@ -105,10 +118,11 @@ export async function* readStream(place: ReadPlace, subject: string, read: LogRe
   const [last, first] = await Promise.all([lastOf(place, subject), next(read.after + 1)]);
   const end = last?.sequence ?? 0;
   if (end <= read.after || last === undefined || isAborted(read.signal)) return;
+  const most = link.replicas > 1 ? walkMax.replicated : walkMax.alone;
   const records: LogRecord[] = [];
   for (let found = first; found !== undefined; found = await next(found.sequence + 1)) {
     records.push(recordOf(found));
-    if (found.sequence >= end || records.length >= walkMax) break;
+    if (found.sequence >= end || records.length >= most) break;
   }
   const through = records.at(-1)?.sequence ?? read.after;
   for (let i = 0; i < records.length; i += read.batchMax) {
@@ -139,10 +153,16 @@ export async function* readSessions(
     let session: PullSession | undefined;
     const nudge = (): void => session?.nudge();
     try {
-      const last = end ?? (await endOf(place, filter));
+      const opening = openAfter(place, filter, { ...read, after }, end);
+      const opened = await unlessAborted(signal, opening);
+      if (opened === undefined) {
+        void opening.then((late) => late.session?.end()).catch(() => undefined);
+        return;
+      }
+      const { last } = opened;
+      session = opened.session;
+      if (session === undefined) return;
       if (!follow) end = last;
-      if (!follow && last <= after) return;
-      session = await PullSession.open(place.link, planOf(place, filter, after, last, read.batchMax));
       signal?.addEventListener('abort', nudge, { once: true });
       begun = true;
       while (!isAborted(signal)) {
@@ -170,7 +190,19 @@ export async function* readSessions(
   }
 }
 
-function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter, after: number, end: number, batchMax: number): PullPlan {
+/** `session` is absent where a read that does not follow has nothing to read. */
+async function openAfter(
+  place: ReadPlace,
+  filter: SubjectFilter,
+  { after, follow = false }: LogRead,
+  end: number | undefined,
+): Promise<{ readonly last: number; readonly session: PullSession | undefined }> {
+  const last = end ?? (await endOf(place, filter));
+  if (!follow && last <= after) return { last, session: undefined };
+  return { last, session: await PullSession.open(place.link, planOf(place, filter, after, last)) };
+}
+
+function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter, after: number, end: number): PullPlan {
   const many = filter.is === 'types' && filter.subjects.length > 1;
   const here = many && !link.serverAtLeast(2, 10);
   return {
@@ -179,7 +211,7 @@ function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter,
     fits: here ? ({ subject }) => filter.fits(subject) : undefined,
     deliver: { deliver_policy: 'by_start_sequence', opt_start_seq: after + 1 },
     end,
-    countMax: Math.min(pullCountMax, Math.max(pullCountMin, batchMax)),
+    countMax: pullCountMax,
     bytesMax: pullBytesMax,
   };
 }

@@ -18,6 +18,9 @@ const inactiveMs = 60_000;
 /** So often a server may say that it has nothing although more is known to be there: a copy that lags behind. */
 const lagsMax = 5;
 
+/** No server takes larger messages. */
+const messageBytesMax = 67_117_056;
+
 export interface PullPlan {
   readonly natsStream: string;
   /** The consumer's filter; none for all subjects. Several need server 2.10. */
@@ -54,12 +57,12 @@ export class PullSession {
   readonly #inbox: string;
   readonly #placeOf: PlaceReader;
   readonly #place: Place = { sequence: 0, delivered: 0, pending: 0 };
-  readonly #request: string;
   readonly #unobserve: () => void;
   #subscription: { unsubscribe(): void } | undefined;
   #timer: Timer | undefined;
   #records: PulledRecord[] = [];
   #taken = 0;
+  #waitingBytes = 0;
   #delivered = 0;
   #reached: number;
   #idle = false;
@@ -67,6 +70,7 @@ export class PullSession {
   #pull = 0;
   /** What the request under way may still bring; 0 for none under way. */
   #wanted = 0;
+  #bytesMax: number;
   #heardAt: number;
   #fault: string | undefined;
   #wake: (() => void) | undefined;
@@ -81,12 +85,7 @@ export class PullSession {
     this.#inbox = `${link.inboxPrefix}.perkey_${id}.`;
     this.#placeOf = placeReader(plan.natsStream, this.#consumer);
     this.#reached = plan.deliver.deliver_policy === 'by_start_sequence' ? plan.deliver.opt_start_seq - 1 : 0;
-    this.#request = JSON.stringify({
-      batch: plan.countMax,
-      max_bytes: plan.bytesMax,
-      expires: pullMs * 1e6,
-      idle_heartbeat: heartbeatMs * 1e6,
-    });
+    this.#bytesMax = plan.bytesMax;
     this.#heardAt = link.environment.clock.now();
     this.#unobserve = link.onLost((reason) => this.#fail(reason));
   }
@@ -121,6 +120,7 @@ export class PullSession {
   take(max: number): readonly PulledRecord[] {
     const taken = this.#records.slice(this.#taken, this.#taken + max);
     this.#taken += taken.length;
+    for (const { body } of taken) this.#waitingBytes -= body.length;
     if (this.#waiting === 0 || this.#taken >= this.#plan.countMax) {
       this.#records = this.#records.slice(this.#taken);
       this.#taken = 0;
@@ -193,12 +193,18 @@ export class PullSession {
   }
 
   #pullMore(): void {
-    if (this.#wanted > 0 || this.#waiting * 2 > this.#plan.countMax) return;
+    if (this.#wanted > 0 || this.#waiting * 2 > this.#plan.countMax || this.#waitingBytes * 2 > this.#bytesMax) return;
     this.#wanted = this.#plan.countMax;
     this.#pull += 1;
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#plan.natsStream}.${this.#consumer}`;
     this.#heardAt = this.#link.environment.clock.now();
-    this.#live.nats.publish(subject, this.#request, { reply: this.#inbox + this.#pull });
+    const request = {
+      batch: this.#plan.countMax,
+      max_bytes: this.#bytesMax,
+      expires: pullMs * 1e6,
+      idle_heartbeat: heartbeatMs * 1e6,
+    };
+    this.#live.nats.publish(subject, JSON.stringify(request), { reply: this.#inbox + this.#pull });
   }
 
   #onMessage(message: Msg): void {
@@ -218,8 +224,10 @@ export class PullSession {
     this.#lags = 0;
     this.#wanted -= 1;
     const { fits, withSubject } = this.#plan;
-    if (fits === undefined || fits(message))
+    if (fits === undefined || fits(message)) {
+      this.#waitingBytes += message.data.length;
       this.#records.push({ sequence, body: message.data, subject: withSubject === true ? message.subject : '' });
+    }
     if (this.#wanted === 0) this.#pullMore();
     this.nudge();
   }
@@ -232,6 +240,8 @@ export class PullSession {
     const text = message.headers?.description ?? '';
     const ended = code === 404 || code === 408 || (code === 409 && /MaxBytes|Batch Completed/i.test(text));
     if (!ended) return this.#fail(`the server ended the delivery: ${code} ${text}`);
+    // A message that is larger than what was asked for, stored through a server that takes larger ones.
+    if (code === 409 && this.#wanted === this.#plan.countMax) this.#bytesMax = Math.min(this.#bytesMax * 2, messageBytesMax);
     this.#wanted = 0;
     this.#pullMore();
   }

@@ -17,6 +17,8 @@ export interface StoreLink {
   onLost(tell: (reason: string) => void): () => void;
   /** The server says that a stream does not exist, or that nobody takes its messages. */
   onMissing(): void;
+  /** Copies of the events. */
+  readonly replicas: number;
   /** Whether the server that is connected now is of this version or a newer one. */
   serverAtLeast(major: number, minor: number): boolean;
 }

@@ -19,10 +19,7 @@ export interface LogNames {
  * | stream `perkey_<cluster>_snapshots`, subjects `perkey.<cluster>.snapshots.<type>.<digest>` | snapshots |
  * | bucket `perkey_<cluster>_records` (stream `KV_...`, subjects `$KV.perkey_<cluster>_records.>`) | checkpoints, and which actors have to be woken |
  *
- * The connection of the store needs, for each of the four streams: publish to its subjects, and to `$JS.API.STREAM.INFO.<stream>`,
- * `$JS.API.STREAM.MSG.GET.<stream>`, `$JS.API.STREAM.MSG.DELETE.<stream>`, `$JS.API.CONSUMER.CREATE.<stream>.>`,
- * `$JS.API.CONSUMER.MSG.NEXT.<stream>.>`, `$JS.API.CONSUMER.DELETE.<stream>.>`; the first node of a cluster also
- * `$JS.API.STREAM.CREATE.<stream>`. It subscribes to `_INBOX.>`, or what `inboxPrefix` says, and to nothing else.
+ * What the connection of the store has to be allowed is in the README of this package, as a configuration that a test runs.
  */
 export interface StoreNames {
   readonly events: LogNames;

@@ -72,6 +72,20 @@ export const recordStoreWatchCases: SuiteCases<RecordStoreSubject> = {
     assert.equal(probe.told.items.at(-1), 'synced');
   },
 
+  async 'a watch delivers what exists in rising order of revision, whatever was written first'({ store }) {
+    const first = await writeMany(store, 'a', 1);
+    await writeMany(store, 'b', 1);
+    const last = await applied(store, 'a', 'a again', first);
+    const { probe } = await watched(store);
+    await probe.untilSynced(1);
+    const told = probe.told.items.flatMap((notice) => (notice === 'synced' ? [] : [notice]));
+    assert.deepEqual(
+      told.map(({ key }) => key),
+      ['b', 'a'],
+    );
+    assert.equal(told.at(-1)?.revision, last);
+  },
+
   async 'a watch delivers updates in rising order and never misses the last'({ store }) {
     const { probe } = await watched(store);
     const keys = ['a', 'b', 'c', 'd', 'e'];

@@ -160,7 +160,7 @@ function delay(random: Random, faults: number): number {
   return random.next() * 5;
 }
 
-/** Delivers in order per key, late, with steps left out, and now and then everything anew in another order of keys. */
+/** Delivers in order per key, late, with steps left out, and now and then everything anew. */
 class ChaosWatch implements Watch {
   readonly #weather: Weather;
   readonly #cable: Cable;
@@ -215,13 +215,8 @@ class ChaosWatch implements Watch {
   }
 
   #resync(): void {
-    const { random } = this.#weather;
     this.#queue = [];
-    const all = this.#table
-      .records()
-      .map((record) => ({ record, place: random.next() }))
-      .sort((a, b) => a.place - b.place);
-    this.#deliver(all.map(({ record }) => record));
+    this.#deliver([...this.#table.records()].sort((a, b) => a.revision - b.revision));
     this.#cable.clock.defer(() => {
       if (!this.#isStopped) this.#listener.onSynced();
     });

@@ -14,6 +14,8 @@ export interface ScheduleOptions {
 /** Of each minute: until when faults begin, and when the last of them is over. Then everything has to come to rest. */
 export const stormEndsMs = 38_000;
 export const faultsEndMs = 42_000;
+/** Until when records are set back: nodes need 20 s to be sure of it. */
+const rollbackEndsMs = 25_000;
 const minuteMs = 60_000;
 
 /** Faults from chance: for each minute a time with faults, then one without. */
@@ -31,6 +33,7 @@ function drawMinute(options: ScheduleOptions, startMs: number, schedule: Fault[]
   const draw = new FaultDraw(options);
   for (let atMs = random.next() * everyMs; atMs < stormEndsMs * scale; atMs += -Math.log(1 - random.next()) * everyMs) {
     const kind = kinds[Math.floor(random.next() * kinds.length)] as FaultKind;
+    if (kind === 'rollback' && atMs > rollbackEndsMs * scale) continue;
     const fault = draw.one(kind, startMs + atMs, startMs + faultsEndMs * scale);
     const slots = slotsOf(fault);
     if (slots.some((slot) => (busy.get(slot) ?? 0) > fault.atMs)) continue;

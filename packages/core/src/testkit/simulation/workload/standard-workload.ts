@@ -46,7 +46,7 @@ export function standardWorkload(options: WorkloadOptions = {}): Workload {
 }
 
 function drive(world: SimulationWorld, ledger: Ledger, options: WorkloadOptions): void {
-  const { everyMs = 1_000, keys = 12, onFigures } = options;
+  const { everyMs = 2_000, keys = 12, onFigures } = options;
   const times = { everyMs, keys };
   const { wires } = world.around;
   const recorder = new HistoryRecorder({ clock: { now: () => wires.trueMs } });

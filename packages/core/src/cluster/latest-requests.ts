@@ -1,0 +1,47 @@
+import type { Address } from '../contract/transport.ts';
+
+/** Ids of attempts rise and begin anew after so many (see `Attempts`). */
+const idCount = 2 ** 30;
+/** Callers that are remembered at least; twice as many at most. */
+const callersLeast = 8_192;
+
+/** The latest request of one caller that came here. */
+export interface LatestRequest {
+  id: number;
+}
+
+/**
+ * Tells requests that come late, over a connection that their caller has lost. On one connection the requests of a caller to a node arrive in the
+ * order of their ids. One that arrives after a later one was kept back somewhere on its way until the caller had made a new connection and gone
+ * on: the caller takes it for lost, and to execute it now would turn the order of its calls round (I6).
+ */
+export class LatestRequests {
+  #latest = new Map<Address, LatestRequest>();
+  /** What was not heard of since `#latest` was begun. */
+  #former = new Map<Address, LatestRequest>();
+
+  get size(): number {
+    return this.#latest.size + this.#former.size;
+  }
+
+  /** What is known of the caller, to be asked and told for each request of a frame. */
+  of(caller: Address): LatestRequest {
+    let latest = this.#latest.get(caller);
+    if (latest !== undefined) return latest;
+    if (this.#latest.size >= callersLeast) {
+      this.#former = this.#latest;
+      this.#latest = new Map();
+    }
+    latest = this.#former.get(caller) ?? { id: 0 };
+    this.#latest.set(caller, latest);
+    return latest;
+  }
+}
+
+/** Whether the request came after a later one; else it is the latest from now on. */
+export function isLateRequest(latest: LatestRequest, id: number): boolean {
+  const aheadBy = (id - latest.id + idCount) % idCount;
+  if (latest.id !== 0 && aheadBy > idCount / 2) return true;
+  latest.id = id;
+  return false;
+}
