@@ -22,8 +22,8 @@ export class AccountingNodes implements AsyncDisposable {
   }
 
   /** The node on which the last call to the account ran. */
-  nodeOf(account: string): string | undefined {
-    return this.#at.get(account);
+  nodeOf(id: string): string | undefined {
+    return this.#at.get(id);
   }
 
   /** Resolves when every node has its share of the shards. Rejects after 30 s without that. */

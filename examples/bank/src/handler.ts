@@ -59,7 +59,10 @@ async function serveHealth({ host, healthPort }: Settings, node: Node, log: Logg
       new Problem(503, 'http.unhealthy', 'no', 'The handler is not a member of its cluster.', { more: { checks } }),
     );
   });
-  app.get('/metrics', async (_request, reply) => reply.type(exporter.contentType).send(await exporter.text()));
+  app.get('/metrics', (_request, reply) => {
+    void reply.type(exporter.contentType);
+    return exporter.text();
+  });
   allowOnly(app, ['GET', 'HEAD'], ['/health', '/metrics']);
   running.defer(() => closeHttpServer(app));
   const port = await listen(app, host, healthPort, log);
