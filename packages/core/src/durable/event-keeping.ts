@@ -19,12 +19,13 @@ import { loadFailure } from './commit-errors.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
+import { readHistory } from './history.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
 import { ownNotesOf } from './own-notes.ts';
 import { commitIdOf, metadataOf, type NoteLimits, notesOf } from './turn-notes.ts';
 
 export interface EventKeepingOptions {
-  readonly turns: AggregateTurnParts;
+  readonly turns: Omit<AggregateTurnParts, 'historyOf'>;
   readonly events: EventStore;
   readonly snapshots: Snapshots;
   /** 0: never. */
@@ -37,17 +38,27 @@ export interface EventKeepingOptions {
 /** Aggregates: events are stored, the state is their fold. */
 export class EventKeeping implements Keeping {
   readonly #o: EventKeepingOptions;
+  readonly #turns: AggregateTurnParts;
   readonly #aggregate: CheckedAggregate;
   readonly #catalogue: EventCatalogue;
 
   constructor(type: string, options: EventKeepingOptions) {
     this.#o = options;
     this.#aggregate = options.turns.aggregate;
-    this.#catalogue = new EventCatalogue(type, this.#aggregate.events.values());
+    const catalogue = new EventCatalogue(type, this.#aggregate.events.values());
+    const { events, turns } = options;
+    this.#catalogue = catalogue;
+    this.#turns = {
+      ...turns,
+      historyOf(activation, range, signal) {
+        const { stream, head } = HeldActor.of(activation);
+        return readHistory({ events, catalogue, stream, version: head.version, range, signal });
+      },
+    };
   }
 
   contextOf(activation: Activation, request: InboundRequest | undefined, method: HostedMethod | undefined): DurableTurnContext {
-    return new AggregateTurnContext(activation, request, method?.changes === true, this.#o.turns);
+    return new AggregateTurnContext(activation, request, method?.changes === true, this.#turns);
   }
 
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
