@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type ActorDefinition, defineActor } from '../../../actor/definition.ts';
 import type { SimulatedNode } from '../simulated-node.ts';
-import { type CellInput, type CellOutput, cellMethods } from './cells.ts';
+import { type CellContract, type CellInput, type CellOutput, cellMethods } from './cells.ts';
 
 /** Of a state that is stored there is one life. */
 const life = 'stored';
@@ -10,8 +10,8 @@ const text: StandardSchemaV1<string, string> = {
   '~standard': { version: 1, vendor: 'perkey', validate: (value) => ({ value: value as string }) },
 };
 
-export const JournalCell = defineActor('journal', cellMethods);
-export const TallyCell = defineActor('tally', cellMethods);
+export const JournalCell: CellContract = defineActor('journal', cellMethods);
+export const TallyCell: CellContract = defineActor('tally', cellMethods);
 
 /** The types whose effects outlive every process. */
 export const durableTypes: readonly string[] = [JournalCell.type, TallyCell.type];
