@@ -53,6 +53,8 @@ export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, Time
 export type { AggregateDefinition, AggregateImplementation } from './actor/aggregate.ts';
 export type {
   AggregateContext,
+  HistoryEvent,
+  HistoryOptions,
   MissedReminders,
   Outbox,
   QueryContext,

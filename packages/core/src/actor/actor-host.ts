@@ -305,7 +305,7 @@ export class ActorHost {
     const error = activationFailures.refusal(activation.address);
     if (error === undefined) return false;
     this.#refuse(request, activation.type.name, error);
-    if (!activation.hasState && activation.queue === undefined) this.#parts.lifecycle.remove(activation, undefined);
+    if (activation.queue === undefined) this.#parts.lifecycle.discard(activation);
     return true;
   }
 

@@ -1,6 +1,6 @@
 import type { Headers } from '../contract/calls.ts';
 import type { ActorContext, ContractTypes } from './actor-context.ts';
-import type { EventInput, EventSpecs } from './event-specs.ts';
+import type { EventFacts, EventInput, EventSpecs } from './event-specs.ts';
 import type { NotifyHandle } from './handle-classes.ts';
 import type { AnyContract } from './method-spec.ts';
 
@@ -61,6 +61,29 @@ export interface ReminderEntry {
   readonly dueAt?: number | undefined;
 }
 
+export interface HistoryOptions {
+  /** The version of the last event that is known already. Default 0. */
+  readonly after?: number;
+  /** 1 to 1,000; default 100. */
+  readonly limit?: number;
+}
+
+/** An event of the actor's own history. */
+export interface HistoryEvent extends EventFacts {
+  /** The same for every repeat of a command with an idempotency key. */
+  readonly id: string;
+  readonly event: string;
+  /** Version of the event's schema: the present one. */
+  readonly schema: number;
+  readonly data: unknown;
+  readonly metadata: {
+    readonly correlation?: string | undefined;
+    readonly causation?: string | undefined;
+    readonly trace?: string | undefined;
+    readonly principal?: string | undefined;
+  };
+}
+
 /** What a query of an aggregate sees. */
 export type QueryContext<C extends ContractTypes, State, TimerName extends string = string> = Omit<
   ActorContext<C, State, TimerName>,
@@ -70,6 +93,11 @@ export type QueryContext<C extends ContractTypes, State, TimerName extends strin
     readonly reminders: Pick<Reminders, 'list'>;
     /** Never to be changed: only `evolve` makes a new one. */
     readonly state: Readonly<State>;
+    /**
+     * Stored events of this actor by version, led to their present form; none above `ctx.version`, none that this turn raised. Reads the store
+     * from the beginning of the history. Throws `RangeError` for options out of their bounds.
+     */
+    history(options?: HistoryOptions): Promise<readonly HistoryEvent[]>;
   };
 
 /** What a command of an aggregate sees. */

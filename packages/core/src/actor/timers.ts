@@ -36,6 +36,8 @@ type PackedTimer = readonly [string, number, number | undefined, unknown];
 
 /** What a platform timer takes at most; longer waits are done in steps. */
 const stepMsMax = 2 ** 30;
+/** After so long a tick comes again that could not run, since its actor could not be activated. */
+const againMs = 1_000;
 
 /** The timers of a node's actors (I15). */
 export class TimerService {
@@ -94,6 +96,17 @@ export class TimerService {
     for (const timer of timers.values()) {
       timer.handle?.cancel();
       timer.handle = undefined;
+    }
+  }
+
+  /** The actor's ticks were taken out of its mailbox before they could run: they come again. */
+  again(activation: Activation): void {
+    for (const timer of activation.extras?.timers?.values() ?? []) {
+      if (timer.tick === undefined) continue;
+      timer.tick = undefined;
+      if (timer.everyMs !== undefined) continue;
+      timer.dueAt = this.#clock.now() + againMs;
+      if (activation.slot.phase === 'open') this.#arm(activation, timer);
     }
   }
 

@@ -17,7 +17,7 @@ import type { ControlLink, LinkEnvironment, Transport } from '../contract/transp
 import { type DeadMessage, DeadMessages } from '../durable/outbox/dead-messages.ts';
 import type { Projection } from '../events/projection.ts';
 import { checkCluster } from './cluster-record.ts';
-import type { HostedProjections } from './hosted-projections.ts';
+import type { HostedProjections, ProjectionEndings } from './hosted-projections.ts';
 import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
 import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
@@ -77,6 +77,7 @@ export class Node implements Caller, AsyncDisposable {
   readonly #control: ControlLink;
   readonly #store: NodeStore | undefined;
   readonly #stopping = new AbortController();
+  readonly #projectionEndings: ProjectionEndings = new Map();
   readonly #stopped: Promise<void>;
   #resolveStopped: () => void = () => {};
   /** Settles when the attempt to join has ended, in whatever way. */
@@ -247,6 +248,7 @@ export class Node implements Caller, AsyncDisposable {
       store: this.#store?.open,
       authorize: this.#parts.authorize,
       projections: this.#parts.projections ?? [],
+      projectionEndings: this.#projectionEndings,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
       onLost: (lost) => {

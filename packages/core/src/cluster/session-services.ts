@@ -8,7 +8,7 @@ import { Duties } from '../durable/wakes/duties.ts';
 import { EventCatalogue } from '../events/event-catalogue.ts';
 import { EventStore } from '../events/event-store.ts';
 import type { Projection } from '../events/projection.ts';
-import { HostedProjections } from './hosted-projections.ts';
+import { HostedProjections, type ProjectionEndings } from './hosted-projections.ts';
 import type { NodeSettings } from './settings.ts';
 import type { ShardHost } from './shard-host.ts';
 import { ShardListeners } from './shard-listeners.ts';
@@ -19,6 +19,7 @@ export interface SessionServicesOptions {
   readonly definitions: readonly ActorDefinition[];
   readonly projections: readonly Projection[];
   readonly store: OpenStore | undefined;
+  readonly projectionEndings: ProjectionEndings;
 }
 
 /** What of the node its services use. */
@@ -38,7 +39,7 @@ export class SessionServices {
   /** Throws `options.invalid`. */
   constructor(options: SessionServicesOptions, guard: Guard, parts: NodeParts) {
     this.#o = options;
-    const { environment, settings, projections, store } = options;
+    const { environment, settings, projections, store, projectionEndings: endings } = options;
     const { clock, random, log, metrics } = environment;
     const { shards, eventsPerCommitMax, commitBytesMax, commitSettleMs } = settings;
     if (store === undefined) return;
@@ -47,7 +48,7 @@ export class SessionServices {
     if (projections.length === 0) return;
     const limits = { eventsPerCommitMax, commitBytesMax, commitSettleMs };
     this.projections = new HostedProjections({
-      ...{ definitions: projections, shards, store, guard, clock, log, metrics },
+      ...{ definitions: projections, shards, store, guard, clock, log, metrics, endings },
       catalogues: cataloguesOf(options.definitions),
       source: new EventStore({ log: store.events, clock, random, metrics, shards, options: limits }),
     });
@@ -65,9 +66,11 @@ export class SessionServices {
     this.projections?.begin(Math.floor(this.#o.environment.clock.wall()));
   }
 
+  /** A handler that does not return is waited for `drainMs` at most. */
   async stop(): Promise<void> {
     this.duties?.stop();
-    await this.projections?.stop();
+    const { environment, settings } = this.#o;
+    if (this.projections !== undefined) await doneWithin(environment.clock, settings.drainMs, this.projections.stop());
   }
 }
 

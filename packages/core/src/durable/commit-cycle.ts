@@ -189,10 +189,10 @@ export class CommitCycle implements Durability {
     for (let runs = 0; ; runs += 1) {
       if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, reply);
       const settled = await this.#settled(turn, held, decided, answer, deadline);
-      if (settled.kind === 'stored') return this.#foundStored(turn, held, settled.failure, reply);
+      if (settled.kind === 'stored') return this.#foundStored(turn, held, settled, reply);
       this.#mustMayRunAgain(turn, held, settled, runs, deadline);
       const known = this.#repeat(turn, held);
-      if (known !== undefined) return this.#released(turn, known.value);
+      if (known !== undefined) return this.#answered(turn, known.value);
       metrics.reruns.inc();
       reply = await this.#runAgain(turn, held);
       const again = this.#decide(turn, held, reply);
@@ -235,11 +235,18 @@ export class CommitCycle implements Durability {
     }
   }
 
-  /** The commit is in the log after all, by this turn or by an earlier one with the same idempotency key, whose reply then counts. */
-  #foundStored(turn: DurableTurn, held: HeldActor, failure: PerkeyError | undefined, value: unknown): unknown {
+  /** The commit is in the log after all, by this turn or by another execution with the same idempotency key, whose reply then counts. */
+  #foundStored(turn: DurableTurn, held: HeldActor, { isOwn, failure }: Settled & { readonly kind: 'stored' }, value: unknown): unknown {
     if (failure !== undefined || held.head.epoch > held.author.epoch) held.stale = true;
     const known = this.#repeat(turn, held);
-    return this.#released(turn, known === undefined ? value : known.value);
+    const reply = known === undefined ? value : known.value;
+    return isOwn ? this.#released(turn, reply) : this.#answered(turn, reply);
+  }
+
+  /** Another execution of the command is what counts: it has sent its messages, and this one sends none. */
+  #answered(turn: DurableTurn, value: unknown): unknown {
+    DurableTurnContext.reset(turn.ctx as DurableTurnContext);
+    return value;
   }
 
   #repeat(turn: DurableTurn, held: HeldActor): { readonly value: unknown } | undefined {

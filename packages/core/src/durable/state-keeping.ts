@@ -91,15 +91,16 @@ export class StateKeeping implements Keeping {
     if (settlement.kind === 'appended' && latest === undefined) {
       held.head = settlement.head;
       this.advance(activation, held, decided);
-      return { kind: 'stored', failure: undefined };
+      return { kind: 'stored', isOwn: true, failure: undefined };
     }
-    const kind = settlement.kind === 'appended' ? 'stored' : 'absent';
+    const isOwn = latest?.id === id && latest.head.owner === author.owner && latest.head.epoch === author.epoch;
+    const what = settlement.kind === 'appended' ? ({ kind: 'stored', isOwn } as const) : ({ kind: 'absent' } as const);
     try {
       this.#take(held, latest as StoredState);
       this.undo(activation, held);
-      return { kind, failure: undefined };
+      return { ...what, failure: undefined };
     } catch (thrown) {
-      return { kind, failure: loadFailure(thrown) };
+      return { ...what, failure: loadFailure(thrown) };
     }
   }
 
