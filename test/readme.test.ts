@@ -115,6 +115,11 @@ describe('the programs of the pages', () => {
     expect({ code, output }).toEqual({ code: 0, output: 'the rules of accounts hold\n' });
   });
 
+  test('of the page on outboxes and reminders run: what was asked for comes, though nobody calls', async () => {
+    const { code, output } = await run(process.execPath, [...withSource, 'invoices.check.ts'], folder);
+    expect({ code, output }).toEqual({ code: 0, output: 'invoices.dunned,invoices.paid\n' });
+  });
+
   test('of a package page runs', async () => {
     expect(await run(process.execPath, [...withSource, 'packages-core-README.ts'], folder)).toEqual({ code: 0, output: '5\n' });
   });

@@ -24,15 +24,22 @@ export interface Outbox {
   actor<Other extends AnyContract>(contract: Other, key: string): NotifyHandle<Other>;
 }
 
-/** When a reminder is due. Times are those of the wall clock, in ms since 1970. */
-export type ReminderSchedule = { readonly at: number } | { readonly everyMs: number; readonly from?: number } | { readonly cron: string };
+/**
+ * When a reminder is due. Times are those of the wall clock, in ms since 1970. An interval counts `from` a time, else from when it was set. A cron
+ * pattern has five fields, or six with seconds first; its time zone is UTC where none is given.
+ */
+export type ReminderSchedule =
+  { readonly at: number } | { readonly everyMs: number; readonly from?: number } | { readonly cron: string; readonly timeZone?: string };
 
 /** What becomes of the times that passed while nobody could be woken: one wake-up for all, one for each, none. */
 export type MissedReminders = 'once' | 'all' | 'skip';
 
 /** Wake-ups that are stored with the turn and outlive every node. */
 export interface Reminders {
-  /** Replaces one of the same name. When due the actor gets `input` as a call of `method`, which is one of its contract. */
+  /**
+   * Replaces one of the same name. When due the actor gets `input` as a call of `method`, which is one of its contract: never early, once for
+   * each due time, its effect with it. A call that fails is tried again some times, then left out.
+   */
   set(
     name: string,
     schedule: ReminderSchedule,
@@ -50,6 +57,8 @@ export interface ReminderEntry {
   readonly method: string;
   readonly input: unknown;
   readonly missed: MissedReminders;
+  /** When it is due next; undefined for one that this turn has set. */
+  readonly dueAt?: number | undefined;
 }
 
 export interface HistoryOptions {
@@ -81,6 +90,7 @@ export type QueryContext<C extends ContractTypes, State, TimerName extends strin
   'state'
 > &
   DurableContext & {
+    readonly reminders: Pick<Reminders, 'list'>;
     /** Never to be changed: only `evolve` makes a new one. */
     readonly state: Readonly<State>;
     /**

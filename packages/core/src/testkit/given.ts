@@ -17,6 +17,7 @@ import { actorOptions } from '../actor/settings.ts';
 import { ShardSlot } from '../actor/shard-slot.ts';
 import { isThenable } from '../actor/thenable.ts';
 import { TimerService } from '../actor/timers.ts';
+import { deepFreeze } from '../base/deep-freeze.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
 import { noMetrics } from '../base/metrics.ts';
@@ -26,7 +27,6 @@ import type { Caller, CallOptions, InboundRequest } from '../contract/calls.ts';
 import { AggregateTurnContext } from '../durable/aggregate-turn-context.ts';
 import type { OutboxDraft, ReminderDraft } from '../durable/drafts.ts';
 import { DurableTurnContext } from '../durable/durable-turn-context.ts';
-import { deepFreeze } from './deep-freeze.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface GivenOptions {

@@ -3,15 +3,19 @@
  * called, if it still may be. `stored_conflict`: stored and answered `conflict`, as when a repeat meets its own first attempt. `conflict`,
  * `unavailable`, `full`: answered so, not stored. `stored_late_answer`: stored, and answered `appended` only when `releaseLate` is called.
  */
-export type AppendFault =
-  'lost' | 'stored_unknown' | 'late' | 'stored_conflict' | 'conflict' | 'unavailable' | 'full' | 'stored_late_answer';
+export type AppendFault = (typeof appendFaults)[number];
+
+export const appendFaults = [
+  ...(['lost', 'stored_unknown', 'late', 'stored_conflict'] as const),
+  ...(['conflict', 'unavailable', 'full', 'stored_late_answer'] as const),
+] as const;
 
 /** What one node suffers at its store. Each verb holds until `heal`, also for a store that is opened later. */
 export class CommitFaults {
   #isUnavailable = false;
   #isFull = false;
   #slowMs = 0;
-  #staleAt: number | undefined;
+  #staleAt: Readonly<Record<'events' | 'states', number>> | undefined;
   #appends: AppendFault[] = [];
   readonly #late: (() => void)[] = [];
 
@@ -27,9 +31,9 @@ export class CommitFaults {
     return this.#slowMs;
   }
 
-  /** Reads of the logs give no record above it; undefined: they give all. */
-  get staleAt(): number | undefined {
-    return this.#staleAt;
+  /** Reads of the log give no record above it; undefined: they give all. */
+  staleAt(log: 'events' | 'states'): number | undefined {
+    return this.#staleAt?.[log];
   }
 
   /** Appends are refused, everything else rejects with `store.unavailable`; nothing has an effect. */
@@ -47,9 +51,12 @@ export class CommitFaults {
     this.#slowMs = ms;
   }
 
-  /** Reads give what the logs hold up to a sequence, as a leader does that was deposed. Writes are compared with what is really there. */
-  staleReads(upTo: number): void {
-    this.#staleAt = upTo;
+  /**
+   * Reads give what the logs hold up to a sequence, as a leader does that was deposed, and no less than the reader was told of its own appends.
+   * Writes are compared with what is really there.
+   */
+  staleReads(events: number, states: number = events): void {
+    this.#staleAt = { events, states };
   }
 
   /** The next `count` appends end so. Adds to what was asked for before. */

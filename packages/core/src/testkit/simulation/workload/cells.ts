@@ -47,15 +47,15 @@ function anything<T>(): StandardSchemaV1<T, T> {
 
 const cell = { input: anything<CellInput>(), output: anything<CellOutput>() };
 
-const methods = {
+export const cellMethods = {
   change: cell,
   /** May be sent again by the runtime. */
-  look: { ...cell, readonly: true },
+  look: { ...cell, readonly: true as const },
 };
 
-export const CounterCell = defineActor('counter', methods);
-export const RegisterCell = defineActor('register', methods);
-export const ListCell = defineActor('list', methods);
+export const CounterCell = defineActor('counter', cellMethods);
+export const RegisterCell = defineActor('register', cellMethods);
+export const ListCell = defineActor('list', cellMethods);
 export const Relay = defineActor('relay', {
   pass: { input: anything<{ readonly path: readonly string[]; readonly takesMs: number }>(), output: anything<number>() },
 });
