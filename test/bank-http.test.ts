@@ -156,7 +156,11 @@ describe('a handler that stands still', () => {
     handler.signal('SIGSTOP');
     try {
       const { status, headers, body } = await deposit(300);
-      expect([status, headers['content-type'], body['executed']]).toEqual([504, 'application/problem+json', 'unknown']);
+      expect([status, headers['content-type'], body['executed']]).toEqual([
+        504,
+        expect.stringMatching(/^application\/problem\+json/),
+        'unknown',
+      ]);
     } finally {
       handler.signal('SIGCONT');
     }
