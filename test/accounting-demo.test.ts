@@ -37,7 +37,7 @@ const steps = [
   'demo complete, shutting down...',
 ];
 
-describe('npm run demo:accounting', () => {
+describe('npm run demo:accounting', { timeout: 60_000 }, () => {
   test.each(['jetstream', 'sqlite', 'memory'])(
     'with --store %s tells its story, rebuilds the balances, and leaves nothing',
     async (store) => {

@@ -57,11 +57,12 @@ async function read(bank: Bank, name: string): Promise<{ readonly events: readon
   }
 }
 
-describe('two gateways and two handlers', () => {
+describe('two gateways and two handlers', { timeout: 90_000 }, () => {
   test('1,000 commands, every tenth twice, and a handler that is killed in the midst: nothing is lost, nothing is doubled', async () => {
     await using bank = await Bank.start();
+    const starting = [bank.gateway(), bank.gateway()];
     const handlers = await Promise.all(['handler-0', 'handler-1'].map((name) => bank.handler(name)));
-    const gateways = await Promise.all([bank.gateway(), bank.gateway()]);
+    const gateways = await Promise.all(starting);
     await bank.shared(handlers);
     const accounts = ids(100);
     await Promise.all(accounts.map((id, index) => surely(gateways, (gateway) => gateway.open(id, '1000.00', `open-${id}`), index)));
@@ -115,7 +116,7 @@ describe('two gateways and two handlers', () => {
   });
 });
 
-describe('private stores', () => {
+describe('private stores', { timeout: 90_000 }, () => {
   test('accounts of a handler that is down answer 503 until it is back; one that joins takes none of them; a second history is refused', async () => {
     await using bank = await Bank.start();
     const first = await bank.handler('handler-0');
@@ -174,7 +175,7 @@ describe('private stores', () => {
   });
 });
 
-describe('a shared store', () => {
+describe('a shared store', { timeout: 90_000 }, () => {
   test('with STORE=jetstream another handler takes over, with every account as it was', async () => {
     await using bank = await Bank.start();
     const env = { STORE: 'jetstream' };

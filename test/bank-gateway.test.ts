@@ -11,7 +11,7 @@ const hook = join(import.meta.dirname, 'support/loaded-modules.ts');
 const notForGateways =
   /node:sqlite|packages\/sqlite\/|packages\/nats\/src\/store\/(?!jetstream(-options)?\.ts)|packages\/nats\/src\/dev|accounting\/src\/(?!contract\.ts|money\.ts)|bank\/src\/handler/;
 
-describe('the gateway', () => {
+describe('the gateway', { timeout: 60_000 }, () => {
   test('loads nothing of a store and nothing of the domain code', async () => {
     await using bank = await Bank.start();
     const loadedBy = async (role: string): Promise<readonly string[]> =>

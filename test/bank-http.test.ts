@@ -149,6 +149,26 @@ describe('refusals', () => {
   });
 });
 
+describe('a handler that stands still', () => {
+  test('its accounts answer 504 at the deadline; the repeat of a deposit counts once', async () => {
+    await gateway.open('waiting', '1.00');
+    const deposit = (timeoutMs: number) => gateway.call('/accounts/waiting/deposit', { body: { amount: '2.00' }, key: 'slow', timeoutMs });
+    handler.signal('SIGSTOP');
+    try {
+      const { status, headers, body } = await deposit(300);
+      expect([status, headers['content-type'], body['executed']]).toEqual([
+        504,
+        expect.stringMatching(/^application\/problem\+json/),
+        'unknown',
+      ]);
+    } finally {
+      handler.signal('SIGCONT');
+    }
+    expect((await deposit(20_000)).status).toBe(200);
+    expect((await gateway.call('/accounts/waiting')).body).toMatchObject({ balance: '3.00', version: 2 });
+  });
+});
+
 describe('looked after', () => {
   test('health and metrics of both roles', async () => {
     const { status, body } = await gateway.call('/health');

