@@ -75,7 +75,7 @@ export class Stage {
   /** A figure of time that must not be above its bound. */
   atMost(name: string, valueMs: number, boundMs: number): void {
     const limit = boundMs + this.intensity.slackMs;
-    this.#figure({ name, value: valueMs, unit: 'ms', bound: `<= ${boundMs}` }, valueMs <= limit);
+    this.#figure({ name, value: valueMs, unit: 'ms', bound: `<= ${Math.round(boundMs)}` }, valueMs <= limit);
   }
 
   /** A number that must be exactly this. */

@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { problemsOf } from './judge.ts';
 import { Load } from './load.ts';
@@ -17,6 +18,8 @@ export interface RowResult {
   readonly network: string;
   readonly date: string;
   readonly seconds: number;
+  /** Load average of the machine over the minute before, for each core: above a few tenths others were at work. */
+  readonly busy?: number;
   readonly figures: readonly Figure[];
   /** How the calls ended. */
   readonly tally: Readonly<Record<string, number>>;
@@ -39,6 +42,7 @@ export const keepFolder: string = join(import.meta.dirname, '../../../.cache/cha
 /** Runs one row in a world of its own. Problems are in the result; it rejects only where no run came about. */
 export async function runRow(row: Row, options: RunOptions): Promise<RowResult> {
   const since = machineMs();
+  const busy = (loadavg()[0] ?? 0) / availableParallelism();
   const { binary, without } = options;
   const replicas = row.world?.replicas ?? options.replicas ?? 1;
   await using world = await World.start({ nodes: ['a', 'b', 'c'], ...row.world, ...definedOnly({ binary, without }), replicas });
@@ -73,6 +77,7 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   if (stage.bites === 0 && skipped === undefined) stage.problems.push('nothing shows that the fault bit');
   const result: RowResult = {
     ...{ id: row.id, fault: row.fault, toReach: row.toReach, server, replicas, network: network ?? '' },
+    busy,
     ...{ date: new Date().toISOString(), seconds: (machineMs() - since) / 1_000 },
     ...{ figures: stage.figures, tally: load.tally(), turns: history.turns.length, problems: stage.problems },
     ...(skipped === undefined ? {} : { skipped }),

@@ -124,6 +124,8 @@ const diskFull: Row = {
   toReach: 'every node says <= 5 s later that it cannot renew; evictions 0; no shard moves; served again <= 1 s after the restart',
   keepsState: true,
   world: { diskMb: 48 },
+  // The calls that wait at nodes that may not act are lost with the connections, when the server is restarted.
+  okMin: 0.5,
   async run(stage) {
     const { world, load } = stage;
     const { observer, server } = world;
