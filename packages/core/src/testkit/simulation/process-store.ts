@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { CommitLog } from '../../contract/commit-log.ts';
+import type { VirtualClock } from '../virtual-clock.ts';
 import type { KeptRecords, OpenStore, SnapshotStore, Store, StoreEnvironment } from '../../contract/store.ts';
 
 export interface ProcessStoreParts {
@@ -7,6 +8,8 @@ export interface ProcessStoreParts {
   readonly inner: Store;
   /** The clock of the store, which no process freezes. */
   readonly clock: Clock;
+  /** The clock of the process. */
+  readonly process: VirtualClock;
   /** What an answer takes on its way, in ms, drawn for each. */
   readonly latencyMs: () => number;
 }
@@ -24,8 +27,8 @@ export class ProcessStore implements Store {
   }
 
   async open(environment: StoreEnvironment): Promise<OpenStore> {
-    const { inner, clock } = this.#parts;
-    const answers = new Answers(this.#parts, environment.clock);
+    const { inner, clock, process } = this.#parts;
+    const answers = new Answers(this.#parts, process);
     const open = await answers.of(inner.open({ ...environment, clock }));
     const { privateId, durability } = open;
     return {
@@ -42,9 +45,9 @@ export class ProcessStore implements Store {
 
 class Answers {
   readonly #parts: ProcessStoreParts;
-  readonly #process: Clock;
+  readonly #process: VirtualClock;
 
-  constructor(parts: ProcessStoreParts, process: Clock) {
+  constructor(parts: ProcessStoreParts, process: VirtualClock) {
     this.#parts = parts;
     this.#process = process;
   }
@@ -72,7 +75,11 @@ class Answers {
   }
 
   #tell(run: () => void): void {
-    this.#parts.clock.setTimer(this.#parts.latencyMs(), () => this.#process.defer(run));
+    const { clock, latencyMs } = this.#parts;
+    clock.setTimer(latencyMs(), () => {
+      if (this.#process.running) run();
+      else this.#process.defer(run);
+    });
   }
 }
 

@@ -110,7 +110,7 @@ export class SimulatedNode extends SimulatedProcess {
       ...settings,
       ...{ cluster: simulatedCluster, nodeId: this.name, shards, clock, random: this.random, env: {} },
       actors: hosted,
-      ...(hosted.some(isDurable) && { store: this.#store() }),
+      ...(hosted.some(isDurable) && { store: this.#store(clock) }),
       transport: this.transport((role, frame) => this.#sent(role, frame)),
       log: this.logger(),
       metrics: new MetricsRegistry(),
@@ -121,10 +121,10 @@ export class SimulatedNode extends SimulatedProcess {
     };
   }
 
-  #store(): ProcessStore {
+  #store(process: VirtualClock): ProcessStore {
     const { store, wires } = this.around;
     const random = this.around.randomFor(`${this.name} store ${this.lives}`);
-    return new ProcessStore({ inner: store, clock: wires, latencyMs: () => 0.1 + random.next() * random.next() * 2 });
+    return new ProcessStore({ inner: store, clock: wires, process, latencyMs: () => 0.1 + random.next() * random.next() * 2 });
   }
 
   #sent(role: NodeRole | ClientRole, frame: Uint8Array): void {

@@ -19,8 +19,9 @@ export function judgeHistory(world: SimulationWorld, ledger: Ledger, history: Hi
     const isStored = durableTypes.includes(type);
     // Of records that were set back nobody can say who owned what. Whoever wrote, the store took one after the other.
     if (oracle.wasSetBack && !isStored) return;
+    // One request counts once in a history; where it may count once for each life the ledger has judged it.
     const ofType = ({ key, op }: { readonly key: string; readonly op?: string }): boolean =>
-      typeOf(key) === type && !(oracle.wasSetBack && op === 'read');
+      typeOf(key) === type && !(oracle.wasSetBack && op === 'read') && !ledger.wasRepeated(key);
     const operations = history.operations.filter(ofType);
     const verdict = checkHistory(
       { operations, events: history.events.filter(ofType) },
