@@ -2,7 +2,9 @@ import {
   type Client,
   connect,
   defineActor,
+  defineProjection,
   type MetricFamily,
+  memoryStore,
   type Metrics,
   MetricsRegistry,
   type Node,
@@ -58,6 +60,17 @@ const subject = Subject.host({
   hang: () => new Promise<void>(() => {}),
 });
 
+const Kept = defineActor('kept', { raise: {} });
+
+const kept = Kept.aggregate({
+  initial: () => ({ count: 0 }),
+  events: { Raised: z.object({}) },
+  evolve: { Raised: ({ count }) => ({ count: count + 1 }) },
+  commands: { raise: (ctx) => ctx.raise('Raised', {}) },
+});
+
+const raised = defineProjection({ name: 'raised', types: ['kept'], handle: () => {} });
+
 /** What was exported so far, and after what it came. */
 class Gathered {
   readonly #rows = new Map<string, { -readonly [Name in keyof MetricRow]: MetricRow[Name] }>();
@@ -103,7 +116,16 @@ export async function runForMetrics(): Promise<readonly MetricRow[]> {
 
 async function clusterMetrics(server: NatsServer, gathered: Gathered): Promise<void> {
   const transport = nats({ servers: server.url });
-  const options = { cluster, transport, actors: [subject], shards: 8, rebalanceDelayMs: 0, env: {} };
+  const options = {
+    cluster,
+    transport,
+    actors: [subject, kept],
+    projections: [raised],
+    store: memoryStore(),
+    shards: 8,
+    rebalanceDelayMs: 0,
+    env: {},
+  };
   const first = await startNode({ ...options, nodeId: 'first' });
   await using second = await startNode({ ...options, nodeId: 'second' });
   await using client = await connect({ cluster, transport, env: {} });

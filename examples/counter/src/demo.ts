@@ -1,6 +1,7 @@
-import { type Client, connect, type ResolvedOptions } from '@perkey/core';
+import { type Client, connect, memoryStore, type ResolvedOptions, type Store } from '@perkey/core';
 import { type Broker, EventLoop, libraryLog, openBroker, run } from '@perkey/example-support';
 import { closeHttpServer, createHttpServer, listen } from '@perkey/example-support/http';
+import { jetstream } from '@perkey/nats';
 import { type PrometheusExporter, prometheusExporter } from '@perkey/prometheus';
 import { flushCompileCache } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,7 +30,7 @@ async function start(settings: Settings, log: Logger, running: AsyncDisposableSt
   running.defer(() => broker.stop());
   if (settings.processes) await startProcesses(settings, broker, exporter, log, running);
   else await startNodes(settings, broker, exporter, log, running);
-  await announce(cluster, { pid: process.pid, shards, natsUrl: broker.url ?? null });
+  await announce(cluster, { pid: process.pid, shards, durable: settings.durable, natsUrl: broker.url ?? null });
 
   const client = running.use(await connect({ cluster, transport: broker.transport(), callerName: 'counter-http', log: libraryLog(log) }));
   exporter.add(() => client.metrics.snapshot(), { node: 'http' });
@@ -46,16 +47,17 @@ async function start(settings: Settings, log: Logger, running: AsyncDisposableSt
 }
 
 async function startNodes(
-  { nodes, cluster, shards }: Settings,
+  { nodes, cluster, shards, durable }: Settings,
   broker: Broker,
   exporter: PrometheusExporter,
   log: Logger,
   running: AsyncDisposableStack,
 ): Promise<void> {
   const eventLoop = running.use(new EventLoop());
+  const store = durable ? storeOf(broker) : undefined;
   const starting = nodeIds(nodes).map(async (nodeId) => {
     // All stop at once, so that none hands its counters to one that stops next.
-    const node = await startCounterNode({ nodeId, cluster, shards, transport: broker.transport(), drainMs: 2_500 }, log);
+    const node = await startCounterNode({ nodeId, cluster, shards, transport: broker.transport(), store, drainMs: 2_500 }, log);
     eventLoop.observe(node.metrics);
     exporter.add(() => node.metrics.snapshot(), { node: nodeId });
     return node;
@@ -65,7 +67,7 @@ async function startNodes(
 }
 
 async function startProcesses(
-  { nodes, cluster, shards, logLevel, supervisor: supervised }: Settings,
+  { nodes, cluster, shards, logLevel, durable, supervisor: supervised }: Settings,
   { url: natsUrl }: Broker,
   exporter: PrometheusExporter,
   log: Logger,
@@ -74,11 +76,18 @@ async function startProcesses(
   if (natsUrl === undefined) throw new Error('--processes needs NATS: without it requests cannot leave this process');
   // What this process has compiled the others need not.
   flushCompileCache();
-  const processes = nodeIds(nodes).map((nodeId) => new NodeProcess({ nodeId, cluster, shards, natsUrl, logLevel, supervised }, log));
+  const processes = nodeIds(nodes).map(
+    (nodeId) => new NodeProcess({ nodeId, cluster, shards, natsUrl, logLevel, durable, supervised }, log),
+  );
   process.once('exit', () => processes.forEach((node) => node.kill()));
   running.defer(() => stopAll(processes));
   for (const [index, node] of processes.entries()) exporter.add(() => node.metrics(), { node: `node-${index}` });
   await Promise.all(processes.map((node) => node.start()));
+}
+
+/** Without NATS the counts outlive the nodes, not this process. */
+function storeOf({ url: servers }: Broker): Store {
+  return servers === undefined ? memoryStore() : jetstream({ servers });
 }
 
 function nodeIds(count: number): readonly string[] {

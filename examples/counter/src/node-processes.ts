@@ -12,6 +12,7 @@ export interface NodeProcessOptions {
   readonly shards: number;
   readonly natsUrl: string;
   readonly logLevel: string;
+  readonly durable: boolean;
   /** Whether its death is seen at once and it is started again. Otherwise the others wait until its lease has run out. */
   readonly supervised: boolean;
 }
@@ -73,8 +74,18 @@ export class NodeProcess implements AsyncDisposable {
   }
 
   #fork(): ChildProcess {
-    const { nodeId, cluster, shards, natsUrl, logLevel } = this.#options;
-    const args = ['--id', nodeId, '--cluster', cluster, '--shards', String(shards), '--log-level', logLevel];
+    const { nodeId, cluster, shards, natsUrl, logLevel, durable } = this.#options;
+    const args = [
+      '--id',
+      nodeId,
+      '--cluster',
+      cluster,
+      '--shards',
+      String(shards),
+      '--log-level',
+      logLevel,
+      ...(durable ? ['--durable'] : []),
+    ];
     // PERKEY_SUPERVISED: the child ends with this process, however this one ends. Detached: a terminal's Ctrl-C does not reach it.
     const env = { ...process.env, NATS_URL: natsUrl, PERKEY_SUPERVISED: '1' };
     const child = fork(join(import.meta.dirname, 'node-main.ts'), args, { env, detached: true });

@@ -1,6 +1,6 @@
 import type { ResolvedOptions } from '@perkey/core';
 import { EventLoop, run } from '@perkey/example-support';
-import { followSupervisor, nats, reportIncarnation } from '@perkey/nats';
+import { followSupervisor, jetstream, nats, reportIncarnation } from '@perkey/nats';
 import type { Logger } from 'pino';
 import { joined, type MetricsAnswer, metricsQuestion } from './node-processes.ts';
 import { startCounterNode } from './nodes.ts';
@@ -31,10 +31,11 @@ async function start(
   // A demo that was killed took its NATS server along: then there is nobody to take the counters.
   process.once('disconnect', () => setTimeout(() => process.exit(1), orphanLimitMs).unref());
   const { id: nodeId, cluster, host, metricsPort } = settings;
-  const demo = settings.natsUrl === '' ? findRunningDemo(cluster) : { natsUrl: settings.natsUrl, shards: shardsDefault };
+  const demo = settings.natsUrl === '' ? findRunningDemo(cluster) : { natsUrl: settings.natsUrl, shards: shardsDefault, durable: false };
   const shards = settings.shards || demo.shards;
   const transport = nats({ servers: demo.natsUrl });
-  const node = await startCounterNode({ nodeId, cluster, shards, transport, drainMs, onIncarnation: reportIncarnation }, log);
+  const store = settings.durable || demo.durable ? jetstream({ servers: demo.natsUrl }) : undefined;
+  const node = await startCounterNode({ nodeId, cluster, shards, transport, store, drainMs, onIncarnation: reportIncarnation }, log);
   running.use(node);
   running.use(new EventLoop()).observe(node.metrics);
   process.send?.(joined);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 export interface RunningDemo {
   readonly pid: number;
   readonly shards: number;
+  readonly durable: boolean;
   /** Credentials included. Null: no other process can join. */
   readonly natsUrl: string | null;
 }

@@ -22,6 +22,10 @@ const everywhere = {
   },
 } as const satisfies OptionTable;
 
+const durable = {
+  durable: { kind: 'flag', default: false, env: 'COUNTER_DURABLE', help: 'Every count is stored, in JetStream, before it is answered.' },
+} as const satisfies OptionTable;
+
 /** `npm run demo`. A port of 0 takes a free one. */
 export const demoSettings = {
   nodes: { kind: 'integer', default: 7, min: 1, max: 64, env: 'COUNTER_NODES', help: 'Nodes to start: node-0, node-1 and so on.' },
@@ -35,6 +39,7 @@ export const demoSettings = {
     env: 'COUNTER_SUPERVISOR',
     help: 'With processes: a node that dies is evicted at once and started again, instead of waiting for its lease.',
   },
+  ...durable,
   embedded: { kind: 'flag', default: false, env: 'COUNTER_EMBEDDED', help: 'No NATS: everything stays in this process.' },
   ...everywhere,
 } as const satisfies OptionTable;
@@ -57,6 +62,7 @@ export const nodeSettings = {
     env: 'COUNTER_SHARDS',
     help: 'Shards of the cluster. 0: as the running demo has.',
   },
+  ...durable,
   metricsPort: { kind: 'integer', default: 0, min: 0, max: 65_535, help: 'Port of /metrics for this node. 0: none.' },
   ...everywhere,
 } as const satisfies OptionTable;

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { machine } from '../../../bench/support/machine.ts';
+import { controls as controlsNow } from '../controls.ts';
 import type { Figure } from './row.ts';
 import { keepFolder, type RowResult } from './run-row.ts';
 
@@ -36,7 +37,8 @@ export async function keepControl(result: ControlResult): Promise<void> {
 /** Writes the figures of the latest runs into `docs/reliability.md`; the rest of the page stays as it is. */
 export async function writePage(command: string): Promise<void> {
   const results = await read<RowResult>('row-');
-  const controls = await read<ControlResult>('control-');
+  const isControl = ({ without, row }: ControlResult): boolean => controlsNow.some((one) => one.without === without && one.row === row);
+  const controls = (await read<ControlResult>('control-')).filter(isControl);
   const text = await readFile(page, 'utf8');
   const [before, rest] = text.split(begin);
   const after = rest?.split(end)[1];
@@ -54,10 +56,10 @@ async function figures(results: readonly RowResult[], controls: readonly Control
   const { cores, cpu, memory_gb, os, node } = await machine();
   const days = [...new Set([...results, ...controls].map(({ date }) => date.slice(0, 10)))].sort();
   const lines = [
-    `Measured by \`${command}\` on ${days.join(', ')}: ${cores} cores (${cpu}), ${memory_gb} GB, ${os}, Node ${node}. Clients, nodes and servers share these cores.`,
+    `Measured by \`${command}\` on ${days.join(', ')}: ${cores} cores (${cpu}), ${memory_gb} GB, ${os}, Node ${node}. Clients, nodes and servers share these cores. "Busy" is the load average for each core in the minute before a run: where it is not near 0, others were at work, and figures of time say little.`,
     '',
-    '| row | fault | servers | figures | calls answered | unknown | refused | verdict |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| row | fault | servers | figures | calls answered | unknown | refused | busy | verdict |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...results.toSorted(byRow).map(rowLine),
     '',
     'What the harness says when a part of the protocol is taken out of the nodes:',
@@ -78,7 +80,7 @@ function rowLine(result: RowResult): string {
   const where = `${server.replace('nats-server ', '')}${replicas > 1 ? `, ${replicas} replicas` : ''}${network === '' ? '' : `, ${network}`}`;
   const verdict = skipped === undefined ? (problems.length === 0 ? 'holds' : `**${cell(problems[0]!)}**`) : `not run: ${cell(skipped)}`;
   const shown = result.figures.map(figureText).join('; ');
-  return `| ${id} | ${cell(fault)} | ${where} | ${cell(shown)} | ${ok} | ${sum('unknown')} | ${sum('no') + sum('yes')} | ${verdict} |`;
+  return `| ${id} | ${cell(fault)} | ${where} | ${cell(shown)} | ${ok} | ${sum('unknown')} | ${sum('no') + sum('yes')} | ${result.busy?.toFixed(1) ?? ''} | ${verdict} |`;
 }
 
 export function figureText({ name, value, unit, bound }: Figure): string {

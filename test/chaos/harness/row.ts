@@ -23,9 +23,6 @@ export interface Figure {
   readonly bound?: string;
 }
 
-/** Thrown by a row that this machine does not allow. */
-export class CannotRun extends Error {}
-
 /** One row of the fault matrix. */
 export interface Row {
   /** Such as `F7 toNode`; the part before the blank is the number of the row in the matrix. */
@@ -42,6 +39,8 @@ export interface Row {
   readonly mayEnd?: RegExp;
   /** No state of an actor may be lost: nothing of the fault ends a process or an incarnation. */
   readonly keepsState?: boolean;
+  /** Only the newest server can do what this row needs. */
+  readonly newestServer?: boolean;
   /** Keys of the load, where the row brings a load of its own beside it. */
   readonly keys?: number;
   /** Every change carries an idempotency key, so that it is repeated where its outcome is unknown. */
@@ -78,7 +77,7 @@ export class Stage {
   /** A figure of time that must not be above its bound. */
   atMost(name: string, valueMs: number, boundMs: number): void {
     const limit = boundMs + this.intensity.slackMs;
-    this.#figure({ name, value: valueMs, unit: 'ms', bound: `<= ${boundMs}` }, valueMs <= limit);
+    this.#figure({ name, value: valueMs, unit: 'ms', bound: `<= ${Math.round(boundMs)}` }, valueMs <= limit);
   }
 
   /** A number that must be exactly this. */

@@ -4,7 +4,8 @@ import { shardOf } from '@perkey/core/internal';
 import { malformedFrames } from '../../faults/support/raw-frames.ts';
 import { Brittle, Odd } from '../harness/ledger.ts';
 import { machineMs } from '../harness/machine-clock.ts';
-import { CannotRun, type Row, type Stage } from '../harness/row.ts';
+import { CannotRun } from '../harness/cannot-run.ts';
+import type { Row, Stage } from '../harness/row.ts';
 
 interface End {
   readonly code: string;

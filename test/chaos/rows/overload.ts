@@ -23,7 +23,7 @@ const overload: Row = {
   async run(stage) {
     const { world, load } = stage;
     const work = new OpenLoad([await world.client(), await world.client()], { us: turnUs, timeoutMs, keys: 1_000 });
-    const peak = await work.closed(300, stage.intensity.short ? 4_000 : 10_000);
+    const peak = await work.closed(40, stage.intensity.short ? 4_000 : 10_000);
     const peakPerSecond = peak.ok / peak.seconds;
     stage.note('peak', peakPerSecond, 'calls/s');
     stage.note('p99 at the peak', percentile(peak.okMs, 0.99), 'ms');

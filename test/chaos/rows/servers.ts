@@ -51,6 +51,37 @@ function outage(id: string, how: 'killed' | 'stopped', outageMs: number, moreMs:
   };
 }
 
+/** F3, and one node comes back later than the others: they have seen nothing of it for longer than a lease, and must not evict it. */
+const lateReturn: Row = {
+  id: 'F3 late',
+  fault: 'nats-server kill -9, restarted after 3 s; one node reaches it 1 s later than the others',
+  toReach: 'evictions 0; no shard moves; served again <= 1 s after its return',
+  keepsState: true,
+  world: { apart: ['a'], by: 'proxy' },
+  async run(stage) {
+    const { world, load } = stage;
+    const { observer, server } = world;
+    await load.pass(1_000);
+    const before = await observer.readSnapshot();
+    const membersBefore = observer.turnover.length;
+    await server.kill();
+    world.proxy('a').reset(true);
+    await load.pass(3_000);
+    await server.restart();
+    const backAt = machineMs();
+    const others = load.keys.filter((key) => world.ownerOf(key) !== 'a');
+    load.probe(others);
+    await load.recovered(others, backAt);
+    await load.pass(Math.max(0, 1_000 - (machineMs() - backAt)));
+    const answered = load.within(backAt, machineMs(), stage.keysOf('a')).filter(({ told }) => 'ok' in told);
+    stage.bit('the others served while it was away', answered.length === 0);
+    await world.heal('a');
+    await stage.gap(stage.keysOf('a'), machineMs(), 1_000);
+    await load.pass(1_000);
+    await nothingMoved(stage, before, membersBefore);
+  },
+};
+
 /** F5 and F5b: the leader of the members' bucket ends, one way or another. */
 function leader(id: string, signal: 'SIGKILL' | 'SIGTERM', boundMs: number): Row {
   return {
@@ -86,12 +117,46 @@ function leader(id: string, signal: 'SIGKILL' | 'SIGTERM', boundMs: number): Row
   };
 }
 
+/** F13: the disk of the server is full. Nothing of an actor is stored there, but nobody can renew a lease. */
+const diskFull: Row = {
+  id: 'F13',
+  fault: 'the disk of nats-server is full for 6 s; then there is room again and it is restarted',
+  toReach: 'every node says <= 5 s later that it cannot renew; evictions 0; no shard moves; served again <= 1 s after the restart',
+  keepsState: true,
+  world: { diskMb: 48 },
+  // The calls that wait at nodes that may not act are lost with the connections, when the server is restarted.
+  okMin: 0.5,
+  async run(stage) {
+    const { world, load } = stage;
+    const { observer, server } = world;
+    await load.pass(1_000);
+    const before = await observer.readSnapshot();
+    const membersBefore = observer.turnover.length;
+    await world.fill();
+    const filledAt = machineMs();
+    await load.pass(6_000);
+    const said = world.nodes.map((node) => node.logged('the lease could not be renewed in time')[0]?.fields['at']);
+    stage.bit(
+      'every lease lapsed',
+      said.every((at) => typeof at === 'number'),
+    );
+    stage.atMost('said after', Math.max(...said.map((at) => Number(at) - filledAt)), 5_000);
+    await world.free();
+    await server.restart();
+    await stage.gap(load.keys, machineMs(), 1_000);
+    await load.pass(1_000);
+    await nothingMoved(stage, before, membersBefore);
+  },
+};
+
 /** F27, without a backup: the records of who is alive and who owns what are gone. */
 const bucketsLost: Row = {
   id: 'F27',
   fault: 'both buckets are deleted under load',
-  toReach: 'epochs only rise; every key is served again <= 10 s after',
-  mayEnd: /^(unknown (node|link)\.lost|no .*)$/,
+  toReach: 'epochs only rise; every key is served again <= 30 s after',
+  // A node that reads less than it has written waits for 20 s, since a leader that was deposed answers so for as long: only then is it sure.
+  okMin: 0.3,
+  mayEnd: /^(unknown (node\.lost|link\.lost|deadline\.exceeded)|no .*)$/,
   async run(stage) {
     const { world, load } = stage;
     await load.pass(1_000);
@@ -106,7 +171,7 @@ const bucketsLost: Row = {
     const deletedAt = machineMs();
     stage.bit('the buckets were deleted', deleted.every(Boolean));
     await load.pass(4_000);
-    await stage.gap(load.keys, machineMs(), 6_000);
+    await stage.gap(load.keys, machineMs(), 26_000);
     stage.note('served again after', machineMs() - deletedAt, 'ms');
     const epochs = world.turns().filter(({ at }) => at > deletedAt + 4_000);
     stage.check('nothing ran afterwards', epochs.length > 0);
@@ -130,8 +195,10 @@ export function longestGap({ load }: Stage, since: number): number {
 /** Beside a graceful end of a server: its clients dial another one, and what was under way on its connections is unknown. */
 export const serverRows: readonly Row[] = [
   outage('F3', 'killed', 3_000, 500),
+  lateReturn,
   outage('F4', 'stopped', 5_000, 1_000),
   leader('F5', 'SIGKILL', 8_000),
   leader('F5b', 'SIGTERM', 500),
+  diskFull,
   bucketsLost,
 ];

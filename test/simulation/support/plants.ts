@@ -70,7 +70,13 @@ export const plants: readonly Plant[] = [
   {
     name: 'eviction-without-margin',
     what: 'a member is evicted after leaseMs, without the margin for clocks that run at different rates',
-    edits: [{ file: 'cluster/session.ts', from: 'patienceMs: settings.leaseMs + settings.marginMs,', to: 'patienceMs: settings.leaseMs,' }],
+    edits: [
+      {
+        file: 'cluster/ownership-parts.ts',
+        from: 'patienceMs: settings.leaseMs + settings.marginMs,',
+        to: 'patienceMs: settings.leaseMs,',
+      },
+    ],
   },
   {
     name: 'release-before-turn-ended',

@@ -101,6 +101,39 @@ test('requests for one key go on in their order, whenever the hook says yes; oth
   expect(asked.map(({ outcome }) => outcome)).toEqual(['request.forbidden', 'ok', 'ok', 'ok', 'ok']);
 });
 
+test('a request that comes while those before it go on, for it was held back for one of them, keeps behind the rest', async () => {
+  const { hook, say } = answered();
+  const at = world((call) => (call.method === 'get' ? true : hook(call)));
+  const next = (): void => void ask(at, 'a', 'get');
+  const reply = { ok: next, error: next };
+  at.ask('note', 'a', 'add', undefined, { reply });
+  const behind = ask(at, 'a', 'add');
+  say(1, 'no');
+  await at.clock.settle();
+  say(0, true);
+  await at.clock.settle();
+  expect(behind.outcome).toBe('request.forbidden');
+  expect(ran).toEqual(['add a', 'get a']);
+  ran.length = 0;
+  at.ask('note', 'a', 'add', undefined, { reply });
+  ask(at, 'a', 'add');
+  say(3, true);
+  await at.clock.settle();
+  say(2, true);
+  await at.clock.settle();
+  expect(ran).toEqual(['add a', 'add a', 'get a']);
+});
+
+test('a great many requests for one key that wait for the hook cost no more than as many for others', async () => {
+  const at = world(() => new Promise<boolean>(() => {}), { settings: { nodeQueueMax: 1_000_000 } });
+  const asked = Array.from({ length: 200_000 }, () => ask(at, 'a'));
+  let count = 0;
+  at.host.cancel(() => (count += 1) === 1);
+  expect(asked.map(({ outcome }) => outcome).filter((outcome) => outcome !== 'waiting')).toEqual(['request.cancelled']);
+  at.host.dropShard(0);
+  expect(new Set(asked.map(({ outcome }) => outcome))).toEqual(new Set(['request.cancelled', 'shard.moved']));
+});
+
 test('a hook that says nothing is given up, and what comes after it goes on', async () => {
   const { hook, say } = answered();
   const at = world((call) => call.method === 'get' || hook(call), { settings: { authorizeTimeoutMs: 1_000 } });

@@ -33,6 +33,16 @@ interface Waiting {
   /** Monotonic ms. */
   readonly giveUpAt: number;
   verdict: Verdict | undefined;
+  /** It went on, or was refused. */
+  isOver: boolean;
+}
+
+/** The requests for one key from the first one on that waits for its verdict, in their order. */
+interface Line {
+  waiting: Waiting[];
+  /** The place of the first one that waits; those before it are over. */
+  from: number;
+  isAdvancing: boolean;
 }
 
 export interface AuthorizationOptions {
@@ -57,8 +67,8 @@ export interface AuthorizationOptions {
 export class Authorization {
   readonly #o: AuthorizationOptions;
   readonly #limiter: LogLimiter;
-  /** By address: the requests from the first one on that waits for its verdict. */
-  readonly #lines = new Map<string, Waiting[]>();
+  /** By address. */
+  readonly #lines = new Map<string, Line>();
   #size = 0;
   #timer: Timer | undefined;
 
@@ -151,11 +161,11 @@ export class Authorization {
     if (leftOut !== undefined) this.#o.log.error({ type, method: safeText(method), ...fields, leftOut }, message);
   }
 
-  #wait(address: string, line: Waiting[] | undefined, shard: number, request: InboundRequest, verdict: Verdict | undefined): Waiting {
+  #wait(address: string, line: Line | undefined, shard: number, request: InboundRequest, verdict: Verdict | undefined): Waiting {
     const giveUpAt = Math.min(request.deadline, this.#o.clock.now() + this.#o.timeoutMs);
-    const waiting: Waiting = { shard, request, giveUpAt, verdict };
-    if (line === undefined) this.#lines.set(address, [waiting]);
-    else line.push(waiting);
+    const waiting: Waiting = { shard, request, giveUpAt, verdict, isOver: false };
+    if (line === undefined) this.#lines.set(address, { waiting: [waiting], from: 0, isAdvancing: false });
+    else line.waiting.push(waiting);
     this.#size += 1;
     this.#watch();
     return waiting;
@@ -164,31 +174,50 @@ export class Authorization {
   /** A verdict that comes after its request was given up has no effect. */
   #settled(address: string, waiting: Waiting, verdict: () => Verdict): void {
     const line = this.#lines.get(address);
-    if (line === undefined || waiting.verdict !== undefined || !line.includes(waiting)) return;
+    if (line === undefined || waiting.verdict !== undefined || waiting.isOver) return;
     waiting.verdict = verdict();
     this.#advance(address, line);
   }
 
-  #advance(address: string, line: Waiting[]): void {
-    const { clock, admit, refuse } = this.#o;
-    const count = line.findIndex(({ verdict }) => verdict === undefined);
-    const decided = line.splice(0, count < 0 ? line.length : count);
-    if (line.length === 0) this.#lines.delete(address);
-    this.#size -= decided.length;
-    for (const { shard, request, verdict } of decided) {
-      if (verdict !== true) refuse(request, verdict as PerkeyError);
-      else if (request.deadline <= clock.now()) refuse(request, expired());
-      else admit(shard, request);
+  /** What goes on may bring further requests for the same key before it comes back here: they keep behind those that are decided already. */
+  #advance(address: string, line: Line): void {
+    if (line.isAdvancing) return;
+    line.isAdvancing = true;
+    for (; line.from < line.waiting.length; line.from += 1) {
+      const waiting = line.waiting[line.from] as Waiting;
+      if (waiting.isOver) continue;
+      if (waiting.verdict === undefined) break;
+      waiting.isOver = true;
+      this.#size -= 1;
+      this.#goOn(waiting, waiting.verdict);
     }
+    line.isAdvancing = false;
+    if (line.from < line.waiting.length) {
+      if (line.from * 2 > line.waiting.length) this.#compact(line);
+    } else if (this.#lines.get(address) === line) this.#lines.delete(address);
+  }
+
+  #compact(line: Line): void {
+    if (line.isAdvancing) return;
+    line.waiting = line.waiting.filter(({ isOver }) => !isOver);
+    line.from = 0;
+  }
+
+  #goOn({ shard, request }: Waiting, verdict: Verdict): void {
+    const { clock, admit, refuse } = this.#o;
+    if (verdict !== true) refuse(request, verdict);
+    else if (request.deadline <= clock.now()) refuse(request, expired());
+    else admit(shard, request);
   }
 
   #refuse(chosen: (waiting: Waiting) => boolean, error: (waiting: Waiting) => PerkeyError): void {
     for (const [address, line] of [...this.#lines]) {
-      const refused = line.filter(chosen);
-      if (refused.length === 0) continue;
+      const refused = line.waiting.filter((waiting) => !waiting.isOver && chosen(waiting));
+      for (const waiting of refused) waiting.isOver = true;
       this.#size -= refused.length;
-      line.splice(0, line.length, ...line.filter((waiting) => !refused.includes(waiting)));
       for (const waiting of refused) this.#o.refuse(waiting.request, error(waiting));
+      if (refused.length === 0) continue;
+      this.#compact(line);
       this.#advance(address, line);
     }
   }

@@ -66,6 +66,35 @@ test('a member is evicted when its time is over, not at the next look', async ()
   evictor.stop();
 });
 
+test('an owner that is later than the record of its node, in a store that was set back, is proven gone', async () => {
+  const { clock, orphans, write, stored, members, evictor } = evicting();
+  write({ state: 'gone' });
+  const later = { nodeId: 'b', incarnation: '2-b' };
+  expect([members.isOrphan(later), members.isOrphan({ nodeId: 'b', incarnation: '1-b' }), members.isGone(later)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  orphans.push(later);
+  await clock.advance(2_400);
+  expect(stored()).toMatchObject({ incarnation: '1-b' });
+  await clock.advance(700);
+  expect(stored()).toMatchObject({ ...later, state: 'gone' });
+  expect([members.isOrphan(later), members.isGone(later)]).toEqual([false, true]);
+  evictor.stop();
+});
+
+test('an earlier record that was replaced meanwhile saves the later incarnation', async () => {
+  const { clock, orphans, write, stored, evictor } = evicting();
+  write({ state: 'gone' });
+  orphans.push({ nodeId: 'b', incarnation: '2-b' });
+  await clock.advance(2_400);
+  write({ incarnation: '2-b' }, false);
+  await clock.advance(600);
+  expect(stored()).toMatchObject({ incarnation: '2-b', state: 'active' });
+  evictor.stop();
+});
+
 test('time in which the own lease did not hold does not count (I19)', async () => {
   const { clock, lease, write, stored, evictor } = evicting();
   write();

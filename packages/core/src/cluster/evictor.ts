@@ -17,7 +17,7 @@ export interface EvictorOptions {
   readonly checkMs: number;
   /** Since when the observer's own lease has held without a gap; `undefined` while it does not hold. */
   readonly leaseHeldSince: () => number | undefined;
-  /** Incarnations that own shards though no member record is known for them. */
+  /** Incarnations that own shards though no member record of theirs is known (see `Members.isOrphan`). */
   readonly orphans: () => readonly Incarnated[];
   /** Incarnations that shards name, whose end has to stay known. Without it nothing is forgotten. */
   readonly owners?: () => readonly Incarnated[];
@@ -104,16 +104,19 @@ export class Evictor {
     return heldSince !== undefined && this.#options.clock.now() - Math.max(since, heldSince) > patienceMs;
   }
 
-  /** An owner without a member record is proven gone by creating its record as gone: it could renew only if that record were its own. */
+  /** An owner without a member record of its own is proven gone by writing one that says so: it could renew only if the record there were its own. */
   async #buryOrphans(): Promise<void> {
-    const now = this.#options.clock.now();
+    const { members, clock } = this.#options;
+    const now = clock.now();
     const orphans = this.#options.orphans();
     const seen = new Set(orphans.map((orphan) => orphan.incarnation));
     for (const known of this.#orphanSince.keys()) if (!seen.has(known)) this.#orphanSince.delete(known);
     for (const orphan of orphans) {
       const since = this.#orphanSince.get(orphan.incarnation);
       if (since === undefined) this.#orphanSince.set(orphan.incarnation, now);
-      else if (this.#silent(since, this.#options.patienceMs)) await this.#markGone(tombstone(orphan), 0);
+      // More may have been heard of it since.
+      else if (members.isOrphan(orphan) && this.#silent(since, this.#options.patienceMs))
+        await this.#markGone(tombstone(orphan), members.get(orphan.nodeId)?.revision ?? 0);
     }
   }
 

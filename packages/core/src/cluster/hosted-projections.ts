@@ -24,7 +24,12 @@ export interface HostedProjectionsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Of the node, whatever its incarnation. */
+  readonly endings: ProjectionEndings;
 }
+
+/** By name: the former run of a projection on this node, until nothing of it goes on. */
+export type ProjectionEndings = Map<string, Promise<void>>;
 
 /**
  * The projections of a node. One whose store all nodes share runs on the node that owns the shard of its name, under the epoch of that shard: on one node
@@ -36,11 +41,12 @@ export class HostedProjections implements ShardListener {
   readonly #groups = new Map<string, ProjectionGroup>();
   /** By name: the epoch under which it begins once its former run has ended. */
   readonly #beginning = new Map<string, number>();
-  readonly #ending = new Set<Promise<void>>();
+  readonly #ending: ProjectionEndings;
 
   /** Throws `options.invalid`. */
   constructor(options: HostedProjectionsOptions) {
     this.#o = options;
+    this.#ending = options.endings;
     this.#byName = grouped(options.definitions);
   }
 
@@ -65,8 +71,9 @@ export class HostedProjections implements ShardListener {
   }
 
   async stop(): Promise<void> {
+    this.#beginning.clear();
     for (const name of [...this.#groups.keys()]) void this.#end(name);
-    await Promise.all(this.#ending);
+    await Promise.all(this.#ending.values());
   }
 
   /** Of those that run here. */
@@ -114,13 +121,17 @@ export class HostedProjections implements ShardListener {
     });
   }
 
+  /** Resolves when no run of the projection goes on here. */
   #end(name: string): Promise<void> {
     this.#beginning.delete(name);
     const group = this.#groups.get(name);
-    if (group === undefined) return Promise.resolve();
+    const former = this.#ending.get(name) ?? Promise.resolve();
+    if (group === undefined) return former;
     this.#groups.delete(name);
-    const ending = group.stop().finally(() => this.#ending.delete(ending));
-    this.#ending.add(ending);
+    const ending = Promise.all([former, group.stop()]).then(() => {
+      if (this.#ending.get(name) === ending) this.#ending.delete(name);
+    });
+    this.#ending.set(name, ending);
     return ending;
   }
 }

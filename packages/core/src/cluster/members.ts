@@ -78,6 +78,15 @@ export class Members implements RecordListener {
     return generationOf(record.incarnation) > generationOf(who.incarnation);
   }
 
+  /**
+   * Whether nobody will ever say by itself that the incarnation has ended: its node has no record, or one of an earlier incarnation that is gone,
+   * as in a store that was set back. It could go on only by a renewal of a record of its own.
+   */
+  isOrphan(who: Incarnated): boolean {
+    const record = this.#byId.get(who.nodeId)?.record;
+    return !record || (record.state === 'gone' && generationOf(record.incarnation) < generationOf(who.incarnation));
+  }
+
   onRecord(stored: StoredRecord): void {
     if (stored.key.startsWith(candidatePrefix)) {
       this.#candidates.set(stored.key, { revision: stored.revision, seenAt: this.#clock.now() });

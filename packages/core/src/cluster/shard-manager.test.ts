@@ -373,3 +373,19 @@ test('an old answer of the store (H3) costs the owner of a shard a moment, and n
   expect(world.stored()).toMatchObject({ ...nodeA, epoch, state: 'owned' });
   expect(fake.opened.at(-1)).toEqual({ shard: 0, epoch, carried: [state] });
 });
+
+test('a shard that was released, of which a store that was set back knows nothing, comes back to who holds its state', async () => {
+  const world = new ManagedShards();
+  const { clock, store, fake, table } = world;
+  await world.owning(state);
+  world.hear(0);
+  table.onSynced();
+  const backup = store.table.records();
+  await world.moveTo(b);
+  expect(world.stored()).toMatchObject({ ...nodeA, state: 'releasing' });
+  store.table.restore(backup);
+  world.hear(0);
+  table.onSynced();
+  await clock.advance(500);
+  expect(fake.opened.at(-1)).toMatchObject({ shard: 0, carried: [state] });
+});

@@ -286,13 +286,6 @@ export class ShardManager {
     this.schedule();
   }
 
-  /** A shard that was closed to be claimed anew, unless the store has it after all. */
-  #reclaim(shard: number, part: Released, record: ShardRecord): void {
-    const setBackTo = this.#o.table.setBackTo(shard);
-    if (setBackTo) this.#startClaim(shard, setBackTo, part);
-    else this.#goOn(shard, part.epoch, record, part.carried, 0);
-  }
-
   #isHeld(record: ShardRecord, epoch: number): boolean {
     return record.epoch === epoch && record.state === 'owned' && this.#isMine(record);
   }
@@ -385,9 +378,11 @@ export class ShardManager {
       this.schedule();
       return;
     }
+    const setBackTo = table.setBackTo(shard);
     const isToRenew = part.renewAbove !== undefined && this.#isHeld(record, part.epoch);
-    if (isToRenew) this.#startClaim(shard, table.setBackTo(shard) ?? entry, part);
-    else if (record.state === 'owned') this.#reclaim(shard, part, record);
+    if (setBackTo || isToRenew) this.#startClaim(shard, setBackTo ?? entry, part);
+    // It was closed to be claimed anew, and the store has it after all.
+    else if (record.state === 'owned') this.#goOn(shard, part.epoch, record, part.carried, 0);
     else if (record.successor && members.isGone(record.successor)) this.#startClaim(shard, entry, part);
   }
 }

@@ -82,7 +82,8 @@ export class ShardTable implements RecordListener {
     const entry = this.#entries[shard];
     if (!entry || this.#listed !== this.#listing || (this.#learnedIn[shard] ?? 0) >= this.#listing) return undefined;
     const told = this.#told[shard];
-    if (told && told.record.epoch >= entry.record.epoch) return undefined;
+    const { epoch } = entry.record;
+    if (told && (told.record.epoch > epoch || (told.record.epoch === epoch && told.revision >= entry.revision))) return undefined;
     return { record: undefined, revision: told?.revision ?? 0 };
   }
 

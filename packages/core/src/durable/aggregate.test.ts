@@ -1,4 +1,8 @@
 import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineActor } from '../actor/definition.ts';
+import type { PerkeyError } from '../base/errors.ts';
+import type { Asked } from '../testkit/actor-fixture.ts';
 import { account, ask, log, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
 
@@ -82,4 +86,88 @@ test('more events than a commit may hold, and a record that is too large, are re
   expect([tooLarge.outcome, tooLarge.error?.executed]).toEqual(['commit.too_large', 'no']);
   expect(node.ask('account', 'alice', 'balance').value).toBe(10n);
   expect(await world.commits('account', 'alice')).toHaveLength(1);
+});
+
+test('code that a command left running writes nothing into a commit that is on its way to the store', async () => {
+  const refusals: string[] = [];
+  const attempt = (write: () => void): void => {
+    try {
+      write();
+    } catch (thrown) {
+      refusals.push((thrown as PerkeyError).code);
+    }
+  };
+  const Leaky = defineActor('leaky', { go: {}, count: { output: z.int(), readonly: true } });
+  const leaky = Leaky.aggregate({
+    initial: () => ({ count: 0 }),
+    events: { Went: z.object({}) },
+    evolve: { Went: ({ count }) => ({ count: count + 1 }) },
+    commands: {
+      go(ctx) {
+        const { outbox } = ctx;
+        ctx.raise('Went', {});
+        outbox.publish('first', 1);
+        void Promise.resolve().then(() => {
+          attempt(() => ctx.raise('Went', {}));
+          attempt(() => outbox.publish('second', 2));
+          attempt(() => ctx.reminders.set('late', { at: 1 }, { method: 'go' }));
+        });
+      },
+    },
+    queries: { count: (ctx) => ctx.state.count },
+  });
+  const world = await DurableWorld.start();
+  const node = world.node([leaky]);
+  const go = (): Promise<Asked> => settled(world, node.ask('leaky', 'a', 'go'));
+  world.faults.slow(20);
+  await go();
+  await go();
+  expect(refusals).toEqual(Array.from({ length: 6 }, () => 'turn.abandoned'));
+  expect(node.ask('leaky', 'a', 'count').value).toBe(2);
+  const stored = (await world.commits('leaky', 'a')).map((commit) => commit.notes());
+  expect(stored).toMatchObject([{ outbox: [{ subject: 'first' }] }, { outbox: [{ subject: 'first' }] }]);
+  expect(stored.map(({ reminders }) => reminders)).toEqual([undefined, undefined]);
+});
+
+test('a state that is changed in place, by a handler or by evolve, stays as the store has it', async () => {
+  const empty = { items: [] as readonly number[] };
+  const List = defineActor('list', {
+    add: { input: z.int() },
+    push: { input: z.int() },
+    spoil: {},
+    get: { output: z.array(z.int()), readonly: true },
+    sorted: { output: z.array(z.int()), readonly: true },
+  });
+  const list = List.aggregate({
+    initial: () => empty,
+    events: { Added: z.int(), Pushed: z.int() },
+    evolve: {
+      Added: ({ items }, item) => ({ items: [...items, item] }),
+      Pushed: (state, item) => {
+        (state.items as number[]).push(item);
+        return state;
+      },
+    },
+    commands: {
+      add: (ctx, item) => ctx.raise('Added', item),
+      push: (ctx, item) => ctx.raise('Pushed', item),
+      spoil: (ctx) => void (ctx.state.items as number[]).push(100),
+    },
+    queries: { get: (ctx) => [...ctx.state.items], sorted: (ctx) => (ctx.state.items as number[]).sort((a, b) => a - b) },
+  });
+  const world = await DurableWorld.start();
+  const node = world.node([list]);
+  const on = (key: string, method: string, input?: unknown): Promise<Asked> => settled(world, node.ask('list', key, method, input));
+  expect((await on('a', 'push', 1)).outcome).toBe('event.not_applicable');
+  expect((await on('b', 'get')).value).toEqual([]);
+  await on('a', 'add', 3);
+  await on('a', 'add', 2);
+  expect((await on('a', 'spoil')).outcome).toBe('handler.failed');
+  expect((await on('a', 'sorted')).outcome).toBe('handler.failed');
+  expect((await on('a', 'push', 1)).error).toMatchObject({ code: 'event.not_applicable', executed: 'no' });
+  expect((await on('a', 'get')).value).toEqual([3, 2]);
+  await world.clock.advance(700_000);
+  expect(node.host.inspect().resident).toBe(0);
+  expect((await on('a', 'sorted')).outcome).toBe('handler.failed');
+  expect((await on('a', 'get')).value).toEqual([3, 2]);
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { OpenStore } from '../contract/store.ts';
 import { account, ask, log, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
 import type { AppendFault } from '../testkit/faults/commit-faults.ts';
@@ -200,4 +201,36 @@ test('a move waits for the commit under way, and one that is given up is settled
   await world.clock.advance(100);
   expect(await world.events('account', 'alice')).toHaveLength(2);
   expect((await ask(world, node, 'deposit', five)).value).toBe(15n);
+});
+
+test('a log that rejects or throws, against its law, has said nothing: what it was given is looked for, and counts once', async () => {
+  const world = await DurableWorld.start();
+  let fault: 'none' | 'before' | 'after' | 'thrown' = 'none';
+  const through = (store: OpenStore): OpenStore => ({
+    ...store,
+    shardsHeld: () => store.shardsHeld(),
+    close: () => store.close(),
+    events: {
+      bodyBytesMax: store.events.bodyBytesMax,
+      read: (read) => store.events.read(read),
+      last: () => store.events.last(),
+      trim: (stream, before) => store.events.trim(stream, before),
+      append: (append) => {
+        const now = fault;
+        fault = 'none';
+        if (now === 'thrown') throw new Error('thrown');
+        if (now === 'before') return Promise.reject(new Error('rejected'));
+        const sent = store.events.append(append);
+        return now === 'none' ? sent : sent.then(() => Promise.reject(new Error('rejected')));
+      },
+    },
+  });
+  const node = world.node([account], { through });
+  await ask(world, node, 'deposit', five);
+  for (const next of ['before', 'after', 'thrown'] as const) {
+    fault = next;
+    expect((await ask(world, node, 'deposit', five)).outcome).toBe('ok');
+  }
+  expect((await ask(world, node, 'balance')).value).toBe(20n);
+  expect(await world.events('account', 'alice')).toHaveLength(4);
 });

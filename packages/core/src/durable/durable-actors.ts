@@ -8,6 +8,7 @@ import { EventStore } from '../events/event-store.ts';
 import { Snapshots } from '../events/snapshots.ts';
 import { StateStore } from '../events/state-store.ts';
 import { CommitCycle } from './commit-cycle.ts';
+import { Doubts } from './doubts.ts';
 import { DurableMetrics } from './durable-metrics.ts';
 import { EventKeeping, versionOf } from './event-keeping.ts';
 import { FenceLog } from './fence-log.ts';
@@ -16,6 +17,7 @@ import { Loader } from './loader.ts';
 import type { DurableSettings } from './settings.ts';
 import { StateKeeping } from './state-keeping.ts';
 import { remindersOf } from './turn-notes.ts';
+import type { Duties } from './wakes/duties.ts';
 
 export interface DurableActorsOptions {
   readonly store: OpenStore;
@@ -34,6 +36,8 @@ export interface DurableActorsOptions {
   readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
   /** A record of a higher epoch than the one under which this node serves the shard. */
   readonly onFenced: (shard: number, epoch: number) => void;
+  /** What is done without being called; undefined where nothing of it is. */
+  readonly duties?: Duties | undefined;
 }
 
 /** Binds the durable types of one node incarnation to its store. */
@@ -60,18 +64,18 @@ export function durableActors(options: DurableActorsOptions): DurabilityFactory 
 }
 
 function cycle(
-  { settings, owner, log, mayAct, mayStore, onFenced }: DurableActorsOptions,
+  { settings, owner, log, mayAct, mayStore, onFenced, duties }: DurableActorsOptions,
   parts: DurabilityParts,
   keeping: Keeping,
   metrics: DurableMetrics,
 ): Durability {
   const { clock, failures } = parts;
-  const doubts = new Map<string, number>();
+  const doubts = new Doubts();
   const fenceLog = new FenceLog(log, clock, metrics, onFenced);
   const loader = new Loader({
     ...{ clock, mayAct, keeping, fenceLog, metrics, owner, doubts },
     timeoutMs: settings.loadTimeoutMs,
     onFailure: (activation, error) => failures.note(activation, 'load', { err: error }, 'a durable actor could not be loaded'),
   });
-  return new CommitCycle({ parts, settings, keeping, loader, fenceLog, metrics, mayAct, mayStore, doubts });
+  return new CommitCycle({ parts, settings, keeping, loader, fenceLog, metrics, mayAct, mayStore, doubts, duties });
 }

@@ -4,9 +4,11 @@ import type { Activation } from '../actor/activation.ts';
 import type { ContextServices } from '../actor/context-services.ts';
 import { bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
 import type { AnyContract } from '../actor/method-spec.ts';
+import { endedTurn } from '../actor/refusals.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { OutboxDraft, ReminderDraft } from './drafts.ts';
+import { HeldActor } from './held-actor.ts';
 import { HeldCaller, HeldMessages } from './held-messages.ts';
 import { TurnOutbox } from './turn-outbox.ts';
 import { TurnReminders } from './turn-reminders.ts';
@@ -27,6 +29,8 @@ export class DurableTurnContext extends TurnContext {
   readonly #shared: ContextServices;
   #held: HeldMessages | undefined = undefined;
   #drafts: TurnDrafts | undefined = undefined;
+  /** What the turn decided is on its way to the store: nothing can be added. */
+  #isDecided = false;
 
   /** `changes`: the turn may store something. */
   constructor(
@@ -51,7 +55,13 @@ export class DurableTurnContext extends TurnContext {
   static reset(ctx: DurableTurnContext): void {
     ctx.#held?.drop();
     ctx.#drafts = undefined;
+    ctx.#isDecided = false;
     ctx.restart();
+  }
+
+  /** The handler has returned. What code that it left running would still write is refused, since it would be in memory and not in the store. */
+  static decide(ctx: DurableTurnContext): void {
+    ctx.#isDecided = true;
   }
 
   /** The turn is stored, or has nothing to store: what it wants done is done now. */
@@ -59,9 +69,10 @@ export class DurableTurnContext extends TurnContext {
     ctx.#held?.release();
   }
 
-  /** Throws where the turn stores nothing. */
+  /** Throws where the turn stores nothing, or no more. */
   static mustChange(ctx: DurableTurnContext, what: string): void {
     void TurnContext.activationOf(ctx);
+    if (ctx.#isDecided) throw endedTurn();
     if (!ctx.#changes)
       throw new TypeError(`${what} is not for lifecycle hooks and methods that the contract declares readonly: they store nothing`);
   }
@@ -92,6 +103,11 @@ export class DurableTurnContext extends TurnContext {
     const activation = TurnContext.activationOf(this);
     if (typeof work !== 'function') throw new TypeError('background work is a function');
     this.#messages.hold(() => this.#shared.background.start(activation, name, work));
+  }
+
+  /** How often the actor was stored; of an aggregate: the number of its last event. */
+  get version(): number {
+    return HeldActor.of(TurnContext.activationOf(this)).head.version;
   }
 
   get outbox(): Outbox {

@@ -1,6 +1,7 @@
 import type { DurableTurn, KeptReply } from '../actor/durability.ts';
 import type { ReplyOutcome } from '../actor/packed-reply.ts';
 import { turnRefusal } from '../actor/refusals.ts';
+import { callerOf } from '../actor/reply-window.ts';
 import { bareError } from '../base/bare-error.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { CommittedReply } from '../events/commit.ts';
@@ -10,7 +11,7 @@ import type { Bookkeeping, RememberedReply } from '../events/bookkeeping.ts';
 export function replyNote({ request, method }: DurableTurn, value: unknown): CommittedReply | undefined {
   const idempotencyKey = request?.idempotencyKey;
   if (request === undefined || idempotencyKey === undefined) return undefined;
-  return { idempotencyKey, method: request.method, caller: request.caller, outcome: method.answers ? packed(value) : ['ok'] };
+  return { idempotencyKey, method: request.method, caller: callerOf(request), outcome: method.answers ? packed(value) : ['ok'] };
 }
 
 /** As for replies in memory: what cannot travel is remembered as that. */
@@ -47,9 +48,9 @@ export function keptReplies(books: Bookkeeping, wall: number): readonly KeptRepl
  */
 export function repeatOf({ request }: DurableTurn, books: Bookkeeping, wall: number): { readonly value: unknown } | undefined {
   if (request?.idempotencyKey === undefined) return undefined;
-  const reply = books.replies(wall).find(({ idempotencyKey }) => idempotencyKey === request.idempotencyKey);
+  const reply = books.reply(request.idempotencyKey, wall);
   if (reply === undefined) return undefined;
-  if (reply.method !== request.method || reply.caller !== request.caller) {
+  if (reply.method !== request.method || reply.caller !== callerOf(request)) {
     throw turnRefusal(bareError('idempotency.mismatch', 'the idempotency key was used before for another method or by another caller'));
   }
   const outcome = outcomeOf(reply);

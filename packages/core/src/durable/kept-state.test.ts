@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineActor } from '../actor/definition.ts';
 import type { ActorFixture, Asked } from '../testkit/actor-fixture.ts';
 import { counter, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
@@ -70,4 +72,69 @@ test('of two owners that believe in themselves the later one alone can store', a
   expect([late.outcome, late.error?.executed]).toEqual(['shard.moved', 'no']);
   expect((await ask(world, second, 'get')).value).toBe(11);
   expect(first.metric('perkey_durable_fence_rejections_total', 'type=counter')).toBe(1);
+});
+
+const stamped = defineActor('stamped', { stamp: { output: z.int() }, get: { output: z.int(), readonly: true } }).host({
+  state: () => ({ epoch: 0 }),
+  persist: 'state',
+  stamp: (ctx) => (ctx.state.epoch = ctx.epoch),
+  get: (ctx) => ctx.state.epoch,
+});
+
+test('a repeat whose first execution another owner stored meanwhile gets the reply and the state of that one', async () => {
+  const world = await DurableWorld.start();
+  const first = world.node([stamped]);
+  const second = world.node([stamped]);
+  const on = (node: ActorFixture, method: string, idempotencyKey?: string): Promise<Asked> =>
+    settled(world, node.ask('stamped', 'a', method, undefined, { idempotencyKey }));
+  expect((await on(second, 'get')).value).toBe(0);
+  expect((await on(first, 'stamp', 'k')).value).toBe(7);
+  expect((await on(second, 'stamp', 'k')).value).toBe(7);
+  expect((await on(second, 'get')).value).toBe(7);
+  expect((await on(second, 'stamp')).value).toBe(8);
+  expect(await world.commits('stamped', 'a', 'states')).toMatchObject([{ version: 2, epoch: 8 }]);
+});
+
+test('timers outlive a store that is away, in a move and after a commit whose outcome nobody knew', async () => {
+  const clockwork = defineActor('clockwork', { wind: {}, add: {}, get: { output: z.int(), readonly: true } }).host({
+    state: () => ({ ticks: 0 }),
+    persist: 'state',
+    timers: {
+      once: (ctx) => void (ctx.state.ticks += 100),
+      often: (ctx) => void (ctx.state.ticks += 1),
+    },
+    wind(ctx) {
+      ctx.timers.set('once', { afterMs: 3_000 });
+      ctx.timers.set('often', { everyMs: 10_000 });
+    },
+    add: (ctx) => void (ctx.state.ticks += 0.5),
+    get: (ctx) => Math.floor(ctx.state.ticks),
+  });
+  const world = await DurableWorld.start();
+  const node = world.node([clockwork]);
+  const on = (at: ActorFixture, method: string): Promise<Asked> =>
+    settled(world, at.ask('clockwork', 'a', method, undefined, { deadline: Infinity }));
+  await on(node, 'wind');
+  const carried = await world.clock.run(node.host.closeShard(0, { drainMs: 100, successor: undefined }));
+  const next = world.node([clockwork]);
+  world.faults.unavailable();
+  next.host.openShard(0, 20, carried);
+  await world.clock.advance(5_000);
+  expect((await on(next, 'get')).outcome).toBe('store.unavailable');
+  world.faults.heal();
+  await world.clock.advance(30_000);
+  expect((await on(next, 'get')).value).toBe(103);
+
+  world.faults.nextAppends('lost');
+  world.faults.slow(20);
+  const unknown = next.ask('clockwork', 'a', 'add', undefined, { deadline: Infinity });
+  await world.clock.advance(15);
+  world.faults.unavailable();
+  expect((await settled(world, unknown)).outcome).toBe('commit.unknown');
+  expect((await on(next, 'get')).outcome).toBe('store.unavailable');
+  await world.clock.advance(60_000);
+  world.faults.heal();
+  const { value } = await on(next, 'get');
+  await world.clock.advance(20_000);
+  expect((await on(next, 'get')).value).toBe((value as number) + 2);
 });

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import type { PerkeyError } from '../base/errors.ts';
 import { settlePauses } from '../events/settle.ts';
 import { loadFailure, unavailable } from './commit-errors.ts';
+import type { Doubts } from './doubts.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import type { FenceLog } from './fence-log.ts';
 import type { Keeping, Stored } from './keeping.ts';
@@ -17,7 +18,7 @@ export interface LoaderOptions {
   /** Node and incarnation. */
   readonly owner: string;
   readonly timeoutMs: number;
-  readonly doubts: Map<string, number>;
+  readonly doubts: Doubts;
   /** Says what could not be read, for people. */
   readonly onFailure: (activation: Activation, error: PerkeyError) => void;
 }
@@ -77,15 +78,15 @@ export class Loader {
   async #isSafe(key: string, stored: Stored): Promise<boolean> {
     const { doubts, keeping, metrics } = this.#o;
     const { head, author } = stored.held;
-    const doubt = doubts.get(key);
+    const doubt = doubts.of(key);
     const isOthers = head.sequence > 0 && head.epoch < author.epoch;
-    if (!head.ended && (isOthers || doubt === head.sequence)) {
+    if (!head.ended && (isOthers || doubts.isDoubtful(key, head.sequence))) {
       const result = await keeping.fence(stored);
       if (result.kind !== 'appended') return false;
       metrics.fences.inc();
       stored.held.head = result.head;
     }
-    if (doubts.get(key) === doubt) doubts.delete(key);
+    if (doubt !== undefined) doubts.end(key, doubt);
     return true;
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { digestHex } from '../base/digest.ts';
-import { PerkeyError } from '../base/errors.ts';
+import { describeThrown, PerkeyError } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
 import type { AppendOutcome, CommitLog } from '../contract/commit-log.ts';
 import { conflicted, refusalError, refused } from './append-result.ts';
@@ -45,7 +45,9 @@ export class Appender {
       return Promise.resolve(this.#counted(refused(thrown as PerkeyError)));
     }
     const start = clock.now();
-    const sent = log.append({ stream, shard: shardOf(stream.key, shards), expectedSequence: head.sequence, epoch: author.epoch, body });
+    const sent = answered(() =>
+      log.append({ stream, shard: shardOf(stream.key, shards), expectedSequence: head.sequence, epoch: author.epoch, body }),
+    );
     return sent.then((outcome) => {
       metrics.appendSeconds.observe((clock.now() - start) / 1_000);
       return this.#counted(this.#result(record, body, outcome));
@@ -78,6 +80,16 @@ export class Appender {
   #counted(result: AppendResult): AppendResult {
     this.#parts.metrics.appendEnded(result.kind);
     return result;
+  }
+}
+
+/** A log that rejects, against its law, has said nothing of what became of the record. */
+function answered(append: () => Promise<AppendOutcome>): Promise<AppendOutcome> {
+  const unknown = (thrown: unknown): AppendOutcome => ({ kind: 'unknown', text: describeThrown(thrown) });
+  try {
+    return append().catch(unknown);
+  } catch (thrown) {
+    return Promise.resolve(unknown(thrown));
   }
 }
 

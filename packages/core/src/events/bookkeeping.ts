@@ -60,12 +60,31 @@ export class Bookkeeping {
 
   /** Those that are young enough at `now` (ms since 1970), the oldest first. */
   replies(now: number): readonly RememberedReply[] {
-    return [...this.#replies.values()].filter((reply) => now - reply.at < this.#limits.replyAgeMs);
+    return [...this.#replies.values()].filter((reply) => this.#isYoung(reply, now));
+  }
+
+  /** The one for this key, if it is young enough at `now`. */
+  reply(idempotencyKey: string, now: number): RememberedReply | undefined {
+    const reply = this.#replies.get(idempotencyKey);
+    return reply !== undefined && this.#isYoung(reply, now) ? reply : undefined;
   }
 
   /** What waits for its delivery, in the order in which it was committed. */
   pending(): readonly PendingMessage[] {
     return [...this.#pending.values()];
+  }
+
+  /** The first that waits behind this number. */
+  nextPending(after: number): PendingMessage | undefined {
+    for (const message of this.#pending.values()) if (message.number > after) return message;
+    return undefined;
+  }
+
+  /** How many wait behind this number. */
+  pendingAfter(after: number): number {
+    const oldest = this.nextPending(0);
+    if (oldest === undefined) return 0;
+    return this.#pending.size - Math.max(0, Math.min(this.#pending.size, after - oldest.number + 1));
   }
 
   get pendingCount(): number {
@@ -108,6 +127,10 @@ export class Bookkeeping {
       book.#reminders.set(textOf(name), reminder);
     }
     return book;
+  }
+
+  #isYoung({ at }: RememberedReply, now: number): boolean {
+    return now - at < this.#limits.replyAgeMs;
   }
 
   #remember(reply: RememberedReply): void {

@@ -127,11 +127,17 @@ export class ProjectionGroup {
   async #caughtUp(projection: Projection, generation: Generation): Promise<void> {
     const { clock, log } = this.#o;
     const { signal } = this.#stop;
-    while (!signal.aborted && this.#now.building?.number === generation.number) {
+    const { number, version } = generation;
+    let isSwitched = false;
+    while (!signal.aborted && (isSwitched || this.#now.building?.number === number)) {
       try {
-        this.#now = await this.#records.switchTo(this.#name, generation.number);
-        await projection.onSwitch?.(generation.number, log);
-        log.info({ projection: this.#name, generation: generation.number, version: generation.version }, 'a build of a projection is live');
+        if (!isSwitched) this.#now = await this.#records.switchTo(this.#name, number);
+        isSwitched = true;
+        // Another build took its place meanwhile.
+        if (this.#now.live?.number !== number) break;
+        await projection.onSwitch?.(number, log);
+        log.info({ projection: this.#name, generation: number, version }, 'a build of a projection is live');
+        break;
       } catch (thrown) {
         log.error({ projection: this.#name, err: thrown }, 'switching a projection to its new build failed; it is tried again');
         await pause(clock, lookEveryMs, signal);

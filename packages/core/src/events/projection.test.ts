@@ -348,6 +348,18 @@ describe('a build beside the live one', () => {
     await clock.run(second.stop());
   });
 
+  test('tells of its switch again and again until the definition has taken it', async () => {
+    source.append('a');
+    const tries: number[] = [];
+    const onSwitch = (generation: number): void => {
+      if (tries.push(generation) < 3) throw new Error('the database is away');
+    };
+    const group = start({ ...versioned(1), onSwitch });
+    await clock.advance(10_000);
+    expect(tries).toEqual([1, 1, 1]);
+    await clock.run(group.stop());
+  });
+
   test('is begun on demand; an older definition does not undo a newer one', async () => {
     source.append('a');
     const group = start(versioned(3));

@@ -6,8 +6,8 @@ import { settlePauses } from './settle.ts';
 import type { StateDraft, StateStore, StoredState } from './state-store.ts';
 
 /**
- * `appended`: the state was stored; it is the last one unless `latest` is there. `absent`: it was not, and never will be; `latest` was stored
- * instead, or is what `head` says. `unknown`: nobody could tell.
+ * `appended`: the commit of this id was stored; with the draft's state, or with what lies in `latest` where that is there. `absent`: it was not,
+ * and never will be; `latest` was stored instead, or is what `head` says. `unknown`: nobody could tell.
  */
 export type StateSettlement =
   | { readonly kind: 'appended'; readonly head: StreamHead; readonly latest?: StoredState | undefined }
@@ -45,7 +45,8 @@ async function attempt({ store, stream, head, author, draft, isStoredBefore }: S
   try {
     const latest = await store.load(stream);
     if (latest === undefined || latest.head.sequence <= head.sequence) return 'the stream has another last state than can be read';
-    if (latest.id === draft.id) return { kind: 'appended', head: latest.head };
+    // The same command with the same idempotency key may have come to another state where another owner ran it.
+    if (latest.id === draft.id) return { kind: 'appended', head: latest.head, latest };
     if (latest.previousHash === head.hash) return { kind: 'absent', latest };
     const isStored = isStoredBefore?.(latest);
     if (isStored !== undefined) return isStored ? { kind: 'appended', head: latest.head, latest } : { kind: 'absent', latest };

@@ -197,7 +197,7 @@ export class OwnershipSession implements Judged {
       ...{ patienceMs: leaseMs + marginMs, checkMs: heartbeatMs / 2 },
       leaseHeldSince: () => lease.heldSince(clock.now()),
       owners: () => table.named(),
-      orphans: () => (members.synced ? table.owners().filter((owner) => !members.get(owner.nodeId)) : []),
+      orphans: () => (members.synced ? table.owners().filter((owner) => members.isOrphan(owner)) : []),
     });
   }
 

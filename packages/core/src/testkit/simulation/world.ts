@@ -19,6 +19,8 @@ const restMs = 15_000;
 const minuteMs = 60_000;
 /** For so long a cluster without faults may take to come up. */
 const startLimitMs = 30_000;
+/** How often it is looked whether something has come true. */
+const lookEveryMs = 5;
 /** What the body of a simulation may take after its time is over. */
 const endLimitMs = 120_000;
 
@@ -151,8 +153,15 @@ export class SimulationWorld implements FaultyWorld {
   async #until(holds: () => boolean, limitMs: number, what: string | undefined): Promise<void> {
     const { wires } = this.around;
     let isReached = false;
-    const done = (): boolean => this.around.failure !== undefined || (isReached ||= holds());
     const limit = wires.trueMs + limitMs;
+    let lookAtMs = 0;
+    const look = (): boolean => {
+      if (isReached || wires.trueMs < lookAtMs) return isReached;
+      lookAtMs = wires.trueMs + lookEveryMs;
+      isReached = holds();
+      return isReached;
+    };
+    const done = (): boolean => this.around.failure !== undefined || look();
     await wires.until(() => done() || wires.trueMs >= limit, { limitMs: limitMs + 1, stepMs: limitMs + 1 });
     if (!isReached && what !== undefined) this.fail(`waited ${limitMs} ms in vain for ${what}: ${this.#describe()}`);
     this.#throwFailure();

@@ -1,0 +1,2 @@
+/** Thrown where this machine does not allow what is asked for. */
+export class CannotRun extends Error {}
