@@ -42,7 +42,7 @@ export function kindsOf(seed: number): readonly FaultKind[] {
 /** The standard workload under the faults of a seed. */
 export async function runWorld(run: WorldRun): Promise<WorldResult> {
   const { seed, minutes, nodes, clients, faults = kindsOf(seed), everyMs, shrinkRunsMax, onTrace } = run;
-  let figures: WorkloadFigures = { ok: 0, refused: 0, unknown: 0, executions: 0, deaths: 0 };
+  let figures: WorkloadFigures = { ok: 0, refused: 0, unknown: 0, executions: 0, stored: 0, deaths: 0 };
   const workload = standardWorkload({
     ...(everyMs !== undefined && { everyMs }),
     onFigures: (told) => {

@@ -194,6 +194,7 @@ export class Lifecycle {
     type.order.remove(activation);
     slot.remove(activation);
     activation.status = 'gone';
+    type.durability?.removed(activation);
     type.resident -= 1;
     if (reason !== undefined) this.#o.metrics.deactivations(type.name, reason).inc();
     this.#o.onRemoved(activation);

@@ -3,6 +3,7 @@ import { PerkeyError } from '../base/errors.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { Activation } from './activation.ts';
 import type { TimerSchedule } from './actor-context.ts';
+import { OwnTurn } from './own-turn.ts';
 
 /** One timer of one activation. */
 export interface ActorTimer {
@@ -17,11 +18,16 @@ export interface ActorTimer {
 }
 
 /** A turn that a timer asked for. */
-export class Tick {
+export class Tick extends OwnTurn {
   readonly timer: ActorTimer;
 
   constructor(timer: ActorTimer) {
+    super();
     this.timer = timer;
+  }
+
+  override get name(): string {
+    return this.timer.name;
   }
 }
 

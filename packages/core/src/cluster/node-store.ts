@@ -33,8 +33,12 @@ export async function privateStoreOf(store: OpenStore | undefined): Promise<Priv
   return { id: store.privateId, held: await store.shardsHeld() };
 }
 
+export function isDurable({ aggregate, implementation }: ActorDefinition): boolean {
+  return aggregate !== undefined || implementation['persist'] !== undefined;
+}
+
 /** Throws `store.missing` where an actor is durable. */
 export function refuseDurable(actors: readonly ActorDefinition[]): void {
-  const durable = actors.find(({ aggregate, implementation }) => aggregate !== undefined || implementation['persist'] !== undefined);
+  const durable = actors.find(isDurable);
   if (durable !== undefined) throw storeMissing(durable.contract.type);
 }

@@ -14,6 +14,7 @@ import { type Random, systemRandom } from '../base/random.ts';
 import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { Store } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import { type DeadMessage, DeadMessages } from '../durable/outbox/dead-messages.ts';
 import type { Projection } from '../events/projection.ts';
 import { checkCluster } from './cluster-record.ts';
 import type { HostedProjections, ProjectionEndings } from './hosted-projections.ts';
@@ -167,6 +168,24 @@ export class Node implements Caller, AsyncDisposable {
   /** A hold on one actor that is resident on this very node, for tests; `undefined` when it is not. */
   control(contract: AnyContract, key: string): ActorControl | undefined {
     return this.#phase.state === 'active' ? this.#phase.session.host.control(contract.type, key) : undefined;
+  }
+
+  /**
+   * Messages of outboxes that were put aside, of all actors in the node's store. Rejects with `store.unavailable`, and with `store.missing` for a node
+   * without a store.
+   */
+  async deadMessages(): Promise<readonly DeadMessage[]> {
+    return this.#dead().list();
+  }
+
+  /** Forgets one that has been dealt with. Rejects as `deadMessages` does. */
+  async removeDeadMessage(id: string): Promise<void> {
+    return this.#dead().remove(id);
+  }
+
+  #dead(): DeadMessages {
+    if (this.#store === undefined) throw new PerkeyError('store.missing', 'this node has no store');
+    return new DeadMessages(this.#store.open.records, this.#settings.cluster);
   }
 
   /** Hands all shards over with the state of their actors, then leaves. Takes at most `drainMs` and a little more. Idempotent. */

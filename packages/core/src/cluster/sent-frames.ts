@@ -23,7 +23,8 @@ interface SentFrame {
 
 /** Which envelopes went into which of the last frames, so that a frame that reached nobody tells which calls were certainly not executed. */
 export class SentFrames {
-  readonly #ring: (SentFrame | undefined)[] = Array.from({ length: remembered });
+  /** Grows to its size with the first frames: most processes never send so many. */
+  readonly #ring: (SentFrame | undefined)[] = [undefined];
   #token = 0;
 
   /** The token of the frame that is about to be handed to the connection. */

@@ -1,8 +1,10 @@
 import type { ActorDefinition } from '../actor/definition.ts';
 import { doneWithin } from '../base/pause.ts';
-import type { Guard } from '../contract/calls.ts';
+import type { Caller, Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
-import type { LinkEnvironment } from '../contract/transport.ts';
+import type { LinkEnvironment, Publish } from '../contract/transport.ts';
+import type { WakingHost } from '../durable/wakes/duties-options.ts';
+import { Duties } from '../durable/wakes/duties.ts';
 import { EventCatalogue } from '../events/event-catalogue.ts';
 import { EventStore } from '../events/event-store.ts';
 import type { Projection } from '../events/projection.ts';
@@ -20,18 +22,30 @@ export interface SessionServicesOptions {
   readonly projectionEndings: ProjectionEndings;
 }
 
+/** What of the node its services use. */
+export interface NodeParts {
+  readonly host: () => WakingHost;
+  readonly caller: () => Caller;
+  readonly publish: Publish | undefined;
+}
+
 /** What runs on a node beside its actors, with and for the shards that it owns. */
 export class SessionServices {
   readonly #o: SessionServicesOptions;
   readonly projections: HostedProjections | undefined;
+  /** What durable actors do without being called; undefined without a store. */
+  readonly duties: Duties | undefined;
 
   /** Throws `options.invalid`. */
-  constructor(options: SessionServicesOptions, guard: Guard) {
+  constructor(options: SessionServicesOptions, guard: Guard, parts: NodeParts) {
     this.#o = options;
     const { environment, settings, projections, store, projectionEndings: endings } = options;
     const { clock, random, log, metrics } = environment;
     const { shards, eventsPerCommitMax, commitBytesMax, commitSettleMs } = settings;
-    if (store === undefined || projections.length === 0) return;
+    if (store === undefined) return;
+    const { records } = store;
+    this.duties = new Duties({ ...environment, ...parts, settings, records, mayAct: () => guard.mayAct(clock.now()) });
+    if (projections.length === 0) return;
     const limits = { eventsPerCommitMax, commitBytesMax, commitSettleMs };
     this.projections = new HostedProjections({
       ...{ definitions: projections, shards, store, guard, clock, log, metrics, endings },
@@ -42,8 +56,9 @@ export class SessionServices {
 
   /** The host of the shards, for whoever moves them: the services hear of each move. */
   beside(host: ShardHost): ShardHost {
-    if (this.projections === undefined) return host;
-    return new ShardListeners(host, [this.projections], (ms, promise) => doneWithin(this.#o.environment.clock, ms, promise));
+    const listeners = [this.duties, this.projections].filter((listener) => listener !== undefined);
+    if (listeners.length === 0) return host;
+    return new ShardListeners(host, listeners, (ms, promise) => doneWithin(this.#o.environment.clock, ms, promise));
   }
 
   /** The node serves. */
@@ -53,6 +68,7 @@ export class SessionServices {
 
   /** A handler that does not return is waited for `drainMs` at most. */
   async stop(): Promise<void> {
+    this.duties?.stop();
     const { environment, settings } = this.#o;
     if (this.projections !== undefined) await doneWithin(environment.clock, settings.drainMs, this.projections.stop());
   }

@@ -1,4 +1,5 @@
 import type { Activation } from '../actor/activation.ts';
+import type { HistoryEvent, HistoryOptions } from '../actor/aggregate-context.ts';
 import type { CheckedAggregate } from '../actor/checked-aggregate.ts';
 import type { ContextServices } from '../actor/context-services.ts';
 import { isThenable } from '../actor/thenable.ts';
@@ -11,6 +12,7 @@ import { copyPlain } from '../base/plain.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { RaisedEvent } from './drafts.ts';
 import { DurableTurnContext, type RemindersOf } from './durable-turn-context.ts';
+import { type HistoryRange, historyRange } from './history.ts';
 
 export interface AggregateTurnParts {
   readonly aggregate: CheckedAggregate;
@@ -18,6 +20,7 @@ export interface AggregateTurnParts {
   readonly eventsMax: number;
   readonly versionOf: (activation: Activation) => number;
   readonly remindersOf: RemindersOf;
+  readonly historyOf: (activation: Activation, range: HistoryRange, signal: AbortSignal) => Promise<readonly HistoryEvent[]>;
 }
 
 /**
@@ -62,8 +65,13 @@ export class AggregateTurnContext extends DurableTurnContext {
     throw new TypeError('the state of an aggregate is made by evolve only; raise an event');
   }
 
-  get version(): number {
+  override get version(): number {
     return this.#parts.versionOf(TurnContext.activationOf(this)) + (this.#raised?.length ?? 0);
+  }
+
+  async history(options: HistoryOptions = {}): Promise<readonly HistoryEvent[]> {
+    const activation = TurnContext.activationOf(this);
+    return this.#parts.historyOf(activation, historyRange(options), this.signal);
   }
 
   raise(name: string, data: unknown): void {

@@ -42,6 +42,11 @@ export class FaultyStore implements Store {
     return faults;
   }
 
+  /** The highest sequence that was stored through it. */
+  lastOf(log: 'events' | 'states'): number {
+    return this.history.reduce((last, applied) => (applied.log === log ? Math.max(last, applied.sequence) : last), 0);
+  }
+
   /** Ends every fault of every node. */
   healAll(): void {
     for (const faults of this.#nodes.values()) faults.heal();
@@ -54,7 +59,7 @@ export class FaultyStore implements Store {
     await calls.reach();
     const inner = await this.#inner.open(environment);
     const logOf = (log: 'events' | 'states'): FaultyCommitLog =>
-      new FaultyCommitLog(inner[log], faults, calls, (applied) => this.history.push({ ...applied, nodeId, log }));
+      new FaultyCommitLog(log, inner[log], faults, calls, (applied) => this.history.push({ ...applied, nodeId, log }));
     return {
       privateId: inner.privateId,
       durability: inner.durability,

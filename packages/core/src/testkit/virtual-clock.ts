@@ -115,6 +115,11 @@ export class VirtualClock implements Clock {
     this.#wallOffsetMs += ms;
   }
 
+  /** Neither frozen nor dead. */
+  get running(): boolean {
+    return this.#member.running;
+  }
+
   get frozen(): boolean {
     return this.#frozen;
   }

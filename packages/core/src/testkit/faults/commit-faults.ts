@@ -6,12 +6,17 @@
 export type AppendFault =
   'lost' | 'stored_unknown' | 'late' | 'stored_conflict' | 'conflict' | 'unavailable' | 'full' | 'stored_late_answer';
 
+export const appendFaults: readonly AppendFault[] = [
+  ...(['lost', 'stored_unknown', 'late', 'stored_conflict'] as const),
+  ...(['conflict', 'unavailable', 'full', 'stored_late_answer'] as const),
+];
+
 /** What one node suffers at its store. Each verb holds until `heal`, also for a store that is opened later. */
 export class CommitFaults {
   #isUnavailable = false;
   #isFull = false;
   #slowMs = 0;
-  #staleAt: number | undefined;
+  #staleAt: Readonly<Record<'events' | 'states', number>> | undefined;
   #appends: AppendFault[] = [];
   readonly #late: (() => void)[] = [];
 
@@ -27,9 +32,9 @@ export class CommitFaults {
     return this.#slowMs;
   }
 
-  /** Reads of the logs give no record above it; undefined: they give all. */
-  get staleAt(): number | undefined {
-    return this.#staleAt;
+  /** Reads of the log give no record above it; undefined: they give all. */
+  staleAt(log: 'events' | 'states'): number | undefined {
+    return this.#staleAt?.[log];
   }
 
   /** Appends are refused, everything else rejects with `store.unavailable`; nothing has an effect. */
@@ -47,9 +52,12 @@ export class CommitFaults {
     this.#slowMs = ms;
   }
 
-  /** Reads give what the logs hold up to a sequence, as a leader does that was deposed. Writes are compared with what is really there. */
-  staleReads(upTo: number): void {
-    this.#staleAt = upTo;
+  /**
+   * Reads give what the logs hold up to a sequence, as a leader does that was deposed, and no less than the reader was told of its own appends.
+   * Writes are compared with what is really there.
+   */
+  staleReads(events: number, states: number = events): void {
+    this.#staleAt = { events, states };
   }
 
   /** The next `count` appends end so. Adds to what was asked for before. */

@@ -12,13 +12,18 @@ export class FaultyCommitLog implements CommitLog {
   readonly #faults: CommitFaults;
   readonly #calls: FaultyCalls;
   readonly #applied: (applied: Omit<AppliedAppend, 'nodeId' | 'log'>) => void;
+  readonly #name: 'events' | 'states';
+  /** The highest sequence that an answer told. */
+  #told = 0;
 
   constructor(
+    name: 'events' | 'states',
     inner: CommitLog,
     faults: CommitFaults,
     calls: FaultyCalls,
     applied: (applied: Omit<AppliedAppend, 'nodeId' | 'log'>) => void,
   ) {
+    this.#name = name;
     this.bodyBytesMax = inner.bodyBytesMax;
     this.#inner = inner;
     this.#faults = faults;
@@ -31,6 +36,7 @@ export class FaultyCommitLog implements CommitLog {
     if (this.#faults.slowMs > 0) await this.#calls.before();
     const outcome = await this.#suffer(append, fault);
     await this.#calls.after();
+    if (outcome.kind === 'appended') this.#told = Math.max(this.#told, outcome.sequence);
     return outcome;
   }
 
@@ -39,7 +45,7 @@ export class FaultyCommitLog implements CommitLog {
     for await (const batch of this.#inner.read(read)) {
       await this.#calls.after();
       this.#calls.check();
-      const { staleAt } = this.#faults;
+      const staleAt = this.#staleAt;
       if (staleAt === undefined || batch.through <= staleAt) {
         yield batch;
         continue;
@@ -52,12 +58,17 @@ export class FaultyCommitLog implements CommitLog {
 
   async last(): Promise<number> {
     await this.#calls.reach();
-    return Math.min(await this.#inner.last(), this.#faults.staleAt ?? Infinity);
+    return Math.min(await this.#inner.last(), this.#staleAt ?? Infinity);
   }
 
   async trim(stream: StreamName, before: number): Promise<void> {
     await this.#calls.reach();
     await this.#inner.trim(stream, before);
+  }
+
+  get #staleAt(): number | undefined {
+    const staleAt = this.#faults.staleAt(this.#name);
+    return staleAt === undefined ? undefined : Math.max(staleAt, this.#told);
   }
 
   async #suffer(append: LogAppend, fault: AppendFault | undefined): Promise<AppendOutcome> {

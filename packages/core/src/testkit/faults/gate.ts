@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../base/clock.ts';
+import { VirtualClock } from '../virtual-clock.ts';
 
 /** What happens to one direction of one kind of link of one process. Read at each step, so a change holds for what comes next. */
 export interface Path {
@@ -116,7 +117,9 @@ export class Gate {
     this.#timer?.cancel();
     this.#timer = this.#clock.setTimer(ms, () => {
       this.#timer = undefined;
-      this.changed();
+      // No deferred callback of a process that runs waits while timers fire, so that this is its next step in any case.
+      if (this.#runner instanceof VirtualClock && this.#runner.running && !this.#isDrainDeferred) this.#drain();
+      else this.changed();
     });
   }
 }

@@ -1,4 +1,5 @@
 import type { StoredRecord } from '../../contract/record-store.ts';
+import type { AppendFault } from '../faults/commit-faults.ts';
 import type { StoreFaults, WriteFault } from '../faults/store-faults.ts';
 import { describeFault, type Fault } from './fault.ts';
 import type { OwnershipOracle } from './ownership-oracle.ts';
@@ -75,6 +76,12 @@ export class FaultRunner {
       case 'stale-reads':
       case 'late-watch':
         return this.#troubleStores(process, fault);
+      case 'slow-log':
+      case 'doubtful-appends':
+      case 'no-log':
+      case 'full-log':
+      case 'stale-log':
+        return this.#troubleLogs(target, fault);
       case 'late-flush':
         process.faults.hold({ direction: 'out' });
         this.#world.around.wires.setTimer(forMs / 2, () => process.faults.breakLinks());
@@ -144,6 +151,20 @@ export class FaultRunner {
         each((store) => (amount === undefined ? store.holdWatches() : store.delayWatches(amount)));
         return () => each((store) => store.mendWatches());
     }
+  }
+
+  #troubleLogs(target: string, { kind, amount = 0, variant }: Fault): () => void {
+    const { store } = this.#world.around;
+    const faults = store.of(target);
+    if (kind === 'slow-log') faults.slow(amount);
+    else if (kind === 'doubtful-appends') faults.nextAppends(variant as AppendFault, amount);
+    else if (kind === 'no-log') faults.unavailable();
+    else if (kind === 'full-log') faults.full();
+    else faults.staleReads(store.lastOf('events'), store.lastOf('states'));
+    return () => {
+      faults.heal();
+      faults.releaseLate();
+    };
   }
 
   #troubleLinks({ faults }: SimulatedProcess, { kind, link, amount = 0, variant, forMs, other }: Fault): void {

@@ -20,6 +20,11 @@
  * - `storm`: a node joins or leaves each second.
  * - `clock-rate`: its monotonic clock runs up to 1 % too fast or too slow.
  * - `wall-jump`: its wall clock is set.
+ * - `slow-log`: whatever it asks the store of durable actors takes long.
+ * - `doubtful-appends`: its appends to the logs of durable actors are lost, applied and not acknowledged, applied or acknowledged late, or refused.
+ * - `no-log`: that store is unavailable to it.
+ * - `full-log`: that store has no room.
+ * - `stale-log`: its reads of the logs see them as they were.
  */
 export type FaultKind =
   | 'crash'
@@ -42,7 +47,12 @@ export type FaultKind =
   | 'rollback'
   | 'storm'
   | 'clock-rate'
-  | 'wall-jump';
+  | 'wall-jump'
+  | 'slow-log'
+  | 'doubtful-appends'
+  | 'no-log'
+  | 'full-log'
+  | 'stale-log';
 
 /** One fault at its time: plain data, so that a schedule can be printed, cut down and given back. */
 export interface Fault {
@@ -63,7 +73,7 @@ export interface Fault {
 }
 
 /** Faults of one family on one process exclude each other. */
-export type FaultFamily = 'life' | 'links' | 'stores' | 'watch' | 'clock' | 'world' | 'members';
+export type FaultFamily = 'life' | 'links' | 'stores' | 'watch' | 'clock' | 'world' | 'members' | 'log';
 
 export const familyOf: Readonly<Record<FaultKind, FaultFamily>> = Object.freeze({
   crash: 'life',
@@ -87,6 +97,11 @@ export const familyOf: Readonly<Record<FaultKind, FaultFamily>> = Object.freeze(
   storm: 'members',
   'clock-rate': 'clock',
   'wall-jump': 'clock',
+  'slow-log': 'log',
+  'doubtful-appends': 'log',
+  'no-log': 'log',
+  'full-log': 'log',
+  'stale-log': 'log',
 });
 
 export const faultKinds: readonly FaultKind[] = Object.freeze(Object.keys(familyOf) as FaultKind[]);

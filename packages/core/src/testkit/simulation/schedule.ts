@@ -1,4 +1,5 @@
 import type { Random } from '../../base/random.ts';
+import { appendFaults } from '../faults/commit-faults.ts';
 import { type Fault, type FaultFamily, type FaultKind, familyOf } from './fault.ts';
 
 export interface ScheduleOptions {
@@ -126,6 +127,13 @@ class FaultDraw {
           amount: 1 + Math.floor(random.next() * 4),
           variant: this.#one(['applied-refused', 'applied-unavailable', 'refused', 'unavailable']),
         };
+      case 'slow-log':
+        return { target: this.#one(this.#o.nodes), amount: Math.round(5 * 2 ** (random.next() * 8)) };
+      case 'doubtful-appends':
+        return { target: this.#one(this.#o.nodes), amount: 1 + Math.floor(random.next() * 4), variant: this.#one(appendFaults) };
+      case 'no-log':
+      case 'full-log':
+      case 'stale-log':
       case 'stale-reads':
         return { target: this.#one(this.#o.nodes) };
       case 'late-watch':

@@ -1,7 +1,9 @@
 import type { TurnMiddleware } from '../../actor/middleware.ts';
+import { isDurable } from '../../cluster/node-store.ts';
 import { type Node, startNode } from '../../cluster/node.ts';
 import { MetricsRegistry } from '../../base/metrics-registry.ts';
 import type { ClientRole, NodeRole } from '../../contract/transport.ts';
+import { ProcessStore } from './process-store.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import { simulatedCluster, type Surroundings } from './surroundings.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
@@ -99,6 +101,7 @@ export class SimulatedNode extends SimulatedProcess {
 
   #options(clock: VirtualClock): Parameters<typeof startNode>[0] {
     const { actors, settings, shards } = this.around.options;
+    const hosted = typeof actors === 'function' ? actors(this) : actors;
     const middleware: TurnMiddleware = (call, next) => {
       this.#witness.turnStarts(this, call.key);
       return next();
@@ -106,7 +109,8 @@ export class SimulatedNode extends SimulatedProcess {
     return {
       ...settings,
       ...{ cluster: simulatedCluster, nodeId: this.name, shards, clock, random: this.random, env: {} },
-      actors: typeof actors === 'function' ? actors(this) : actors,
+      actors: hosted,
+      ...(hosted.some(isDurable) && { store: this.#store(clock) }),
       transport: this.transport((role, frame) => this.#sent(role, frame)),
       log: this.logger(),
       metrics: new MetricsRegistry(),
@@ -115,6 +119,12 @@ export class SimulatedNode extends SimulatedProcess {
         this.#incarnation = incarnation;
       },
     };
+  }
+
+  #store(process: VirtualClock): ProcessStore {
+    const { store, wires } = this.around;
+    const random = this.around.randomFor(`${this.name} store ${this.lives}`);
+    return new ProcessStore({ inner: store, clock: wires, process, latencyMs: () => 0.1 + random.next() * random.next() * 2 });
   }
 
   #sent(role: NodeRole | ClientRole, frame: Uint8Array): void {

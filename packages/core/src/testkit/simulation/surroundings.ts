@@ -5,8 +5,10 @@ import { fnv1a, mix32 } from '../../base/hash.ts';
 import type { nodeOptions } from '../../cluster/settings.ts';
 import type { Address } from '../../contract/transport.ts';
 import { MemoryHub } from '../../memory/memory-hub.ts';
+import { memoryStore } from '../../memory/memory-store.ts';
 import type { ProcessFaults } from '../faults/process-faults.ts';
 import { RecordHistory } from '../faults/record-history.ts';
+import { FaultyStore } from '../faulty-store.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { Trace, type TraceEntry } from './trace.ts';
@@ -33,6 +35,8 @@ export class Surroundings {
   readonly wires: VirtualClock = new VirtualClock();
   readonly hub: MemoryHub = new MemoryHub();
   readonly history: RecordHistory = new RecordHistory();
+  /** Of the durable actors; it outlives every process. */
+  readonly store: FaultyStore = new FaultyStore(memoryStore(), { clock: this.wires });
   readonly owners: Map<Address, ProcessFaults> = new Map();
   readonly trace: Trace;
   #failure: Error | undefined;

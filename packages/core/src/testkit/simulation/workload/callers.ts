@@ -6,6 +6,7 @@ import { SimulatedNode } from '../simulated-node.ts';
 import type { SimulatedProcess } from '../simulated-process.ts';
 import type { SimulationWorld } from '../world.ts';
 import type { CellInput, CellOutput, OperationMark } from './cells.ts';
+import { durableTypes } from './durable-cells.ts';
 import type { Ledger } from './ledger.ts';
 
 export interface WorkloadTimes {
@@ -25,7 +26,7 @@ export interface CallerParts {
   readonly times: WorkloadTimes;
 }
 
-const types = ['counter', 'register', 'list'] as const;
+const types = ['counter', 'register', 'list', ...durableTypes] as const;
 /** Keys are used for so long, so that what has to be decided of one stays small. */
 const generationMs = 60_000;
 
@@ -124,8 +125,8 @@ export class WorkloadCaller {
   }
 
   #change(type: string, key: string, rid: string): { readonly op: string; readonly value?: unknown } {
-    if (type === 'counter') return { op: 'add' };
-    if (type === 'list') return { op: 'append', value: rid };
+    if (type === 'counter' || type === 'tally') return { op: 'add' };
+    if (type === 'list' || type === 'journal') return { op: 'append', value: rid };
     if (this.#random.next() < 0.6) return { op: 'write', value: rid };
     return { op: 'cas', value: { expected: this.#known.get(key) ?? null, to: rid } };
   }
@@ -136,17 +137,19 @@ export class WorkloadCaller {
     const to = caller();
     if (to === undefined) return true;
     const { mark, op, value } = input;
+    // Of what is stored the store itself gives account.
+    const isDurable = durableTypes.includes(type);
     const open = this.#record(type, key, input);
     const own = this.#o.process instanceof SimulatedNode ? this.#o.process.incarnation : undefined;
     try {
       const answer = (await to.request(type, op === 'read' ? 'look' : 'change', key, input, options)) as CellOutput;
-      const { output, life, epoch, by } = answer;
+      const { output, life, epoch, by, version } = answer;
       this.ok += 1;
       // What a node is told of its own actors takes no time.
       if (by === own && world.oracle.judges && world.oracle.isGone(by)) world.fail(`${by} answers its own caller though it is marked gone`);
-      ledger.confirmed(mark);
+      if (!isDurable) ledger.confirmed(mark);
       if (type === 'register') this.#known.set(key, op === 'read' ? output : value);
-      open.ok({ output: output ?? undefined, life, epoch, by, ...(op === 'read' && { output }) });
+      open.ok({ output: output ?? undefined, life, epoch, by, ...(op === 'read' ? { output } : isDurable && { version }) });
       world.around.trace.silent(world.nowMs, name, `${mark.rid} ok ${life} ${answer.version}`);
       return true;
     } catch (error) {
@@ -159,7 +162,7 @@ export class WorkloadCaller {
       }
       this.refused += 1;
       // A repeat of what may have been executed before tells nothing of that.
-      if (!mark.mayRepeat) ledger.denied(mark, error.code);
+      if (!mark.mayRepeat && !isDurable) ledger.denied(mark, error.code);
       return true;
     }
   }

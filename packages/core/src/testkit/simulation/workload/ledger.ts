@@ -45,6 +45,7 @@ export class Ledger {
   readonly #lastOf = new Map<string, number>();
   readonly #cells = new Map<string, CellTruth>();
   readonly #lifeEpochs = new Map<string, { readonly first: number; last: number }>();
+  readonly #repeated = new Set<string>();
   #lives = 0;
   executions = 0;
   deaths = 0;
@@ -95,6 +96,11 @@ export class Ledger {
     if ((this.#executed.get(rid)?.times ?? 0) === 0) this.#fail(`${rid} was answered, and never executed`);
   }
 
+  /** Whether a request that was sent again had its effect in two lives of a state: what was remembered of it died with the first. */
+  wasRepeated(address: string): boolean {
+    return this.#repeated.has(address);
+  }
+
   timesOf(rid: string): number {
     return this.#executed.get(rid)?.times ?? 0;
   }
@@ -118,6 +124,7 @@ export class Ledger {
     const executed = this.#executed.get(rid);
     if (executed === undefined) return;
     if (executed.life === life) this.#fail(`I4: ${rid} has its effect on ${address} twice in life ${life}`);
+    else if (executed.life !== undefined) this.#repeated.add(address);
     executed.life = life;
   }
 

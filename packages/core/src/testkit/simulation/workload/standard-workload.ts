@@ -6,6 +6,8 @@ import type { SimulationActors, Surroundings } from '../surroundings.ts';
 import type { SimulationWorld } from '../world.ts';
 import { WorkloadCaller, type WorkloadTimes } from './callers.ts';
 import { cellActors } from './cells.ts';
+import { auditStore } from './durable-audit.ts';
+import { durableCells } from './durable-cells.ts';
 import { judgeHistory } from './judge-history.ts';
 import { Ledger } from './ledger.ts';
 
@@ -18,7 +20,10 @@ export interface WorkloadFigures {
   readonly ok: number;
   readonly refused: number;
   readonly unknown: number;
+  /** Of turns of actors in memory. */
   readonly executions: number;
+  /** Effects in the store. */
+  readonly stored: number;
   /** States that died with their process. */
   readonly deaths: number;
 }
@@ -31,6 +36,8 @@ export interface Workload {
 /**
  * Counters, registers and append-lists over many keys, asked for by every client and from within every node, with and without idempotency keys,
  * fast turns and slow ones, bursts, and calls through chains of other actors; judged by a ledger of what handlers did and by the checker of histories.
+ * Beside those in memory there are lists that are kept by their events and counters whose state is kept: what was told of them has to be in the
+ * store, whatever died.
  */
 export function standardWorkload(options: WorkloadOptions = {}): Workload {
   const ledgers = new WeakMap<Surroundings, Ledger>();
@@ -40,7 +47,7 @@ export function standardWorkload(options: WorkloadOptions = {}): Workload {
     return ledger;
   };
   return {
-    actors: (node) => cellActors(node, ledgerOf(node.around)),
+    actors: (node) => [...cellActors(node, ledgerOf(node.around)), ...durableCells(node)],
     body: (world) => drive(world, ledgerOf(world.around), options),
   };
 }
@@ -75,7 +82,8 @@ function drive(world: SimulationWorld, ledger: Ledger, options: WorkloadOptions)
         ),
       ),
     );
-    judgeHistory(world, ledger, recorder);
+    const stored = await auditStore(world);
+    judgeHistory(world, ledger, { operations: recorder.operations, events: stored });
     const sum = (of: (caller: WorkloadCaller) => number): number => callers.reduce((total, caller) => total + of(caller), 0);
     const { executions, deaths } = ledger;
     onFigures?.({
@@ -83,6 +91,7 @@ function drive(world: SimulationWorld, ledger: Ledger, options: WorkloadOptions)
       refused: sum(({ refused }) => refused),
       unknown: sum((one) => one.unknown),
       executions,
+      stored: stored.length,
       deaths,
     });
   });
