@@ -11,7 +11,7 @@ const timeout = 60_000;
 /** Rows that take long, or whose figures mean something on a quiet machine only, are left to `npm run chaos`. */
 const here = [
   ...['F1 supervised', 'F1 alone', 'F2', 'F3', 'F5', 'F6', 'F6 short', 'F6 repeat', 'F6 caller', 'F7 toNode', 'F8 toNode', 'F8 toServer'],
-  ...['F8 SIGKILL', 'F12', 'F15', 'F19', 'F20', 'F21', 'F22', 'F23'],
+  ...['F8 SIGKILL', 'F12', 'F15', 'F19', 'F20', 'F21', 'F22', 'F23', 'F1 log', 'F8 log'],
 ];
 
 const rowOf = (id: string): (typeof rows)[number] => {

@@ -23,6 +23,21 @@ test('epochs only rise', () => {
   expect(routes.get(1)?.target.nodeId).toBe('b');
 });
 
+test('a lower epoch counts when the known owner is gone: the records may have been set back', () => {
+  const { routes } = world();
+  const learn = (who: string, epoch: number): string | undefined => {
+    routes.learn({ shard: 1, nodeId: who, incarnation: `1-${who}`, epoch });
+    return routes.get(1)?.target.nodeId;
+  };
+  learn('c', 3);
+  expect([learn('a', 9), learn('b', 4)]).toEqual(['a', 'a']);
+  routes.markGone({ nodeId: 'a', incarnation: '1-a' });
+  // Neither what is known already, nor another one that is gone.
+  routes.markGone({ nodeId: 'c', incarnation: '1-c' });
+  expect([learn('a', 8), learn('c', 8), learn('b', 4)]).toEqual(['a', 'a', 'b']);
+  expect(learn('d', 3)).toBe('b');
+});
+
 test('shards that are none are passed over', () => {
   const { routes, events } = world();
   for (const shard of [4, 4_000, -1, 0.5, Number.NaN]) routes.learn({ shard, nodeId: 'a', incarnation: '1-a', epoch: 5 });

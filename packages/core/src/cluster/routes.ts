@@ -92,9 +92,17 @@ export class Routes {
   learn(change: RouteChange): void {
     const before = this.#routes[change.shard];
     const isShard = Number.isInteger(change.shard) && change.shard >= 0 && change.shard < this.#routes.length;
-    if (!isShard || (before && before.epoch >= change.epoch)) return;
+    if (!isShard || (before && before.epoch >= change.epoch && !this.#isSetBack(before, change))) return;
     this.#routes[change.shard] = { target: this.#target(change), epoch: change.epoch };
     this.#options.onRoute(change.shard);
+  }
+
+  /**
+   * A lower epoch counts where the known owner is gone for good and another one is told that is not: the records may have been set back, and
+   * nobody can claim above an epoch that he never saw. It may also be old news; its owner then refuses, and later news leads on.
+   */
+  #isSetBack({ target }: Route, { incarnation }: RouteChange): boolean {
+    return target.gone && target.incarnation !== incarnation && this.#targets.get(incarnation)?.gone !== true;
   }
 
   markGone(who: Incarnated): void {
