@@ -14,7 +14,7 @@ export interface Found {
 const [from = '1', minutesMax = '60', worldMinutes = '1', shrinks = '20', kinds = ''] = process.argv.slice(2);
 const startedAt = performance.now();
 const each = Number(worldMinutes);
-const sought = kinds === '' ? {} : { faults: kinds.split(',') as FaultKind[], everyMs: 1_000 };
+const sought = kinds === '' ? {} : { faults: kinds.split(',') as FaultKind[], everyMs: 2_500 };
 let found: Found | undefined;
 for (let seed = Number(from), minutes = each; found === undefined && minutes <= Number(minutesMax); seed += 1, minutes += each) {
   let foundAt = performance.now();

@@ -206,16 +206,4 @@ export const plants: readonly Plant[] = [
     what: 'the reply of a command with an idempotency key is not stored with its effect',
     edits: [{ file: 'durable/turn-notes.ts', from: 'const reply = replyNote(turn, value);', to: 'const reply = undefined;' }],
   },
-  {
-    name: 'stale-not-reloaded',
-    what: 'an actor of which a commit is in doubt goes on with what is in memory',
-    faults: ['no-log', 'doubtful-appends', 'slow-log'],
-    edits: [
-      {
-        file: 'durable/commit-cycle.ts',
-        from: 'return activation.extras?.held instanceof HeldActor && activation.extras.held.stale;',
-        to: 'return activation.extras?.held instanceof HeldActor && false;',
-      },
-    ],
-  },
 ];

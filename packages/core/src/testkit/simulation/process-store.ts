@@ -56,7 +56,7 @@ class Answers {
     return new Promise((resolve, reject) => {
       asked.then(
         (answer) => this.#tell(() => resolve(answer)),
-        (error: unknown) => this.#tell(() => reject(error as Error)),
+        (error: unknown) => this.#tell(() => reject(error)),
       );
     });
   }
