@@ -1,16 +1,15 @@
-import { appendJetStream } from './append-jetstream.ts';
-import { appendSqlite } from './append-sqlite.ts';
+import { append } from './append.ts';
+import { bank } from './bank.ts';
 import { call } from './call.ts';
 import { codec } from './codec.ts';
 import { failover } from './failover.ts';
 import { history } from './history.ts';
 import { http } from './http.ts';
-import { loadJetStream } from './load-jetstream.ts';
+import { load } from './load.ts';
 import { local } from './local.ts';
 import { memory } from './memory.ts';
 import { placement } from './placement.ts';
-import { replayJetStream } from './replay-jetstream.ts';
-import { replaySqlite } from './replay-sqlite.ts';
+import { replay } from './replay.ts';
 import type { Bench } from './support/bench.ts';
 
 /** Every bench by its name, with what it measures. */
@@ -23,13 +22,8 @@ export const benches: readonly { readonly name: string; readonly about: string; 
   { name: 'http', about: 'the counter demo under autocannon, hey and wrk, beside a bare server', run: http },
   { name: 'codec', about: 'the wire form, beside JSON and msgpackr', run: codec },
   { name: 'history', about: 'a million operations on a thousand keys, decided by the history checker of the test kit', run: history },
-  { name: 'append-sqlite', about: 'appends of 256 writers to a SQLite store, beside bare grouped transactions', run: appendSqlite },
-  { name: 'replay-sqlite', about: '1,000,000 events read from a SQLite store, beside bare paged reads', run: replaySqlite },
-  {
-    name: 'append-jetstream',
-    about: 'appends of 256 writers to a store in JetStream, beside acknowledged publishes with nothing around them',
-    run: appendJetStream,
-  },
-  { name: 'load-jetstream', about: 'what an activation reads from JetStream, beside raw reads of the same messages', run: loadJetStream },
-  { name: 'replay-jetstream', about: '1,000,000 events read from JetStream, beside raw consumers', run: replayJetStream },
+  { name: 'append', about: 'commands of 256 aggregates in memory, SQLite and JetStream, beside the bare stores', run: append },
+  { name: 'load', about: 'the activation of aggregates with long histories, with and without snapshot, beside raw reads', run: load },
+  { name: 'replay', about: 'a projection over 1,000,000 events, beside raw reads of the same records', run: replay },
+  { name: 'bank', about: '50,000 operations over 100 accounts, one after the other', run: bank },
 ];

@@ -115,6 +115,11 @@ describe('the programs of the pages', () => {
     expect({ code, output }).toEqual({ code: 0, output: 'the rules of accounts hold\n' });
   });
 
+  test('of the page on outboxes and reminders run: what was asked for comes, though nobody calls', async () => {
+    const { code, output } = await run(process.execPath, [...withSource, 'invoices.check.ts'], folder);
+    expect({ code, output }).toEqual({ code: 0, output: 'invoices.dunned,invoices.paid\n' });
+  });
+
   test('of a package page runs', async () => {
     expect(await run(process.execPath, [...withSource, 'packages-core-README.ts'], folder)).toEqual({ code: 0, output: '5\n' });
   });
@@ -177,19 +182,22 @@ describe('the commands', () => {
     for (const line of examples(8181)) expect(readme.split('\n')).toContain(line);
   });
 
-  test.each(['demo', 'node', 'bench'])('npm run %s explains itself, with each flag that the pages use', async (name) => {
-    const { code, output } = await run('npm', ['run', '--silent', name, '--', '--help']);
-    expect(code).toBe(0);
-    expect(output).toContain(`npm run ${name}`);
-    const texts = [readme, await read('docs/configuration.md'), await read('docs/guarantees.md'), await read('packages/README.md')];
-    const used = texts.flatMap((text) =>
-      [...text.matchAll(new RegExp(`npm run ${name} -- ([^\`\\n]*)`, 'g'))].map(([, flags = '']) => flags),
-    );
-    for (const flag of used.flatMap((flags) => flags.match(/--[a-z-]+/g) ?? [])) {
-      if (flag !== '--help') expect(output).toContain(flag);
-    }
-    if (name === 'bench')
-      for (const [bench = ''] of used.flatMap((flags) => flags.match(/^[a-z]+/) ?? []).map((one) => [one]))
-        expect(output).toContain(`  ${bench} `);
-  });
+  test.each(['demo', 'demo:accounting', 'demo:bank:gateway', 'demo:bank:handler', 'node', 'bench'])(
+    'npm run %s explains itself, with each flag that the pages use',
+    async (name) => {
+      const { code, output } = await run('npm', ['run', '--silent', name, '--', '--help']);
+      expect(code).toBe(0);
+      expect(output).toContain(`npm run ${name}`);
+      const texts = [readme, await read('docs/configuration.md'), await read('docs/guarantees.md'), await read('packages/README.md')];
+      const used = texts.flatMap((text) =>
+        [...text.matchAll(new RegExp(`npm run ${name} -- ([^\`\\n]*)`, 'g'))].map(([, flags = '']) => flags),
+      );
+      for (const flag of used.flatMap((flags) => flags.match(/--[a-z-]+/g) ?? [])) {
+        if (flag !== '--help') expect(output).toContain(flag);
+      }
+      if (name === 'bench')
+        for (const [bench = ''] of used.flatMap((flags) => flags.match(/^[a-z]+/) ?? []).map((one) => [one]))
+          expect(output).toContain(`  ${bench} `);
+    },
+  );
 });

@@ -57,3 +57,22 @@ export function barePagedRead(path: string, table: string, page: number): { read
     database.close();
   }
 }
+
+/** Reads a stream back along its chain, in one transaction; gives the rows. */
+export function bareChainRead(path: string, table: string, from: number): number {
+  const database = new DatabaseSync(path, { readOnly: true });
+  try {
+    const select = database.prepare(`select previous, body from ${table} where sequence = ?`);
+    database.exec('begin');
+    let rows = 0;
+    for (let at = from; at > 0; rows += 1) {
+      const found = select.get(at) as { previous: number; body: Uint8Array } | undefined;
+      if (found === undefined) break;
+      at = found.previous;
+    }
+    database.exec('commit');
+    return rows;
+  } finally {
+    database.close();
+  }
+}

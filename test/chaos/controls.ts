@@ -13,4 +13,8 @@ export const controls: readonly Control[] = [
   { without: "the observer's own lease", row: 'F3 late' },
   { without: 'the lease check and the epoch of a request', row: 'F8 toNode' },
   { without: 'the memory of replies', row: 'F6 repeat' },
+  { without: 'the memory of replies in commits', row: 'F1 log' },
+  { without: 'compare-and-set from appends', row: 'F8 log' },
+  { without: 'the fence of a new owner', row: 'F8 log' },
+  { without: 'sync_interval of the server', row: 'F14 log' },
 ];

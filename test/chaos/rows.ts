@@ -1,5 +1,7 @@
 import type { Row } from './harness/row.ts';
 import { deaths, rollingRestart } from './rows/deaths.ts';
+import { durableRows } from './rows/durable.ts';
+import { durableStoreRows } from './rows/durable-stores.ts';
 import { identityRows } from './rows/identities.ts';
 import { limitRows } from './rows/limits.ts';
 import { linkRows } from './rows/links.ts';
@@ -14,6 +16,8 @@ export const rows: readonly Row[] = [
   ...limitRows,
   ...overloadRows,
   ...identityRows,
+  ...durableRows,
+  ...durableStoreRows,
   ...mixRows,
   rollingRestart,
 ];

@@ -19,7 +19,14 @@ export interface ProgramOptions {
   readonly nodeArgs?: readonly string[];
 }
 
-/** One program of the counter demo, as a user starts it. It is told to stop, and killed if need be, when it is disposed of. */
+const programs = {
+  main: 'counter/src/main.ts',
+  'node-main': 'counter/src/node-main.ts',
+  accounting: 'accounting/src/main.ts',
+  bank: 'bank/src/main.ts',
+} as const;
+
+/** One program of the demos, as a user starts it. It is told to stop, and killed if need be, when it is disposed of. */
 export class DemoProcess implements AsyncDisposable {
   readonly lines: LogLine[] = [];
   readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
@@ -28,8 +35,8 @@ export class DemoProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #waiting = new Set<() => void>();
 
-  constructor(program: 'main' | 'node-main', args: readonly string[], options: ProgramOptions = {}) {
-    const file = join(root, `examples/counter/src/${program}.ts`);
+  constructor(program: keyof typeof programs, args: readonly string[], options: ProgramOptions = {}) {
+    const file = join(root, 'examples', programs[program]);
     this.#child = spawn(nodeProgram, ['--conditions=@perkey/source', ...(options.nodeArgs ?? []), file, ...args], {
       cwd: root,
       env: { ...process.env, NATS_URL: '', ...options.env },
@@ -76,9 +83,18 @@ export class DemoProcess implements AsyncDisposable {
   }
 
   /** The first line with this message of which `fits` is true, once it was written. Rejects when the program ends without it. */
-  async line(message: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+  line(message: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    return this.#first(message, (line) => line.msg === message && fits(line));
+  }
+
+  /** The same for a message of this form. */
+  lineLike(form: RegExp): Promise<LogLine> {
+    return this.#first(String(form), ({ msg }) => form.test(msg));
+  }
+
+  async #first(message: string, fits: (line: LogLine) => boolean): Promise<LogLine> {
     for (;;) {
-      const found = this.lines.find((line) => line.msg === message && fits(line));
+      const found = this.lines.find(fits);
       if (found) return found;
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
         throw new Error(`the program ended before "${message}":\n${this.stdout}${this.stderr}`);

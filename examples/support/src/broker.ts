@@ -1,6 +1,6 @@
 import { memory, PerkeyError, type Transport } from '@perkey/core';
 import { nats } from '@perkey/nats';
-import { findNats } from '@perkey/nats/dev';
+import type { FoundNats } from '@perkey/nats/dev';
 import type { Logger } from 'pino';
 
 /** What nodes and clients meet at. */
@@ -13,11 +13,18 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
+export interface BrokerOptions {
+  readonly natsUrl: string;
+  readonly embedded: boolean;
+  /** Where a server that is started here keeps what JetStream holds, for later runs. Default: it is gone with the server. */
+  readonly storeDir?: string | undefined;
+}
+
 /** Finds or starts a NATS server; without any, the requests stay in this process. Rejects where `natsUrl` is set and nothing answers there. */
-export async function openBroker(settings: { readonly natsUrl: string; readonly embedded: boolean }, log: Logger): Promise<Broker> {
-  if (settings.embedded) return embedded(log, 'asked for by a setting');
+export async function openBroker(options: BrokerOptions, log: Logger): Promise<Broker> {
+  if (options.embedded) return embedded(log, 'asked for by a setting');
   try {
-    const found = await findNats({ env: { ...process.env, NATS_URL: settings.natsUrl } });
+    const found = await serverOf(options);
     log.info({ url: withoutCredentials(found.url), source: found.source, version: found.info.version }, 'NATS ready');
     const transport = nats({ servers: found.url });
     return { url: found.url, transport: () => transport, stop: () => found.stop() };
@@ -25,6 +32,15 @@ export async function openBroker(settings: { readonly natsUrl: string; readonly 
     if (error instanceof PerkeyError && error.code === 'nats_server.not_found') return embedded(log, error.message);
     throw error;
   }
+}
+
+type Server = Pick<FoundNats, 'url' | 'info' | 'stop'> & { readonly source: string };
+
+async function serverOf({ natsUrl, storeDir }: BrokerOptions): Promise<Server> {
+  const { findNats, startNatsServer } = await import('@perkey/nats/dev');
+  if (natsUrl !== '' || storeDir === undefined) return findNats({ env: { ...process.env, NATS_URL: natsUrl } });
+  const server = await startNatsServer({ storeDir });
+  return { url: server.url, info: server.info, source: server.binary, stop: () => server.stop() };
 }
 
 function embedded(log: Logger, reason: string): Broker {

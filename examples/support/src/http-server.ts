@@ -60,9 +60,9 @@ export async function listen(app: FastifyInstance, host: string, port: number, l
   return (app.server.address() as AddressInfo).port;
 }
 
-/** Answers what is under way, for a second at most; idle connections are closed at once. */
-export async function closeHttpServer(app: FastifyInstance): Promise<void> {
-  const limit = setTimeout(() => app.server.closeAllConnections(), 1_000);
+/** Answers what is under way, for `limitMs` at most; idle connections are closed at once. */
+export async function closeHttpServer(app: FastifyInstance, limitMs = 1_000): Promise<void> {
+  const limit = setTimeout(() => app.server.closeAllConnections(), limitMs);
   await app.close();
   clearTimeout(limit);
 }

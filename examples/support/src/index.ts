@@ -1,4 +1,4 @@
-export { type Broker, openBroker, withoutCredentials } from './broker.ts';
+export { type Broker, type BrokerOptions, openBroker, withoutCredentials } from './broker.ts';
 export { brokerSettings } from './broker-settings.ts';
 export { EventLoop } from './event-loop.ts';
 export { createLog, libraryLog } from './log.ts';

@@ -7,12 +7,14 @@ import { createLog } from './log.ts';
 export interface Program<T extends OptionTable> {
   readonly usage: string;
   readonly settings: T;
+  /** Default: those of the process. */
+  readonly args?: readonly string[];
   /** What tells this process from others that write to the same log. */
   readonly named?: (settings: ResolvedOptions<T>) => Readonly<Record<string, unknown>>;
   /** How long a graceful end may take, before the process ends anyway. */
   readonly stopLimitMs: number;
-  /** Puts what must be stopped on `running`. May resolve to what ends the program without a signal. */
-  start(settings: ResolvedOptions<T>, log: Logger, running: AsyncDisposableStack): Promise<{ readonly ended?: Promise<void> }>;
+  /** Puts what must be stopped on `running`. May resolve to what ends the program without a signal, and to what the log says then. */
+  start(settings: ResolvedOptions<T>, log: Logger, running: AsyncDisposableStack): Promise<{ readonly ended?: Promise<string | void> }>;
 }
 
 /** A terminal's Ctrl-C reaches a program under npm twice: as a signal of its own, and passed on by npm. */
@@ -25,16 +27,17 @@ export async function run<T extends OptionTable & { readonly logLevel: unknown }
   const running = new AsyncDisposableStack();
   const signal = firstSignal();
   let exitCode = 0;
+  let lastWords = 'shutting down...';
   const started = program.start(settings, log, running);
   try {
-    await Promise.race([started.then(({ ended }) => ended ?? signal), signal]);
+    lastWords = (await Promise.race([started.then(({ ended }) => ended ?? signal), signal])) ?? lastWords;
     // What is half started would escape the stack.
     await Promise.race([started.catch(() => undefined), delay(1_500)]);
   } catch (error) {
     console.error((error as Error).message);
     exitCode = 1;
   }
-  log.info(program.named?.(settings) ?? {}, 'shutting down...');
+  log.info(program.named?.(settings) ?? {}, lastWords);
   setTimeout(() => {
     log.error('not everything stopped in time');
     process.exit(1);
@@ -43,9 +46,9 @@ export async function run<T extends OptionTable & { readonly logLevel: unknown }
   return process.exit(exitCode);
 }
 
-function settingsOf<T extends OptionTable>({ usage, settings: table }: Program<T>): ResolvedOptions<T> {
+function settingsOf<T extends OptionTable>({ usage, settings: table, args }: Program<T>): ResolvedOptions<T> {
   try {
-    const settings = readSettings(table, process.argv.slice(2), process.env);
+    const settings = readSettings(table, args ?? process.argv.slice(2), process.env);
     if (settings !== undefined) return settings;
   } catch (error) {
     console.error((error as Error).message);

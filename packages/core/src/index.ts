@@ -43,6 +43,8 @@ export {
   type LinkEnvironment,
   type NodeRole,
   plainVia,
+  type Publication,
+  type Publish,
   type ServiceDescription,
   type Transport,
   type Via,
@@ -51,12 +53,15 @@ export type { ActorContext, ActorTimers, BackgroundContext, BackgroundWork, Time
 export type { AggregateDefinition, AggregateImplementation } from './actor/aggregate.ts';
 export type {
   AggregateContext,
+  HistoryEvent,
+  HistoryOptions,
   MissedReminders,
   Outbox,
   QueryContext,
   ReminderEntry,
   Reminders,
   ReminderSchedule,
+  StoringContext,
 } from './actor/aggregate-context.ts';
 export type { EventFacts, EventPair, EventSpec, EventSpecs } from './actor/event-specs.ts';
 export { type ActorError, isActorError } from './actor/domain-error.ts';
@@ -72,8 +77,11 @@ export { type Node, type NodeInspection, type NodeOptions, type NodeState, start
 export { callerOptions, nodeOptions } from './cluster/settings.ts';
 export { describeThrown } from './base/errors.ts';
 export type { GivenOptions } from './base/options.ts';
+export type { MemoryCluster } from './memory/memory-cluster.ts';
 export { type ForeignCallInput, type MemoryHub, type MemoryHubOptions, memory, memoryHub } from './memory/memory-hub.ts';
 export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';
+export type { OutboxDraft } from './durable/drafts.ts';
+export type { DeadMessage } from './durable/outbox/dead-messages.ts';
 export type { AppendResult } from './events/append-result.ts';
 export type { DeadLetter } from './events/dead-letters.ts';
 export type { Generation, Generations } from './events/generations.ts';

@@ -1,10 +1,11 @@
 import { PerkeyError, safeText } from '@perkey/core';
-import type { ControlLink, ControlLinkEvents, LinkEnvironment, RecordStore, Timer } from '@perkey/core';
+import type { ControlLink, ControlLinkEvents, LinkEnvironment, Publish, RecordStore, Timer } from '@perkey/core';
 import { jetstream } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { ManagedConnection } from './connection.ts';
 import type { LiveConnection } from './connection.ts';
 import type { ResolvedNats } from './options.ts';
+import { Publisher } from './publisher.ts';
 import { NatsRecordStore } from './record-store.ts';
 import { StoreApi, faultText, jsErrors, unavailable } from './store-api.ts';
 import type { JsFault } from './store-api.ts';
@@ -15,6 +16,7 @@ const retryMs = 250;
 export class NatsControlLink implements ControlLink {
   readonly members: RecordStore;
   readonly shards: RecordStore;
+  readonly publish: Publish;
   readonly #events: ControlLinkEvents;
   readonly #environment: LinkEnvironment;
   readonly #nats: ResolvedNats;
@@ -35,6 +37,8 @@ export class NatsControlLink implements ControlLink {
     this.#environment = environment;
     this.#nats = nats;
     this.#api = new StoreApi(nats.limits.storeTimeoutMs);
+    const publisher = new Publisher(this.#api, environment.clock);
+    this.publish = (publication) => publisher.publish(publication);
     this.#buckets = [subjects.membersBucket, subjects.shardsBucket];
     const around = {
       environment,

@@ -68,7 +68,7 @@ export class StoreApi {
   }
 }
 
-function requestFault(error: unknown): PerkeyError {
+export function requestFault(error: unknown): PerkeyError {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if (at.name === 'PermissionViolationError') {
       return new PerkeyError('transport.refused', `NATS does not allow a request of the control connection: ${at.message}`, {
@@ -81,7 +81,7 @@ function requestFault(error: unknown): PerkeyError {
   return unavailable(error instanceof Error ? error.message : String(error), error);
 }
 
-function parseReply(answer: Msg): JsReply {
+export function parseReply(answer: Msg): JsReply {
   let parsed: unknown;
   try {
     parsed = JSON.parse(answer.string());

@@ -84,6 +84,17 @@ describe('the writer of a file', () => {
     expect(stored(database)).toBe(3);
   });
 
+  test('what a transaction that was taken back knew of streams is forgotten: another stream has the id that one had there', () => {
+    const database = new FailingCommits(10 | (4 << 8), 1);
+    const writer = new FileWriter(database);
+    writer.run(groupOf('a'));
+    expect(writer.run(groupOf('b')).appends).toEqual([1]);
+    const group = groupOf('a', 'b');
+    expect(writer.run({ ...group, appends: { ...group.appends, expected: [1, 1] } }).appends).toEqual([0, 2]);
+    const heads = database.prepare('select cast(key as text) as key, last from events_streams').all();
+    expect(heads.map((row) => ({ ...row }))).toEqual([{ key: 'b', last: 2 }]);
+  });
+
   test('while another program writes, the whole group waits once and is refused', () => {
     const other = new DatabaseSync(file());
     opened.push(other);

@@ -63,6 +63,7 @@ export class FileWriter {
     } catch (error) {
       const fault = faultOf(error);
       if (this.#database.isTransaction) this.#database.exec('rollback');
+      for (const log of this.#logs) log.takenBack();
       // A full disk leaves the record that ends the transaction unwritten. After any other failure of the commit it may be on the disk.
       const certain = step !== 'commit' || fault.reason === 'full';
       if (certain && step !== 'begin' && places.length > 1) return undefined;

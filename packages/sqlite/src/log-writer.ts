@@ -1,15 +1,22 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { LogName } from './group.ts';
 
+/** Ids of streams that are remembered; beyond it all are looked up anew. */
+const idsMax = 65_536;
+
 /** Writes to one log, inside a transaction that another begins and ends. */
 export class LogWriter {
   readonly #keepsAll: boolean;
   readonly #last: StatementSync;
   readonly #create: StatementSync;
+  readonly #find: StatementSync;
   readonly #advance: StatementSync;
   readonly #insert: StatementSync;
   readonly #hold: StatementSync;
   readonly #remove: StatementSync;
+  /** By type, then by key: the ids of streams that are in the file, or will be when the transaction ends. A stream keeps its id for ever. */
+  #ids = new Map<string, Map<string, number>>();
+  #idCount = 0;
   #sequence: number | undefined;
 
   constructor(database: DatabaseSync, name: LogName) {
@@ -18,8 +25,9 @@ export class LogWriter {
     this.#create = database.prepare(
       `insert into ${name}_streams (type, key, shard, last, epoch) values (?, ?, ?, ?, ?) on conflict do nothing returning id`,
     );
+    this.#find = database.prepare(`select id from ${name}_streams where type = ? and key = ?`);
     this.#advance = database.prepare(
-      `update ${name}_streams set last = ?1, epoch = ?2 where type = ?3 and key = ?4 and last = ?5 and epoch <= ?2 returning id`,
+      `update ${name}_streams set last = ?1, epoch = ?2 where id = ?3 and last = ?4 and epoch <= ?2`,
     );
     this.#insert = database.prepare(`insert into ${name}_records (sequence, stream, previous, body) values (?, ?, ?, ?)`);
     this.#hold = database.prepare('insert into shards (shard) values (?) on conflict do nothing');
@@ -31,22 +39,53 @@ export class LogWriter {
     this.#sequence = undefined;
   }
 
+  /** A transaction was taken back: the ids that it gave may be given to other streams. */
+  takenBack(): void {
+    this.#ids = new Map();
+    this.#idCount = 0;
+  }
+
   /**
    * The record's sequence, or 0 when the stream's last record is another, or of a higher epoch. The comparison and the change of the head are
    * one statement of the transaction, so that of two appends with one expectation at most one is applied, even if two processes wrote.
    */
   append(type: string, key: string, shard: number, expected: number, epoch: number, body: Uint8Array): number {
     const next = (this.#sequence ?? this.#lastSequence()) + 1;
-    const name = Buffer.from(key);
-    const stream = (
-      expected === 0 ? this.#create.get(type, name, shard, next, epoch) : this.#advance.get(next, epoch, type, name, expected)
-    ) as { id: number } | undefined;
-    if (stream === undefined) return 0;
-    this.#insert.run(next, stream.id, this.#keepsAll ? expected : 0, body);
+    const stream = expected === 0 ? this.#created(type, key, shard, next, epoch) : this.#advanced(type, key, expected, next, epoch);
+    if (stream === 0) return 0;
+    this.#insert.run(next, stream, this.#keepsAll ? expected : 0, body);
     this.#sequence = next;
     if (expected === 0) this.#hold.run(shard);
     else if (!this.#keepsAll) this.#remove.run(expected);
     return next;
+  }
+
+  /** The id of the new stream; 0 where it is there already. */
+  #created(type: string, key: string, shard: number, sequence: number, epoch: number): number {
+    const created = this.#create.get(type, Buffer.from(key), shard, sequence, epoch) as { id: number } | undefined;
+    if (created === undefined) return 0;
+    this.#remember(type, key, created.id);
+    return created.id;
+  }
+
+  /** The id of the stream whose head was moved on; 0 where that is another than expected. */
+  #advanced(type: string, key: string, expected: number, sequence: number, epoch: number): number {
+    let id = this.#ids.get(type)?.get(key);
+    if (id === undefined) {
+      const found = this.#find.get(type, Buffer.from(key)) as { id: number } | undefined;
+      if (found === undefined) return 0;
+      ({ id } = found);
+      this.#remember(type, key, id);
+    }
+    return Number(this.#advance.run(sequence, epoch, id, expected).changes) === 1 ? id : 0;
+  }
+
+  #remember(type: string, key: string, id: number): void {
+    if (this.#idCount >= idsMax) this.takenBack();
+    let ids = this.#ids.get(type);
+    if (ids === undefined) this.#ids.set(type, (ids = new Map()));
+    ids.set(key, id);
+    this.#idCount += 1;
   }
 
   remove(sequences: readonly number[]): void {

@@ -6,11 +6,14 @@ import type { Turn } from './trace.ts';
 
 const shardCount = 256;
 
+/** A turn with its time, or one that a log holds, whose place says when it was. */
+export type Effect = Omit<Turn, 'is' | 'at'> & { readonly at?: number };
+
 export interface Evidence {
   /** Of all callers, wherever they were. */
   readonly outcomes: readonly Outcome[];
-  /** Every turn of every process. */
-  readonly turns: readonly Turn[];
+  /** Every turn of every process, or what their log holds in its order. */
+  readonly turns: readonly Effect[];
   /** Whether a state may have died with its process. */
   readonly mayDie: boolean;
   /** Whether calls of one caller to one key run in the order in which they were made; repeats may not. Default: yes. */
@@ -42,9 +45,17 @@ function operationOf({ method, key, rid, t0, t1, told }: Outcome, isOrdered: boo
   return { ...call, outcome, code: told.code };
 }
 
-function eventOf({ key, rid, at, ...seen }: Turn, isOrdered: boolean): LoggedEvent {
+function eventOf({ key, rid, at, ...seen }: Effect, isOrdered: boolean): LoggedEvent {
   const { sender, number } = callOf(rid);
-  return { key, rid, at, version: seen.value, client: sender, ...(isOrdered && { seq: number }), ...placeOf(seen) };
+  return {
+    key,
+    rid,
+    ...(at !== undefined && { at }),
+    version: seen.value,
+    client: sender,
+    ...(isOrdered && { seq: number }),
+    ...placeOf(seen),
+  };
 }
 
 function placeOf({ born, epoch, node, by }: Seen): { life: string; epoch: number; by: string } {

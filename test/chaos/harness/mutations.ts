@@ -2,10 +2,14 @@ import { registerHooks } from 'node:module';
 
 /** A part of the protocol and how it is taken out: a text of a source file, and what stands there instead. */
 export interface Mutation {
+  /** Below the sources of its package. */
   readonly file: string;
   readonly find: string;
   readonly put: string;
 }
+
+/** Taken out of the servers, not of the nodes. */
+export const syncOfStore = 'sync_interval of the server';
 
 export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
   'the lease check': [
@@ -53,6 +57,26 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
       put: '',
     },
   ],
+  'the memory of replies in commits': [
+    {
+      file: 'actor/turn-runner.ts',
+      find: 'if (message.idempotencyKey !== undefined && this.#isAnswered(activation, method, message, now)) return now;',
+      put: '',
+    },
+    { file: 'durable/kept-replies.ts', find: 'if (reply === undefined) return undefined;', put: 'if (reply !== null) return undefined;' },
+  ],
+  'compare-and-set from appends': [
+    { file: 'store/append-channel.ts', find: 'Nats-Expected-Last-Subject-Sequence:', put: 'Not-Expected-Last-Subject-Sequence:' },
+  ],
+  'the fence of a new owner': [
+    {
+      file: 'durable/loader.ts',
+      find: '(isOthers || doubt === head.sequence)',
+      put: '(isOthers || doubt === head.sequence) && author.epoch < 0',
+    },
+  ],
+  // The servers are then started without it: `World`.
+  [syncOfStore]: [],
 };
 
 const wanted = process.env['PERKEY_WITHOUT'];
@@ -62,7 +86,7 @@ if (wanted !== undefined && wanted !== '') {
   registerHooks({
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context);
-      const own = parts.filter(({ file }) => url.endsWith(`core/src/${file}`));
+      const own = parts.filter(({ file }) => /\/packages\/\w+\/src\//.test(url) && url.endsWith(`/src/${file}`));
       if (own.length === 0) return loaded;
       const text = loaded.source ?? '';
       let source = typeof text === 'string' ? text : Buffer.from(text as Uint8Array).toString('utf8');

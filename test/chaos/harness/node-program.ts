@@ -1,7 +1,9 @@
 import { startNode, type Logger, type Node, type NodeOptions } from '@perkey/core';
-import { nats, reportIncarnation, type NatsOptions } from '@perkey/nats';
+import { jetstream, type JetStreamOptions, nats, reportIncarnation, type NatsOptions } from '@perkey/nats';
+import { sqlite } from '@perkey/sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
-import { brittle, Ledger, ledger, odd, worker } from './ledger.ts';
+import { durableLedger, type EventVersion } from './durable-ledger.ts';
+import { brittle, type Host, Ledger, ledger, odd, worker } from './ledger.ts';
 import { machineMs } from './machine-clock.ts';
 import { outcomeOf } from './outcome.ts';
 import { Trace } from './trace.ts';
@@ -13,7 +15,11 @@ export interface NodeProgramSettings {
   /** Where it writes what it executes. */
   readonly traceFile: string;
   readonly passivateAfterMs?: number;
-  readonly options?: Omit<Partial<NodeOptions>, 'transport' | 'actors' | 'log' | 'metrics' | 'clock' | 'random'>;
+  /** Ledgers are durable: in JetStream, or in the file at `path`. */
+  readonly store?: JetStreamOptions | { readonly path: string };
+  /** Of the event that durable ledgers write. Default 1. */
+  readonly eventVersion?: EventVersion;
+  readonly options?: Omit<Partial<NodeOptions>, 'transport' | 'store' | 'actors' | 'log' | 'metrics' | 'clock' | 'random'>;
 }
 
 export type NodeMessage =
@@ -51,8 +57,10 @@ const write = (level: string) => (fields: object, message: string) => {
 const log: Logger = { debug: () => {}, info: write('info'), warn: write('warn'), error: write('error') };
 
 let incarnation = '';
-const { passivateAfterMs } = settings;
-const actor = ledger({ trace, incarnation: () => incarnation, onStarted: (rid) => tell({ is: 'started', rid }), passivateAfterMs });
+const { passivateAfterMs, store: kept, eventVersion = 1 } = settings;
+const host: Host = { trace, incarnation: () => incarnation, onStarted: (rid) => tell({ is: 'started', rid }), passivateAfterMs };
+const actor = kept === undefined ? ledger(host) : durableLedger(host, eventVersion);
+const store = kept === undefined ? undefined : 'path' in kept ? sqlite(kept) : jetstream(kept);
 
 async function read(node: Node, key: string, everyMs: number): Promise<void> {
   const handle = node.actor(Ledger, key);
@@ -80,6 +88,7 @@ try {
     cluster: settings.cluster,
     nodeId: settings.nodeId,
     transport: nats(settings.nats),
+    ...(store && { store }),
     actors: [actor, odd, brittle, worker],
     log,
     onIncarnation: (nodeId, taken) => {

@@ -39,6 +39,8 @@ export interface Row {
   readonly mayEnd?: RegExp;
   /** No state of an actor may be lost: nothing of the fault ends a process or an incarnation. */
   readonly keepsState?: boolean;
+  /** Only the newest server can do what this row needs. */
+  readonly newestServer?: boolean;
   /** Keys of the load, where the row brings a load of its own beside it. */
   readonly keys?: number;
   /** Every change carries an idempotency key, so that it is repeated where its outcome is unknown. */

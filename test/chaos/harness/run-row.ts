@@ -1,11 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { problemsOf } from './judge.ts';
+import { newestNatsServer } from '../../support/newest-server.ts';
+import { type Evidence, problemsOf } from './judge.ts';
 import { Load } from './load.ts';
 import { machineMs } from './machine-clock.ts';
 import { CannotRun } from './cannot-run.ts';
 import { type Figure, type Intensity, type Row, Stage } from './row.ts';
+import type { Outcome } from './outcome.ts';
+import { lateAppends } from './stored.ts';
 import { World, type WorldOptions } from './world.ts';
 
 export interface RowResult {
@@ -43,7 +46,8 @@ export const keepFolder: string = join(import.meta.dirname, '../../../.cache/cha
 export async function runRow(row: Row, options: RunOptions): Promise<RowResult> {
   const since = machineMs();
   const busy = (loadavg()[0] ?? 0) / availableParallelism();
-  const { binary, without } = options;
+  const { without } = options;
+  const binary = row.newestServer === true ? await newestNatsServer() : options.binary;
   const replicas = row.world?.replicas ?? options.replicas ?? 1;
   await using world = await World.start({ nodes: ['a', 'b', 'c'], ...row.world, ...definedOnly({ binary, without }), replicas });
   const { server, network } = { server: world.serverName, network: world.network };
@@ -71,19 +75,40 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   await load.stop().catch((error: unknown) => stage.problems.push(String(error)));
   const history = world.history(load);
   const outcomes = history.outcomes.filter((outcome) => !stage.leftOut(outcome));
-  stage.problems.push(
-    ...problemsOf({ outcomes, turns: history.turns, mayDie: row.keepsState !== true, isOrdered: row.idempotent !== true }),
-  );
+  const isOrdered = row.idempotent !== true;
+  const { turns } =
+    row.world?.durable === true
+      ? await judgeLog(stage, outcomes, isOrdered)
+      : judge(stage, { outcomes, turns: history.turns, mayDie: row.keepsState !== true, isOrdered });
   if (stage.bites === 0 && skipped === undefined) stage.problems.push('nothing shows that the fault bit');
   const result: RowResult = {
     ...{ id: row.id, fault: row.fault, toReach: row.toReach, server, replicas, network: network ?? '' },
     busy,
     ...{ date: new Date().toISOString(), seconds: (machineMs() - since) / 1_000 },
-    ...{ figures: stage.figures, tally: load.tally(), turns: history.turns.length, problems: stage.problems },
+    ...{ figures: stage.figures, tally: load.tally(), turns: turns.length, problems: stage.problems },
     ...(skipped === undefined ? {} : { skipped }),
   };
   if (result.problems.length > 0) await keep(world, load, result, options.seed);
   return result;
+}
+
+function judge(stage: Stage, evidence: Evidence): Pick<Evidence, 'turns'> {
+  stage.problems.push(...problemsOf(evidence));
+  return evidence;
+}
+
+/** The log is what happened: held against what callers were told, and read for itself. */
+async function judgeLog(stage: Stage, outcomes: readonly Outcome[], isOrdered: boolean): Promise<Pick<Evidence, 'turns'>> {
+  try {
+    const { turns, problems, fences } = await stage.world.stored();
+    stage.note('events in the log', turns.length, '');
+    stage.note('fences', fences, '');
+    stage.problems.push(...problems.slice(0, 5), ...lateAppends(outcomes, turns).slice(0, 5));
+    return judge(stage, { outcomes, turns, mayDie: false, isOrdered });
+  } catch (error) {
+    stage.problems.push(`rejected: the store does not open again: ${String(error)}`);
+    return { turns: [] };
+  }
 }
 
 /** I14 and the guard against an idle run. */

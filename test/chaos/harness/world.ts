@@ -1,6 +1,7 @@
 import { type Client, connect, type ClientOptions } from '@perkey/core';
+import { storeEnvironment } from '@perkey/core/testing';
 import { shardOf } from '@perkey/core/internal';
-import { nats, type NatsOptions } from '@perkey/nats';
+import { jetstream, type JetStreamOptions, nats, type NatsOptions } from '@perkey/nats';
 import { type NatsServer, startNatsServer } from '@perkey/nats/dev';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -12,6 +13,7 @@ import { type NatsCluster, startNatsCluster } from '../../support/nats-cluster.t
 import type { Load } from './load.ts';
 import { CannotRun } from './cannot-run.ts';
 import { LoopDisk } from './loop-disk.ts';
+import { syncOfStore } from './mutations.ts';
 import { Namespaces } from './namespaces.ts';
 import { type Launch, NodeProcess } from './node-process.ts';
 import type { NodeProgramSettings } from './node-program.ts';
@@ -19,6 +21,7 @@ import { Observer } from './observer.ts';
 import type { Outcome } from './outcome.ts';
 import { ProxyReach, type Reach, type Slowness, type Way } from './reach.ts';
 import { Starved } from './starved.ts';
+import { readStored, type Stored } from './stored.ts';
 import { type TraceLine, TraceReader, type Turn } from './trace.ts';
 
 export interface WorldOptions {
@@ -30,6 +33,8 @@ export interface WorldOptions {
   readonly serverConfig?: string;
   /** The server stores on a disk of its own of so many MB, which can be filled. */
   readonly diskMb?: number;
+  /** The server forces each record to its disk before it acknowledges it; 2.10 or newer. */
+  readonly syncAlways?: boolean;
   readonly nodes: readonly string[];
   /** Those of the nodes that reach the server by a way of their own, with which something can be done. */
   readonly apart?: readonly string[];
@@ -39,13 +44,18 @@ export interface WorldOptions {
   readonly nats?: NatsOptions;
   readonly options?: NodeProgramSettings['options'];
   readonly passivateAfterMs?: number;
+  /** Ledgers have their history in JetStream. */
+  readonly durable?: boolean;
+  readonly jetstream?: Omit<JetStreamOptions, 'servers' | 'replicas'>;
   /** A part of the protocol that is taken out of every node. */
   readonly without?: string | undefined;
   /** Imported by every node before its program. */
   readonly imports?: readonly string[];
 }
 
-export type SpawnOptions = NodeProgramSettings['options'] & Launch & { readonly servers?: readonly string[] };
+export type SpawnOptions = NodeProgramSettings['options'] &
+  Launch &
+  Pick<NodeProgramSettings, 'eventVersion'> & { readonly servers?: readonly string[] };
 
 const shardCount = 256;
 
@@ -57,6 +67,8 @@ export class World implements AsyncDisposable {
   readonly #nodes = new Map<string, NodeProcess>();
   readonly #every: NodeProcess[] = [];
   readonly #reaches = new Map<string, Reach>();
+  /** How nodes reach the store, where that is another way than to the rest: with the proxy. */
+  readonly #storeReaches = new Map<string, ProxyReach>();
   readonly #traces: TraceReader[] = [];
   #kept: TraceLine[] = [];
   #servers: readonly NatsServer[] = [];
@@ -86,6 +98,11 @@ export class World implements AsyncDisposable {
   get server(): NatsServer {
     if (this.#servers.length !== 1) throw new Error('this world has more than one server');
     return this.#servers[0]!;
+  }
+
+  /** Where the only server stores. */
+  get storeDir(): string {
+    return join(this.#disk?.folder ?? this.#folder, 'jetstream');
   }
 
   /** The servers as a cluster of their own. */
@@ -125,7 +142,7 @@ export class World implements AsyncDisposable {
   }
 
   /** Starts a process under this id, which may be a second one; does not wait for it. */
-  async spawn(nodeId: string, { without, imports, prefix, servers, ...options }: SpawnOptions = {}): Promise<NodeProcess> {
+  async spawn(nodeId: string, { without, imports, prefix, servers, eventVersion, ...options }: SpawnOptions = {}): Promise<NodeProcess> {
     const traceFile = join(this.#folder, `${nodeId}-${this.#traces.length}.jsonl`);
     this.#traces.push(new TraceReader(traceFile));
     const reach = this.#reaches.get(nodeId);
@@ -133,6 +150,8 @@ export class World implements AsyncDisposable {
     const settings: NodeProgramSettings = {
       ...{ cluster: this.cluster, nodeId, traceFile, ...(passivateAfterMs === undefined ? {} : { passivateAfterMs }) },
       nats: { ...this.#natsOptions(), ...(reach && { servers: reach.servers }), ...(servers && { servers }) },
+      ...(this.#options.durable === true && { store: this.#storeOptions((this.#storeReaches.get(nodeId) ?? reach)?.servers) }),
+      ...(eventVersion === undefined ? {} : { eventVersion }),
       options: { ...this.#options.options, ...options },
     };
     const launch: Launch = {
@@ -173,12 +192,12 @@ export class World implements AsyncDisposable {
     this.node(nodeId).thaw();
   }
 
-  cut(nodeId: string, way: Way = 'both'): Promise<void> {
-    return this.reach(nodeId).cut(way);
+  async cut(nodeId: string, way: Way = 'both'): Promise<void> {
+    await Promise.all([this.reach(nodeId).cut(way), this.#storeReaches.get(nodeId)?.cut(way)]);
   }
 
-  heal(nodeId: string): Promise<void> {
-    return this.reach(nodeId).heal();
+  async heal(nodeId: string): Promise<void> {
+    await Promise.all([this.reach(nodeId).heal(), this.#storeReaches.get(nodeId)?.heal()]);
   }
 
   slow(nodeId: string, slowness: Slowness): Promise<void> {
@@ -188,10 +207,12 @@ export class World implements AsyncDisposable {
   /** Bytes are kept back; only where the node is reached by a proxy. */
   hold(nodeId: string, way: Way): void {
     void this.proxy(nodeId).cut(way);
+    void this.#storeReaches.get(nodeId)?.cut(way);
   }
 
   release(nodeId: string): void {
     void this.proxy(nodeId).heal();
+    void this.#storeReaches.get(nodeId)?.heal();
   }
 
   /** No room is left where the server stores. */
@@ -201,6 +222,14 @@ export class World implements AsyncDisposable {
 
   free(): Promise<void> {
     return this.#ownDisk().free();
+  }
+
+  /** The server's machine loses its power: what it acknowledged and did not force to its disk is gone. Nobody answers until `restart`. */
+  async cutPower(): Promise<void> {
+    await this.server.freeze();
+    await this.#ownDisk().photograph();
+    await this.server.kill();
+    await this.#ownDisk().revert();
   }
 
   #ownDisk(): LoopDisk {
@@ -218,6 +247,24 @@ export class World implements AsyncDisposable {
     const reach = this.reach(nodeId);
     if (!(reach instanceof ProxyReach)) throw new Error(`node ${nodeId} has no proxy`);
     return reach;
+  }
+
+  /** The way of a node to the store alone. */
+  storeProxy(nodeId: string): ProxyReach {
+    const reach = this.#storeReaches.get(nodeId);
+    if (reach === undefined) throw new Error(`node ${nodeId} has no proxy before its store`);
+    return reach;
+  }
+
+  /** All that is in the log. */
+  async stored(): Promise<Stored> {
+    const { cluster } = this;
+    const store = await jetstream(this.#storeOptions()).open(storeEnvironment({ cluster, nodeId: 'auditor', shards: shardCount }));
+    try {
+      return await readStored(store, shardCount);
+    } finally {
+      await store.close();
+    }
   }
 
   async client(options: Partial<ClientOptions> & { readonly through?: Reach; readonly nats?: NatsOptions } = {}): Promise<Client> {
@@ -264,7 +311,7 @@ export class World implements AsyncDisposable {
 
   /** Copies what the nodes wrote and what the servers said. */
   async keep(folder: string): Promise<void> {
-    await cp(this.#folder, folder, { recursive: true });
+    await cp(this.#folder, folder, { recursive: true, filter: (path) => path !== this.storeDir });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -290,6 +337,11 @@ export class World implements AsyncDisposable {
     return { servers: this.#urls(), replicas, ...this.#options.nats };
   }
 
+  #storeOptions(servers: readonly string[] = this.#urls()): JetStreamOptions {
+    const { replicas = 1 } = this.#options;
+    return { servers, replicas, ...this.#options.jetstream };
+  }
+
   async #open(): Promise<void> {
     const { nodes, apart = [], by = 'either', replicas = 1, diskMb } = this.#options;
     this.#folder = await mkdtemp(join(tmpdir(), 'perkey-chaos-'));
@@ -307,6 +359,8 @@ export class World implements AsyncDisposable {
         ? await this.#namespaces.reach(this.server.port)
         : this.#stack.use(await ProxyReach.open(this.#urls()));
       this.#reaches.set(nodeId, reach);
+      if (this.#options.durable === true && reach.how === 'proxy')
+        this.#storeReaches.set(nodeId, this.#stack.use(await ProxyReach.open(this.#urls())));
     }
     this.#observer = this.#stack.use(await Observer.start(this.cluster, this.#natsOptions(), shardCount));
     const started = await Promise.all(nodes.map((nodeId) => this.spawn(nodeId)));
@@ -323,8 +377,11 @@ export class World implements AsyncDisposable {
     }
     // Namespaces reach the machine by other addresses than 127.0.0.1.
     const listen = this.#namespaces ? `listen: "0.0.0.0:${await freePort()}"\n` : '';
-    const storeDir = this.#disk && join(this.#disk.folder, 'jetstream');
-    this.#servers = [this.#stack.use(await startNatsServer({ binary, storeDir, config: `${listen}${serverConfig}` }))];
+    const { storeDir } = this;
+    const { syncAlways, without } = this.#options;
+    const isSynced = syncAlways === true && without !== syncOfStore;
+    const sync = isSynced ? `jetstream { store_dir: ${JSON.stringify(storeDir)}, sync_interval: always }\n` : '';
+    this.#servers = [this.#stack.use(await startNatsServer({ binary, storeDir, config: `${listen}${sync}${serverConfig}` }))];
   }
 }
 

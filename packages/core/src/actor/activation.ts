@@ -1,5 +1,6 @@
 import type { InboundRequest } from '../contract/calls.ts';
 import type { ActorTimer, Tick } from './timers.ts';
+import type { WakeTurn } from './own-turn.ts';
 import type { ActorType } from './actor-type.ts';
 import type { BackgroundTask } from './background.ts';
 import type { RememberedReply } from './reply-window.ts';
@@ -8,7 +9,7 @@ import type { ShardSlot } from './shard-slot.ts';
 import type { PendingTurn } from './pending-turn.ts';
 
 /** What waits in a mailbox. */
-export type Message = InboundRequest | Tick;
+export type Message = InboundRequest | Tick | WakeTurn;
 
 /** `dormant`: in memory without having been activated here. `gone`: no longer resident. */
 export type ActivationStatus = 'dormant' | 'activating' | 'idle' | 'running' | 'paused' | 'quarantined' | 'deactivating' | 'gone';

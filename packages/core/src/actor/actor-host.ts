@@ -18,6 +18,7 @@ import { inspectHost } from './inspect-host.ts';
 import type { AnyContract } from './method-spec.ts';
 import type { TurnMiddleware } from './middleware.ts';
 import { invalidKey, isKey } from './names.ts';
+import { wakeTurn } from './own-turn.ts';
 import { shardMoved, unknownMethod } from './refusals.ts';
 import type { ActorSettings } from './settings.ts';
 import { ShardSlot } from './shard-slot.ts';
@@ -103,6 +104,25 @@ export class ActorHost {
     if (activation === undefined) return;
     if (activation.status === 'dormant' && this.#mustWait(activation, request)) return;
     this.#parts.scheduler.deliver(activation, request);
+  }
+
+  /**
+   * Brings a durable actor into memory, past the authorisation hook, and runs `request` there where one is given. False, and then nothing comes of it:
+   * the shard is not open here, the type is not hosted, there is no room, or its activation failed just before.
+   */
+  wake(shard: number, type: string, key: string, request?: InboundRequest): boolean {
+    const slot = this.#slots[shard];
+    const hosted = this.#parts.typeByName.get(type);
+    const { keyBytesMax, actorsResidentMax } = this.#o.settings;
+    if (slot === undefined || slot.phase !== 'open' || hosted?.durability === undefined || !isKey(key, keyBytesMax)) return false;
+    const known = slot.find(hosted, key);
+    if (known === undefined && this.#resident >= actorsResidentMax && !this.#parts.janitor.makeRoom()) return false;
+    const activation = known ?? this.#add(slot, hosted, key);
+    const isBarred = activation.status === 'dormant' && this.#parts.activationFailures.refusal(activation.address) !== undefined;
+    if (isBarred && activation.queue === undefined && !activation.hasState) this.#parts.lifecycle.remove(activation, undefined);
+    if (isBarred) return false;
+    this.#parts.scheduler.deliver(activation, request ?? wakeTurn);
+    return true;
   }
 
   /** Runs `admitAll`, which admits requests without pause, such as those of one frame, with half the readings of the clock. */
@@ -285,7 +305,7 @@ export class ActorHost {
     const error = activationFailures.refusal(activation.address);
     if (error === undefined) return false;
     this.#refuse(request, activation.type.name, error);
-    if (!activation.hasState && activation.queue === undefined) this.#parts.lifecycle.remove(activation, undefined);
+    if (activation.queue === undefined) this.#parts.lifecycle.discard(activation);
     return true;
   }
 

@@ -69,6 +69,8 @@ export class ActorType {
   readonly methods: ReadonlyMap<string, HostedMethod>;
   readonly fallback: HostedMethod | undefined;
   readonly ticks: ReadonlyMap<string, HostedMethod>;
+  /** What a durable actor does when it is woken: nothing but to be there. */
+  readonly wake: HostedMethod | undefined;
   readonly order: UseOrder;
   readonly replies: ReplyWindow;
   /** Set once, before the first actor; undefined: the state of these actors lives in memory only. */
@@ -105,6 +107,7 @@ export class ActorType {
     const ticks = new Map<string, HostedMethod>();
     for (const [name, run] of definition.timers) ticks.set(name, this.#plain(name, run, metrics, `timer.${name}`, false));
     this.ticks = ticks;
+    this.wake = definition.durable && this.#plain('wake', () => undefined, metrics, 'runtime.wake', false);
   }
 
   #plain(name: string, run: HandlerFunction, metrics: ActorMetrics, label: string, isFallback: boolean): HostedMethod {

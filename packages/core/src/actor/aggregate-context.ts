@@ -1,6 +1,6 @@
 import type { Headers } from '../contract/calls.ts';
 import type { ActorContext, ContractTypes } from './actor-context.ts';
-import type { EventInput, EventSpecs } from './event-specs.ts';
+import type { EventFacts, EventInput, EventSpecs } from './event-specs.ts';
 import type { NotifyHandle } from './handle-classes.ts';
 import type { AnyContract } from './method-spec.ts';
 
@@ -24,15 +24,22 @@ export interface Outbox {
   actor<Other extends AnyContract>(contract: Other, key: string): NotifyHandle<Other>;
 }
 
-/** When a reminder is due. Times are those of the wall clock, in ms since 1970. */
-export type ReminderSchedule = { readonly at: number } | { readonly everyMs: number; readonly from?: number } | { readonly cron: string };
+/**
+ * When a reminder is due. Times are those of the wall clock, in ms since 1970. An interval counts `from` a time, else from when it was set. A cron
+ * pattern has five fields, or six with seconds first; its time zone is UTC where none is given.
+ */
+export type ReminderSchedule =
+  { readonly at: number } | { readonly everyMs: number; readonly from?: number } | { readonly cron: string; readonly timeZone?: string };
 
 /** What becomes of the times that passed while nobody could be woken: one wake-up for all, one for each, none. */
 export type MissedReminders = 'once' | 'all' | 'skip';
 
 /** Wake-ups that are stored with the turn and outlive every node. */
 export interface Reminders {
-  /** Replaces one of the same name. When due the actor gets `input` as a call of `method`, which is one of its contract. */
+  /**
+   * Replaces one of the same name. When due the actor gets `input` as a call of `method`, which is one of its contract: never early, once for
+   * each due time, its effect with it. A call that fails is tried again some times, then left out.
+   */
   set(
     name: string,
     schedule: ReminderSchedule,
@@ -50,6 +57,31 @@ export interface ReminderEntry {
   readonly method: string;
   readonly input: unknown;
   readonly missed: MissedReminders;
+  /** When it is due next; undefined for one that this turn has set. */
+  readonly dueAt?: number | undefined;
+}
+
+export interface HistoryOptions {
+  /** The version of the last event that is known already. Default 0. */
+  readonly after?: number;
+  /** 1 to 1,000; default 100. */
+  readonly limit?: number;
+}
+
+/** An event of the actor's own history. */
+export interface HistoryEvent extends EventFacts {
+  /** The same for every repeat of a command with an idempotency key. */
+  readonly id: string;
+  readonly event: string;
+  /** Version of the event's schema: the present one. */
+  readonly schema: number;
+  readonly data: unknown;
+  readonly metadata: {
+    readonly correlation?: string | undefined;
+    readonly causation?: string | undefined;
+    readonly trace?: string | undefined;
+    readonly principal?: string | undefined;
+  };
 }
 
 /** What a query of an aggregate sees. */
@@ -58,8 +90,14 @@ export type QueryContext<C extends ContractTypes, State, TimerName extends strin
   'state'
 > &
   DurableContext & {
+    readonly reminders: Pick<Reminders, 'list'>;
     /** Never to be changed: only `evolve` makes a new one. */
     readonly state: Readonly<State>;
+    /**
+     * Stored events of this actor by version, led to their present form; none above `ctx.version`, none that this turn raised. Reads the store
+     * from the beginning of the history. Throws `RangeError` for options out of their bounds.
+     */
+    history(options?: HistoryOptions): Promise<readonly HistoryEvent[]>;
   };
 
 /** What a command of an aggregate sees. */

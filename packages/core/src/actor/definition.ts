@@ -7,7 +7,7 @@ import type { CheckedAggregate } from './checked-aggregate.ts';
 import type { EventSpecs } from './event-specs.ts';
 import { handleClasses, makeHandleClasses } from './handle-classes.ts';
 import type { HandleClasses } from './handle-classes.ts';
-import type { Implementation } from './implementation.ts';
+import type { Implementation, KeptImplementation } from './implementation.ts';
 import type { AnyContract, ErrorSpecs, MethodSpec, MethodSpecs } from './method-spec.ts';
 import { checkMethodName, checkName } from './names.ts';
 
@@ -19,6 +19,9 @@ export interface ActorContract<Methods extends MethodSpecs = MethodSpecs, Errors
    * Binds handlers and options to the contract, for a node's `actors`. They are checked when the node starts. The type of the state is taken from
    * `state`; an object that spreads another one has to say it: `host<State>({ ...more, ... })`.
    */
+  host<State, TimerName extends string = never>(
+    implementation: KeptImplementation<{ readonly methods: Methods; readonly errors: Errors }, State, TimerName>,
+  ): ActorDefinition;
   host<State, TimerName extends string = never>(
     implementation: Implementation<{ readonly methods: Methods; readonly errors: Errors }, State, TimerName>,
   ): ActorDefinition;
@@ -82,9 +85,7 @@ class DefinedActor<Methods extends MethodSpecs, Errors extends ErrorSpecs> imple
     return (this.#handles ??= makeHandleClasses(this));
   }
 
-  host<State, TimerName extends string = never>(
-    implementation: Implementation<{ readonly methods: Methods; readonly errors: Errors }, State, TimerName>,
-  ): ActorDefinition {
+  host(implementation: Readonly<Record<string, unknown>>): ActorDefinition {
     return Object.freeze({ contract: this, implementation });
   }
 

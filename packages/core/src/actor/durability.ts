@@ -51,6 +51,8 @@ export interface Durability {
   run(turn: DurableTurn): unknown;
   /** What is in memory may not be what the store holds: the actor has to be loaded before its next turn. */
   isStale(activation: Activation): boolean;
+  /** The actor has left memory. */
+  removed(activation: Activation): void;
 }
 
 export interface DurabilityParts {

@@ -114,9 +114,7 @@ export class HostParts {
       yieldAfterMs: settings.yieldAfterMs,
       run: (activation, message, now) => this.runner.run(activation, message, now),
       activate: (activation) => this.lifecycle.activate(activation),
-      onUnused: (activation) => {
-        if (!activation.hasState) this.lifecycle.remove(activation, undefined);
-      },
+      onUnused: (activation) => this.lifecycle.discard(activation),
       onSuspended: () => this.watch.arm(),
       onRefused: (type, code) => this.metrics.refused(type, code),
       onDefect: (err) => log.error({ err }, 'the runtime failed inside a turn'),

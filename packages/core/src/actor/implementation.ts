@@ -1,14 +1,15 @@
 import type { ActorContext, ContractTypes } from './actor-context.ts';
+import type { StoringContext } from './aggregate-context.ts';
 import type { HandlerInput, MethodOutput, MethodSpec } from './method-spec.ts';
 
-export type Handler<C extends ContractTypes, State, TimerName extends string, M extends MethodSpec> = (
-  ctx: ActorContext<C, State, TimerName>,
+export type Handler<C extends ContractTypes, State, TimerName extends string, M extends MethodSpec, More = unknown> = (
+  ctx: ActorContext<C, State, TimerName> & More,
   input: HandlerInput<M>,
 ) => MethodOutput<M> | PromiseLike<MethodOutput<M>>;
 
 /** A method, so that a handler may say the type of its own input. */
-export type TimerHandler<C extends ContractTypes, State, TimerName extends string> = {
-  run(ctx: ActorContext<C, State, TimerName>, input: unknown): void | PromiseLike<void>;
+export type TimerHandler<C extends ContractTypes, State, TimerName extends string, More = unknown> = {
+  run(ctx: ActorContext<C, State, TimerName> & More, input: unknown): void | PromiseLike<void>;
 }['run'];
 
 /** `moved`: the state came from another node, from this one's earlier ownership of the shard, or from the store. */
@@ -24,7 +25,7 @@ export interface UnknownCall {
 }
 
 /** Everything of an actor but its methods. */
-export interface ActorOptions<C extends ContractTypes, State, TimerName extends string> {
+export interface ActorOptions<C extends ContractTypes, State, TimerName extends string, More = unknown> {
   /** The state of a key that was never used. Written first, or its type is not known to handlers where it takes the key. */
   readonly state: (key: string) => State;
   /** Runs before the first turn; requests wait for it. When it throws they are refused and the activation is discarded. */
@@ -34,7 +35,7 @@ export interface ActorOptions<C extends ContractTypes, State, TimerName extends 
   /** Takes calls to methods that the contract does not name, which are otherwise refused with `method.unknown`. */
   readonly defaultHandler?: (ctx: ActorContext<C, State, TimerName>, call: UnknownCall) => unknown;
   /** What `ctx.timers.set` may name. */
-  readonly timers?: { readonly [N in TimerName]: TimerHandler<C, State, TimerName> };
+  readonly timers?: { readonly [N in TimerName]: TimerHandler<C, State, TimerName, More> };
   /**
    * `state`: the state is stored with each turn that changed it, before the turn is answered. Not for methods that the contract declares
    * `readonly`. When a handler throws, the state is again what was stored last. Needs a store.
@@ -61,6 +62,14 @@ export interface IdempotencyOptions {
   readonly ageMs?: number;
 }
 
-export type Implementation<C extends ContractTypes, State, TimerName extends string> = {
-  readonly [N in keyof C['methods'] & string]: Handler<C, State, TimerName, C['methods'][N]>;
-} & ActorOptions<C, State, TimerName>;
+export type Implementation<C extends ContractTypes, State, TimerName extends string, More = unknown> = {
+  readonly [N in keyof C['methods'] & string]: Handler<C, State, TimerName, C['methods'][N], More>;
+} & ActorOptions<C, State, TimerName, More>;
+
+/** An actor whose state is kept: its handlers may have messages and reminders stored with it. */
+export type KeptImplementation<C extends ContractTypes, State, TimerName extends string> = Implementation<
+  C,
+  State,
+  TimerName,
+  StoringContext
+> & { readonly persist: 'state' };

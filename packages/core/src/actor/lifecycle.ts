@@ -80,7 +80,14 @@ export class Lifecycle {
     if (!isRefusal) this.#o.failures.threw(activation, 'load', thrown);
     activation.status = 'dormant';
     this.#o.clear(activation, isRefusal ? thrown : activationFailed());
-    this.remove(activation, undefined);
+    this.discard(activation);
+  }
+
+  /** Takes an actor that is not active out of memory, unless its state is here or its timers are: those count on, and it is tried again. */
+  discard(activation: Activation): void {
+    const { type, hasState, extras } = activation;
+    if (hasState || (type.durability !== undefined && extras?.timers !== undefined)) this.#o.timers.again(activation);
+    else this.remove(activation, undefined);
   }
 
   #begin(activation: Activation, origin: ActivationOrigin): void {
@@ -130,7 +137,7 @@ export class Lifecycle {
     activation.status = 'dormant';
     if (activation.type.durability !== undefined) activation.unload();
     this.#o.clear(activation, activationFailed());
-    if (!activation.hasState) this.remove(activation, undefined);
+    this.discard(activation);
   }
 
   /** Runs `onDeactivate` of an actor between two turns, then `atEnd`, which removes the actor. At once where there is no hook to run. */
@@ -187,6 +194,7 @@ export class Lifecycle {
     type.order.remove(activation);
     slot.remove(activation);
     activation.status = 'gone';
+    type.durability?.removed(activation);
     type.resident -= 1;
     if (reason !== undefined) this.#o.metrics.deactivations(type.name, reason).inc();
     this.#o.onRemoved(activation);

@@ -121,12 +121,15 @@ export class ReplyWindow {
     }
   }
 
-  /** Takes what the actor's store remembers. A reply that this node knows itself stays; one whose turn did not end here is now known. */
+  /**
+   * Takes what the actor's store remembers. A reply that this node knows itself stays. A turn that was given up before is no longer in doubt:
+   * its effect is in what was loaded, with its reply, or nowhere, so that its repeat may run.
+   */
   restore(activation: Activation, kept: readonly KeptReply[], now: number): void {
+    for (const entry of [...(activation.extras?.replies?.values() ?? [])]) if (entry.outcome === undefined) this.#remove(entry);
     for (const { idempotencyKey, method, caller, ageMs, outcome } of kept) {
       const known = activation.extras?.replies?.get(idempotencyKey);
-      if (known?.outcome !== undefined || ageMs >= this.#limits.ageMs) continue;
-      if (known !== undefined) this.#remove(known);
+      if (known !== undefined || ageMs >= this.#limits.ageMs) continue;
       this.#add({ activation, idempotencyKey, method, caller, at: now - ageMs, outcome, older: undefined, newer: undefined });
     }
   }

@@ -4,9 +4,9 @@ import type { ErrorCode, PerkeyError } from '../base/errors.ts';
 import type { Guard, InboundRequest } from '../contract/calls.ts';
 import type { Activation, Message } from './activation.ts';
 import { lineLeast, LinePace } from './line-pace.ts';
+import { OwnTurn } from './own-turn.ts';
 import { cancelled, expired, quarantined } from './refusals.ts';
 import { Ring, RingPool } from './ring.ts';
-import { Tick } from './timers.ts';
 
 /** Turns of one actor in a row before the next actor has its go. */
 const turnsPerVisit = 32;
@@ -137,16 +137,16 @@ export class Scheduler {
     return true;
   }
 
-  /** Refuses all requests in the mailbox, in order; ticks stay. */
+  /** Refuses all requests in the mailbox, in order; turns that nobody asked for stay. */
   refuseWaiting(activation: Activation, error: PerkeyError): void {
     this.#removeWaiting(activation, (message) => {
-      if (message instanceof Tick) return false;
+      if (message instanceof OwnTurn) return false;
       this.#refuse(activation, message, error);
       return true;
     });
   }
 
-  /** Refuses all requests in the mailbox, in order, and takes the ticks out. */
+  /** Refuses all requests in the mailbox, in order, and takes those that nobody asked for out. */
   clear(activation: Activation, error: PerkeyError): void {
     this.refuseWaiting(activation, error);
     this.#removeWaiting(activation, () => true);
@@ -156,7 +156,7 @@ export class Scheduler {
   expireWaiting(activation: Activation, now: number): void {
     if (activation.queue === undefined) return;
     this.#removeWaiting(activation, (message) => {
-      if (message instanceof Tick || message.deadline > now) return false;
+      if (message instanceof OwnTurn || message.deadline > now) return false;
       this.#refuse(activation, message, expired());
       return true;
     });
@@ -166,7 +166,7 @@ export class Scheduler {
   cancelWaiting(activation: Activation, chosen: (request: InboundRequest) => boolean): void {
     if (activation.queue === undefined) return;
     this.#removeWaiting(activation, (message) => {
-      if (message instanceof Tick || !chosen(message)) return false;
+      if (message instanceof OwnTurn || !chosen(message)) return false;
       this.#refuse(activation, message, cancelled());
       return true;
     });
@@ -204,7 +204,7 @@ export class Scheduler {
   }
 
   #enqueue(activation: Activation, message: Message): boolean {
-    if (!(message instanceof Tick)) {
+    if (!(message instanceof OwnTurn)) {
       const error = this.#noRoom(activation, message);
       if (error !== undefined) {
         this.#refuse(activation, message, error);

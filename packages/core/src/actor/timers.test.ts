@@ -218,3 +218,28 @@ test('timers end with a lost shard', async () => {
   await fixture.clock.advance(1_000);
   expect(fixture.clock.pending).toBe(0);
 });
+
+test('the timers of an actor that could not be activated after its move tick once it can be', async () => {
+  let failures = 3;
+  const frail = defineActor('frail', { wind: {}, get: { output: z.array(z.string()) } }).host({
+    state: () => ({ ticks: [] as string[] }),
+    onActivate: (_ctx, origin) => {
+      if (origin === 'moved' && (failures -= 1) >= 0) throw new Error('not yet');
+    },
+    timers: { once: (ctx) => void ctx.state.ticks.push('once'), often: (ctx) => void ctx.state.ticks.push('often') },
+    wind(ctx) {
+      ctx.timers.set('once', { afterMs: 50 });
+      ctx.timers.set('often', { everyMs: 3_000 });
+    },
+    get: (ctx) => ctx.state.ticks,
+  });
+  const at = new ActorFixture([frail]);
+  at.ask('frail', 'a', 'wind');
+  const carried = await at.clock.run(at.host.closeShard(0, { drainMs: 100, successor: undefined }));
+  at.host.openShard(0, 8, carried);
+  await at.clock.advance(10_000);
+  const { value } = at.ask('frail', 'a', 'get');
+  expect(value).toEqual(expect.arrayContaining(['once', 'often']));
+  expect((value as readonly string[]).filter((tick) => tick === 'once')).toHaveLength(1);
+  expect((value as readonly string[]).filter((tick) => tick === 'often').length).toBeGreaterThanOrEqual(2);
+});

@@ -3,6 +3,7 @@ import { PerkeyError } from '../base/errors.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { Activation } from './activation.ts';
 import type { TimerSchedule } from './actor-context.ts';
+import { OwnTurn } from './own-turn.ts';
 
 /** One timer of one activation. */
 export interface ActorTimer {
@@ -17,11 +18,16 @@ export interface ActorTimer {
 }
 
 /** A turn that a timer asked for. */
-export class Tick {
+export class Tick extends OwnTurn {
   readonly timer: ActorTimer;
 
   constructor(timer: ActorTimer) {
+    super();
     this.timer = timer;
+  }
+
+  override get name(): string {
+    return this.timer.name;
   }
 }
 
@@ -30,6 +36,8 @@ type PackedTimer = readonly [string, number, number | undefined, unknown];
 
 /** What a platform timer takes at most; longer waits are done in steps. */
 const stepMsMax = 2 ** 30;
+/** After so long a tick comes again that could not run, since its actor could not be activated. */
+const againMs = 1_000;
 
 /** The timers of a node's actors (I15). */
 export class TimerService {
@@ -88,6 +96,17 @@ export class TimerService {
     for (const timer of timers.values()) {
       timer.handle?.cancel();
       timer.handle = undefined;
+    }
+  }
+
+  /** The actor's ticks were taken out of its mailbox before they could run: they come again. */
+  again(activation: Activation): void {
+    for (const timer of activation.extras?.timers?.values() ?? []) {
+      if (timer.tick === undefined) continue;
+      timer.tick = undefined;
+      if (timer.everyMs !== undefined) continue;
+      timer.dueAt = this.#clock.now() + againMs;
+      if (activation.slot.phase === 'open') this.#arm(activation, timer);
     }
   }
 

@@ -4,7 +4,7 @@ import { bareError } from '../base/bare-error.ts';
 import { PerkeyError as RuntimeError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
 import type { InboundRequest } from '../contract/calls.ts';
-import type { Activation } from './activation.ts';
+import type { Activation, Message } from './activation.ts';
 import type { ActorMetrics } from './actor-metrics.ts';
 import type { HostedMethod, TurnOutcome } from './actor-type.ts';
 import type { ContextServices } from './context-services.ts';
@@ -13,6 +13,7 @@ import type { FailureLog } from './failure-log.ts';
 import { checkInput } from './input-check.ts';
 import type { MiddlewareChain } from './middleware-chain.ts';
 import { checkOutput } from './output-check.ts';
+import { OwnTurn, type WakeTurn } from './own-turn.ts';
 import { PendingTurn } from './pending-turn.ts';
 import { abandoned, expired, quarantined, TurnRefusal, turnRefusal, unknownMethod } from './refusals.ts';
 import type { ReplyGate } from './reply-gate.ts';
@@ -55,10 +56,10 @@ export class TurnRunner {
    * Runs one message of an idle actor; the guard was asked with `now`. Returns the time at its end, or when it became asynchronous:
    * one reading of the clock for each turn, which is the start of the next.
    */
-  run(activation: Activation, message: InboundRequest | Tick, now: number): number {
-    const end = message instanceof Tick ? this.#runTick(activation, message, now) : this.#runRequest(activation, message, now);
+  run(activation: Activation, message: Message, now: number): number {
+    const end = message instanceof OwnTurn ? this.#runOwn(activation, message, now) : this.#runRequest(activation, message, now);
     if (end - now > this.#o.slowTurnMs) {
-      const name = message instanceof Tick ? message.timer.name : message.method;
+      const name = message instanceof OwnTurn ? message.name : message.method;
       this.#o.failures.note(activation, name, { ms: Math.round(end - now) }, 'a turn held the event loop');
     }
     return end;
@@ -120,14 +121,15 @@ export class TurnRunner {
     return checkOutput(activation.type.name, method.name, method.output, value);
   }
 
-  #runTick(activation: Activation, tick: Tick, now: number): number {
+  #runOwn(activation: Activation, turn: Tick | WakeTurn, now: number): number {
     const { services } = this.#o;
-    if (!services.timers.begin(activation, tick)) return now;
-    const method = activation.type.ticks.get(tick.timer.name) as HostedMethod;
-    const { durability } = activation.type;
+    const { durability, ticks, wake } = activation.type;
+    if (turn instanceof Tick && !services.timers.begin(activation, turn)) return now;
+    const method = turn instanceof Tick ? ticks.get(turn.timer.name) : wake;
+    if (method === undefined) return now;
     const ctx =
       durability === undefined ? new TurnContext(activation, undefined, services) : durability.contextOf(activation, undefined, method);
-    const call = (): unknown => method.run(ctx, tick.timer.input);
+    const call = (): unknown => method.run(ctx, turn instanceof Tick ? turn.timer.input : undefined);
     activation.status = 'running';
     let value: unknown;
     try {

@@ -9,7 +9,7 @@ import { defineProjection } from '../events/projection.ts';
 import { memoryStore } from '../memory/memory-store.ts';
 import { storeEnvironment } from '../testkit/contract-suites/store-world.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
-import { HostedProjections } from './hosted-projections.ts';
+import { HostedProjections, type ProjectionEndings } from './hosted-projections.ts';
 
 const shards = 8;
 const shard = shardOf('p', shards);
@@ -20,11 +20,13 @@ async function hosted(handle: () => Promise<void>) {
   const source = new EventStore({ log: store.events, clock, random: seededRandom(1), metrics: noMetrics, shards });
   const draft = { id: 'one', at: 0, events: [{ name: 'E', schema: 1, data: 1 }] };
   await clock.run(source.append({ type: 't', key: 'k' }, noHead, { epoch: 1, owner: 'n/1' }, draft));
-  const projections = new HostedProjections({
-    ...{ definitions: [defineProjection({ name: 'p', handle })], shards, store, source, clock },
-    ...{ catalogues: new Map(), guard: { mayAct: () => true }, log: silentLogger, metrics: noMetrics },
-  });
-  return { clock, projections };
+  const endings: ProjectionEndings = new Map();
+  const session = (): HostedProjections =>
+    new HostedProjections({
+      ...{ definitions: [defineProjection({ name: 'p', handle })], shards, store, source, clock },
+      ...{ catalogues: new Map(), guard: { mayAct: () => true }, log: silentLogger, metrics: noMetrics, endings },
+    });
+  return { clock, projections: session(), session };
 }
 
 test('a shard that was lost and comes back begins its projection only when the handler that still runs has returned', async () => {
@@ -71,4 +73,21 @@ test('a projection that is stopped while its handler runs is over when the handl
   await clock.run(stopped);
   await clock.advance(1_000);
   expect(projections.status()).toEqual([]);
+});
+
+test('a node that was evicted and joins anew begins a projection only when the handler of its former incarnation has returned', async () => {
+  const ends: (() => void)[] = [];
+  const { clock, projections, session } = await hosted(() => new Promise<void>((resolve) => ends.push(resolve)));
+  projections.opened(shard, 1);
+  await clock.advance(100);
+  void projections.stop();
+  const next = session();
+  next.opened(shard, 2);
+  await clock.advance(5_000);
+  expect([ends.length, next.status()]).toEqual([1, []]);
+  ends[0]?.();
+  await clock.advance(1_000);
+  expect(next.status()).toMatchObject([{ projection: 'p' }]);
+  for (const end of ends) end();
+  await clock.run(next.stop());
 });

@@ -24,7 +24,12 @@ export interface HostedProjectionsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Of the node, whatever its incarnation. */
+  readonly endings: ProjectionEndings;
 }
+
+/** By name: the former run of a projection on this node, until nothing of it goes on. */
+export type ProjectionEndings = Map<string, Promise<void>>;
 
 /**
  * The projections of a node. One whose store all nodes share runs on the node that owns the shard of its name, under the epoch of that shard: on one node
@@ -36,12 +41,12 @@ export class HostedProjections implements ShardListener {
   readonly #groups = new Map<string, ProjectionGroup>();
   /** By name: the epoch under which it begins once its former run has ended. */
   readonly #beginning = new Map<string, number>();
-  /** By name: the former run, until nothing of it goes on. */
-  readonly #ending = new Map<string, Promise<void>>();
+  readonly #ending: ProjectionEndings;
 
   /** Throws `options.invalid`. */
   constructor(options: HostedProjectionsOptions) {
     this.#o = options;
+    this.#ending = options.endings;
     this.#byName = grouped(options.definitions);
   }
 

@@ -3,6 +3,7 @@ import type { Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
 import type { LinkEnvironment } from '../contract/transport.ts';
 import { durableActors } from '../durable/durable-actors.ts';
+import type { Duties } from '../durable/wakes/duties.ts';
 import type { OwnershipParts } from './ownership-parts.ts';
 import type { Incarnated } from './records.ts';
 import type { NodeSettings } from './settings.ts';
@@ -19,6 +20,7 @@ export function nodeDurability(
   self: Incarnated,
   guard: Guard,
   ownership: () => OwnershipParts,
+  duties: Duties | undefined,
 ): DurabilityFactory | undefined {
   const { clock, random, log, metrics } = environment;
   if (store === undefined) return undefined;
@@ -27,6 +29,7 @@ export function nodeDurability(
     ...{ store, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
     mayAct: () => guard.mayAct(clock.now()),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
+    duties,
     // Not in the turn that found it: the shard waits for that turn.
     onFenced: (shard, epoch) => clock.defer(() => ownership().manager.renew(shard, epoch)),
   });

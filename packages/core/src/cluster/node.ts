@@ -14,9 +14,10 @@ import { type Random, systemRandom } from '../base/random.ts';
 import type { Caller, CallOptions } from '../contract/calls.ts';
 import type { Store } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
+import { type DeadMessage, DeadMessages } from '../durable/outbox/dead-messages.ts';
 import type { Projection } from '../events/projection.ts';
 import { checkCluster } from './cluster-record.ts';
-import type { HostedProjections } from './hosted-projections.ts';
+import type { HostedProjections, ProjectionEndings } from './hosted-projections.ts';
 import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
 import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
@@ -76,6 +77,7 @@ export class Node implements Caller, AsyncDisposable {
   readonly #control: ControlLink;
   readonly #store: NodeStore | undefined;
   readonly #stopping = new AbortController();
+  readonly #projectionEndings: ProjectionEndings = new Map();
   readonly #stopped: Promise<void>;
   #resolveStopped: () => void = () => {};
   /** Settles when the attempt to join has ended, in whatever way. */
@@ -168,6 +170,24 @@ export class Node implements Caller, AsyncDisposable {
     return this.#phase.state === 'active' ? this.#phase.session.host.control(contract.type, key) : undefined;
   }
 
+  /**
+   * Messages of outboxes that were put aside, of all actors in the node's store. Rejects with `store.unavailable`, and with `store.missing` for a node
+   * without a store.
+   */
+  async deadMessages(): Promise<readonly DeadMessage[]> {
+    return this.#dead().list();
+  }
+
+  /** Forgets one that has been dealt with. Rejects as `deadMessages` does. */
+  async removeDeadMessage(id: string): Promise<void> {
+    return this.#dead().remove(id);
+  }
+
+  #dead(): DeadMessages {
+    if (this.#store === undefined) throw new PerkeyError('store.missing', 'this node has no store');
+    return new DeadMessages(this.#store.open.records, this.#settings.cluster);
+  }
+
   /** Hands all shards over with the state of their actors, then leaves. Takes at most `drainMs` and a little more. Idempotent. */
   stop(): Promise<void> {
     if (this.#phase.state === 'draining') return this.#phase.done;
@@ -228,6 +248,7 @@ export class Node implements Caller, AsyncDisposable {
       store: this.#store?.open,
       authorize: this.#parts.authorize,
       projections: this.#parts.projections ?? [],
+      projectionEndings: this.#projectionEndings,
       signal: this.#stopping.signal,
       onJoined: (incarnation) => this.#parts.onIncarnation?.(this.nodeId, incarnation),
       onLost: (lost) => {

@@ -11,6 +11,7 @@ import type { NodeSettings } from './settings.ts';
 import { ShardHomes } from './shard-homes.ts';
 import type { ShardHost } from './shard-host.ts';
 import { ShardManager } from './shard-manager.ts';
+import { aloneWithStore } from './store-twin.ts';
 import type { ShardTable } from './shard-table.ts';
 import { Transfers } from './transfers.ts';
 
@@ -51,12 +52,15 @@ export interface OwnershipParts {
 export function ownershipParts(options: OwnershipOptions): OwnershipParts {
   const { environment, settings, control, link, self, members, table, guard, host, metrics, privateStore, onOpened } = options;
   const { clock, random, log } = environment;
+  // A member that has died is among the living until its lease has run out and somebody has seen it.
+  const patienceMs = 2 * (settings.leaseMs + settings.marginMs);
   const transfers = new Transfers({
     ...{ clock, log, link, self, partTimeoutMs: settings.transferTimeoutMs, statesLost: metrics.statesLost },
   });
   const homes = new ShardHomes({
     ...{ self, store: control.shards, table, lease: guard, clock },
     ...{ privateId: privateStore?.id, held: privateStore?.held ?? [] },
+    alone: privateStore && ((wanted) => aloneWithStore({ members, clock, self, storeId: privateStore.id, patienceMs }, wanted)),
   });
   const manager = new ShardManager({
     ...{ self, store: control.shards, table, members, lease: guard, host, homes },

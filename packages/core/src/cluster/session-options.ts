@@ -4,6 +4,7 @@ import type { TurnMiddleware } from '../actor/middleware.ts';
 import type { OpenStore } from '../contract/store.ts';
 import type { ControlLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import type { Projection } from '../events/projection.ts';
+import type { ProjectionEndings } from './hosted-projections.ts';
 import type { PrivateStore } from './ownership-parts.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Session } from './session.ts';
@@ -20,6 +21,8 @@ export interface SessionOptions {
   /** Open; undefined for a node that hosts no durable actors. */
   readonly store: OpenStore | undefined;
   readonly projections: readonly Projection[];
+  /** Of this node, from one session to the next. */
+  readonly projectionEndings: ProjectionEndings;
   readonly authorize: Authorize | undefined;
   readonly signal: AbortSignal;
   /** The lease is held: this incarnation exists from now on. */

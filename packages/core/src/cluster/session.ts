@@ -214,10 +214,15 @@ export class Session {
     });
     this.#routes.setShards(settings.shards);
     const guard: Guard = { mayAct: (now: number) => lease.mayAct(now) };
+    this.#services = new SessionServices(this.#o, guard, {
+      host: () => this.#host,
+      caller: () => this.#router,
+      publish: this.#o.control.publish,
+    });
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
-      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership),
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership, this.#services.duties),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({
@@ -239,7 +244,6 @@ export class Session {
   #assembleOwnership(guard: Guard): void {
     const { environment, settings, control, privateStore } = this.#o;
     const { clock, metrics, log } = environment;
-    this.#services = new SessionServices(this.#o, guard);
     this.#ownership = ownershipParts({
       ...{ environment, settings, control, link: this.#link, self: this.#self, privateStore },
       ...{

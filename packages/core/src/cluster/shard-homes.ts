@@ -16,6 +16,8 @@ export interface ShardHomesOptions {
   readonly table: ShardTable;
   readonly lease: Guard;
   readonly clock: Clock;
+  /** Resolves when no other node has this node's store; throws `store.mismatch`. Undefined: it is known. */
+  readonly alone?: ((wanted: () => boolean) => Promise<void>) | undefined;
 }
 
 /**
@@ -93,9 +95,10 @@ export class ShardHomes {
 
   /**
    * Before this node becomes active: every shard of which its store holds records has this store as its home. Throws `store.mismatch` for one whose
-   * home is another store, and `store.unavailable` where the record could not be written while `wanted`.
+   * home is another store, and where another node has this very store, and `store.unavailable` where the record could not be written while `wanted`.
    */
   async claimHeld(wanted: () => boolean): Promise<void> {
+    await this.#o.alone?.(wanted);
     for (const shard of this.#held) {
       while (!(await this.#claimOne(shard, wanted))) {
         if (!wanted()) throw new PerkeyError('store.unavailable', `the home of shard ${shard} could not be written`);

@@ -120,11 +120,29 @@ export interface DataLink {
   reset(): void;
 }
 
+/** A message for whoever takes the subject, in Perkey or not. */
+export interface Publication {
+  readonly subject: string;
+  /** The same at each try of the same message. */
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Not changed after the call. */
+  readonly data: Uint8Array;
+}
+
+/**
+ * Resolves when the broker has the message: stored, where it keeps what is sent to the subject. Publishing the same id again does no harm there.
+ * Whatever it rejects with: the broker may have it. With NATS the id is the header `Nats-Msg-Id`.
+ */
+export type Publish = (publication: Publication) => Promise<void>;
+
 /** The link that carries leases and shard records, apart from the data link so that no caller's reply address can reach the stores. */
 export interface ControlLink {
   readonly members: RecordStore;
   readonly shards: RecordStore;
   readonly up: boolean;
+  /** Publishes the messages of outboxes; absent where the transport has no subjects that others can take. */
+  readonly publish?: Publish | undefined;
   /** Drops the connection at once and redials, for a lease that lapsed on a connection that may be dead. */
   reset(): void;
   close(): Promise<void>;

@@ -1,15 +1,18 @@
 import type { Activation } from '../actor/activation.ts';
+import type { HistoryEvent, HistoryOptions } from '../actor/aggregate-context.ts';
 import type { CheckedAggregate } from '../actor/checked-aggregate.ts';
 import type { ContextServices } from '../actor/context-services.ts';
 import { isThenable } from '../actor/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import { type TurnRefusal, turnRefusal } from '../actor/refusals.ts';
 import { bareError } from '../base/bare-error.ts';
+import { deepFreeze } from '../base/deep-freeze.ts';
 import { safeText } from '../base/log-text.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { RaisedEvent } from './drafts.ts';
 import { DurableTurnContext, type RemindersOf } from './durable-turn-context.ts';
+import { type HistoryRange, historyRange } from './history.ts';
 
 export interface AggregateTurnParts {
   readonly aggregate: CheckedAggregate;
@@ -17,9 +20,13 @@ export interface AggregateTurnParts {
   readonly eventsMax: number;
   readonly versionOf: (activation: Activation) => number;
   readonly remindersOf: RemindersOf;
+  readonly historyOf: (activation: Activation, range: HistoryRange, signal: AbortSignal) => Promise<readonly HistoryEvent[]>;
 }
 
-/** The context of one turn of an aggregate: what it raises changes the state that this turn sees, and nothing else until it is stored. */
+/**
+ * The context of one turn of an aggregate: what it raises changes the state that this turn sees, and nothing else until it is stored. States are
+ * frozen: an `evolve` or a handler that changed one in place would change what is in memory without its being stored, and snapshots with it.
+ */
 export class AggregateTurnContext extends DurableTurnContext {
   readonly #parts: AggregateTurnParts;
   #raised: RaisedEvent[] | undefined = undefined;
@@ -58,8 +65,13 @@ export class AggregateTurnContext extends DurableTurnContext {
     throw new TypeError('the state of an aggregate is made by evolve only; raise an event');
   }
 
-  get version(): number {
+  override get version(): number {
     return this.#parts.versionOf(TurnContext.activationOf(this)) + (this.#raised?.length ?? 0);
+  }
+
+  async history(options: HistoryOptions = {}): Promise<readonly HistoryEvent[]> {
+    const activation = TurnContext.activationOf(this);
+    return this.#parts.historyOf(activation, historyRange(options), this.signal);
   }
 
   raise(name: string, data: unknown): void {
@@ -84,7 +96,7 @@ export class AggregateTurnContext extends DurableTurnContext {
     const checked = checkedData(type.name, event, data);
     const facts = { key, version: this.version + 1, at: this.#at };
     try {
-      this.#state = event.evolve(this.#state, checked, facts);
+      this.#state = deepFreeze(event.evolve(this.#state, checked, facts));
     } catch (thrown) {
       throw refused('event.not_applicable', `evolve of ${type.name} threw for an event ${name}`, thrown);
     }

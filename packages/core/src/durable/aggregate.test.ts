@@ -128,3 +128,46 @@ test('code that a command left running writes nothing into a commit that is on i
   expect(stored).toMatchObject([{ outbox: [{ subject: 'first' }] }, { outbox: [{ subject: 'first' }] }]);
   expect(stored.map(({ reminders }) => reminders)).toEqual([undefined, undefined]);
 });
+
+test('a state that is changed in place, by a handler or by evolve, stays as the store has it', async () => {
+  const empty = { items: [] as readonly number[] };
+  const List = defineActor('list', {
+    add: { input: z.int() },
+    push: { input: z.int() },
+    spoil: {},
+    get: { output: z.array(z.int()), readonly: true },
+    sorted: { output: z.array(z.int()), readonly: true },
+  });
+  const list = List.aggregate({
+    initial: () => empty,
+    events: { Added: z.int(), Pushed: z.int() },
+    evolve: {
+      Added: ({ items }, item) => ({ items: [...items, item] }),
+      Pushed: (state, item) => {
+        (state.items as number[]).push(item);
+        return state;
+      },
+    },
+    commands: {
+      add: (ctx, item) => ctx.raise('Added', item),
+      push: (ctx, item) => ctx.raise('Pushed', item),
+      spoil: (ctx) => void (ctx.state.items as number[]).push(100),
+    },
+    queries: { get: (ctx) => [...ctx.state.items], sorted: (ctx) => (ctx.state.items as number[]).sort((a, b) => a - b) },
+  });
+  const world = await DurableWorld.start();
+  const node = world.node([list]);
+  const on = (key: string, method: string, input?: unknown): Promise<Asked> => settled(world, node.ask('list', key, method, input));
+  expect((await on('a', 'push', 1)).outcome).toBe('event.not_applicable');
+  expect((await on('b', 'get')).value).toEqual([]);
+  await on('a', 'add', 3);
+  await on('a', 'add', 2);
+  expect((await on('a', 'spoil')).outcome).toBe('handler.failed');
+  expect((await on('a', 'sorted')).outcome).toBe('handler.failed');
+  expect((await on('a', 'push', 1)).error).toMatchObject({ code: 'event.not_applicable', executed: 'no' });
+  expect((await on('a', 'get')).value).toEqual([3, 2]);
+  await world.clock.advance(700_000);
+  expect(node.host.inspect().resident).toBe(0);
+  expect((await on('a', 'sorted')).outcome).toBe('handler.failed');
+  expect((await on('a', 'get')).value).toEqual([3, 2]);
+});

@@ -8,7 +8,7 @@ import type { PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
 import type { StreamHead } from '../events/commit.ts';
-import { conflictRefusal, tombstoned, unknownCommit } from './commit-errors.ts';
+import { conflictRefusal, loadFailure, tombstoned, unknownCommit } from './commit-errors.ts';
 import type { Doubts } from './doubts.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
@@ -17,7 +17,10 @@ import { HeldActor } from './held-actor.ts';
 import type { Decided, Keeping, Settled } from './keeping.ts';
 import { keptReplies, repeatOf } from './kept-replies.ts';
 import type { Loader } from './loader.ts';
+import { isWake } from './own-notes.ts';
+import { ReminderCall } from './reminders/reminder-call.ts';
 import type { DurableSettings } from './settings.ts';
+import type { Duties } from './wakes/duties.ts';
 
 export interface CommitCycleOptions {
   readonly parts: DurabilityParts;
@@ -30,13 +33,21 @@ export interface CommitCycleOptions {
   readonly mayAct: () => boolean;
   /** Asked before: the store may hold records of the shard. */
   readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
+  /** Undefined: messages are not delivered here, and reminders not called. */
+  readonly duties: Duties | undefined;
   readonly doubts: Doubts;
 }
 
 /** Nothing was sent: this node may not write for the shard. */
 const moved = Object.freeze({ kind: 'moved' as const });
 
-type Answer = AppendResult | typeof moved;
+/** Nothing was sent: what the commit makes necessary could not be written down before. */
+interface Uncovered {
+  readonly kind: 'uncovered';
+  readonly error: PerkeyError;
+}
+
+type Answer = AppendResult | Uncovered | typeof moved;
 
 /**
  * The way of a turn into the store.
@@ -58,6 +69,7 @@ export class CommitCycle implements Durability {
 
   async load(activation: Activation): Promise<LoadedActor> {
     const { held, state } = await this.#o.loader.load(activation);
+    this.#o.duties?.seen(activation, held);
     const isNew = held.head.sequence === 0;
     return { state, isNew, held, replies: keptReplies(held.books, this.#o.parts.clock.wall()) };
   }
@@ -70,7 +82,13 @@ export class CommitCycle implements Durability {
     return activation.extras?.held instanceof HeldActor && activation.extras.held.stale;
   }
 
-  run(turn: DurableTurn): unknown {
+  removed(activation: Activation): void {
+    this.#o.duties?.removed(activation);
+  }
+
+  run(given: DurableTurn): unknown {
+    const turn = given.request instanceof ReminderCall ? ofReminder(given, given.request) : given;
+    if (isWake(turn)) this.#o.duties?.seen(turn.activation, HeldActor.of(turn.activation));
     if (turn.request?.idempotencyKey !== undefined) {
       // The window of replies may have let it go for others; what is stored counts.
       const known = this.#repeat(turn, HeldActor.of(turn.activation));
@@ -96,13 +114,17 @@ export class CommitCycle implements Durability {
     const held = HeldActor.of(turn.activation);
     const decided = this.#decide(turn, held, value);
     if (decided === undefined) return this.#released(turn, value);
-    const { parts, metrics } = this.#o;
+    const { parts, metrics, duties } = this.#o;
     const startedAt = parts.clock.now();
-    return this.#append(turn, held, decided).then((answer) => {
+    const concluded = this.#append(turn, held, decided).then((answer) => {
       metrics.commitSeconds.observe((parts.clock.now() - startedAt) / 1_000);
       if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, value);
       return this.#doubtful(turn, held, decided, value, answer);
     });
+    if (duties === undefined) return concluded;
+    const committed = (): void => duties.committed(turn.activation, held);
+    concluded.then(committed, committed);
+    return concluded;
   }
 
   #decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
@@ -118,10 +140,20 @@ export class CommitCycle implements Durability {
   /** Never rejects. */
   #append(turn: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
     const mayStore = this.#o.mayStore(held.shard, held.author.epoch);
-    if (mayStore === true) return this.#send(turn, held, decided);
+    if (mayStore === true) return this.#cover(turn, held, decided);
     return mayStore.then(
-      (isAllowed) => (isAllowed ? this.#send(turn, held, decided) : moved),
+      (isAllowed) => (isAllowed ? this.#cover(turn, held, decided) : moved),
       () => moved,
+    );
+  }
+
+  /** What the commit makes necessary, a record of wakes says before. */
+  #cover(turn: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
+    const covered = this.#o.duties?.covered(turn.activation, held, decided.draft);
+    if (covered === undefined) return this.#send(turn, held, decided);
+    return covered.then(
+      () => this.#send(turn, held, decided),
+      (thrown: unknown) => ({ kind: 'uncovered', error: loadFailure(thrown) }),
     );
   }
 
@@ -157,10 +189,10 @@ export class CommitCycle implements Durability {
     for (let runs = 0; ; runs += 1) {
       if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, reply);
       const settled = await this.#settled(turn, held, decided, answer, deadline);
-      if (settled.kind === 'stored') return this.#foundStored(turn, held, settled.failure, reply);
+      if (settled.kind === 'stored') return this.#foundStored(turn, held, settled, reply);
       this.#mustMayRunAgain(turn, held, settled, runs, deadline);
       const known = this.#repeat(turn, held);
-      if (known !== undefined) return this.#released(turn, known.value);
+      if (known !== undefined) return this.#answered(turn, known.value);
       metrics.reruns.inc();
       reply = await this.#runAgain(turn, held);
       const again = this.#decide(turn, held, reply);
@@ -181,9 +213,9 @@ export class CommitCycle implements Durability {
     const { doubts, keeping, metrics } = this.#o;
     const { key } = turn.activation;
     const { sequence } = held.head;
-    if (answer.kind === 'refused' || answer.kind === 'moved' || answer.kind === 'fenced') {
+    if (answer.kind === 'refused' || answer.kind === 'uncovered' || answer.kind === 'moved' || answer.kind === 'fenced') {
       if (answer.kind === 'refused') doubts.end(key, sequence);
-      const error = answer.kind === 'refused' ? answer.error : shardMoved(held.shard, undefined);
+      const error = 'error' in answer ? answer.error : shardMoved(held.shard, undefined);
       throw this.#failed(turn, turnRefusal(error));
     }
     if (answer.kind === 'conflict') metrics.conflicts.inc();
@@ -203,11 +235,18 @@ export class CommitCycle implements Durability {
     }
   }
 
-  /** The commit is in the log after all, by this turn or by an earlier one with the same idempotency key, whose reply then counts. */
-  #foundStored(turn: DurableTurn, held: HeldActor, failure: PerkeyError | undefined, value: unknown): unknown {
+  /** The commit is in the log after all, by this turn or by another execution with the same idempotency key, whose reply then counts. */
+  #foundStored(turn: DurableTurn, held: HeldActor, { isOwn, failure }: Settled & { readonly kind: 'stored' }, value: unknown): unknown {
     if (failure !== undefined || held.head.epoch > held.author.epoch) held.stale = true;
     const known = this.#repeat(turn, held);
-    return this.#released(turn, known === undefined ? value : known.value);
+    const reply = known === undefined ? value : known.value;
+    return isOwn ? this.#released(turn, reply) : this.#answered(turn, reply);
+  }
+
+  /** Another execution of the command is what counts: it has sent its messages, and this one sends none. */
+  #answered(turn: DurableTurn, value: unknown): unknown {
+    DurableTurnContext.reset(turn.ctx as DurableTurnContext);
+    return value;
   }
 
   #repeat(turn: DurableTurn, held: HeldActor): { readonly value: unknown } | undefined {
@@ -251,4 +290,15 @@ export class CommitCycle implements Durability {
     this.#o.keeping.undo(activation, HeldActor.of(activation));
     return thrown;
   }
+}
+
+/** The handler is called only while the reminder is due, each time it would run. */
+function ofReminder(turn: DurableTurn, request: ReminderCall): DurableTurn {
+  const { activation, ctx, method, call } = turn;
+  const callIfDue = (): unknown => {
+    if (request.dueIn(HeldActor.of(activation).books) === undefined) return undefined;
+    request.wasRun = true;
+    return call();
+  };
+  return { activation, ctx, request, method, call: callIfDue };
 }

@@ -17,6 +17,7 @@ import { Loader } from './loader.ts';
 import type { DurableSettings } from './settings.ts';
 import { StateKeeping } from './state-keeping.ts';
 import { remindersOf } from './turn-notes.ts';
+import type { Duties } from './wakes/duties.ts';
 
 export interface DurableActorsOptions {
   readonly store: OpenStore;
@@ -35,6 +36,8 @@ export interface DurableActorsOptions {
   readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
   /** A record of a higher epoch than the one under which this node serves the shard. */
   readonly onFenced: (shard: number, epoch: number) => void;
+  /** What is done without being called; undefined where nothing of it is. */
+  readonly duties?: Duties | undefined;
 }
 
 /** Binds the durable types of one node incarnation to its store. */
@@ -61,7 +64,7 @@ export function durableActors(options: DurableActorsOptions): DurabilityFactory 
 }
 
 function cycle(
-  { settings, owner, log, mayAct, mayStore, onFenced }: DurableActorsOptions,
+  { settings, owner, log, mayAct, mayStore, onFenced, duties }: DurableActorsOptions,
   parts: DurabilityParts,
   keeping: Keeping,
   metrics: DurableMetrics,
@@ -74,5 +77,5 @@ function cycle(
     timeoutMs: settings.loadTimeoutMs,
     onFailure: (activation, error) => failures.note(activation, 'load', { err: error }, 'a durable actor could not be loaded'),
   });
-  return new CommitCycle({ parts, settings, keeping, loader, fenceLog, metrics, mayAct, mayStore, doubts });
+  return new CommitCycle({ parts, settings, keeping, loader, fenceLog, metrics, mayAct, mayStore, doubts, duties });
 }

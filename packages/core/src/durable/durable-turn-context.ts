@@ -8,6 +8,7 @@ import { endedTurn } from '../actor/refusals.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { OutboxDraft, ReminderDraft } from './drafts.ts';
+import { HeldActor } from './held-actor.ts';
 import { HeldCaller, HeldMessages } from './held-messages.ts';
 import { TurnOutbox } from './turn-outbox.ts';
 import { TurnReminders } from './turn-reminders.ts';
@@ -102,6 +103,11 @@ export class DurableTurnContext extends TurnContext {
     const activation = TurnContext.activationOf(this);
     if (typeof work !== 'function') throw new TypeError('background work is a function');
     this.#messages.hold(() => this.#shared.background.start(activation, name, work));
+  }
+
+  /** How often the actor was stored; of an aggregate: the number of its last event. */
+  get version(): number {
+    return HeldActor.of(TurnContext.activationOf(this)).head.version;
   }
 
   get outbox(): Outbox {

@@ -3,6 +3,7 @@ import type { HostedMethod } from '../actor/actor-type.ts';
 import type { CheckedAggregate, CheckedEvent } from '../actor/checked-aggregate.ts';
 import type { DurableTurn } from '../actor/durability.ts';
 import { bareError } from '../base/bare-error.ts';
+import { deepFreeze } from '../base/deep-freeze.ts';
 import { safeText } from '../base/log-text.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
@@ -18,11 +19,13 @@ import { loadFailure } from './commit-errors.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
+import { readHistory } from './history.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
+import { ownNotesOf } from './own-notes.ts';
 import { commitIdOf, metadataOf, type NoteLimits, notesOf } from './turn-notes.ts';
 
 export interface EventKeepingOptions {
-  readonly turns: AggregateTurnParts;
+  readonly turns: Omit<AggregateTurnParts, 'historyOf'>;
   readonly events: EventStore;
   readonly snapshots: Snapshots;
   /** 0: never. */
@@ -35,17 +38,27 @@ export interface EventKeepingOptions {
 /** Aggregates: events are stored, the state is their fold. */
 export class EventKeeping implements Keeping {
   readonly #o: EventKeepingOptions;
+  readonly #turns: AggregateTurnParts;
   readonly #aggregate: CheckedAggregate;
   readonly #catalogue: EventCatalogue;
 
   constructor(type: string, options: EventKeepingOptions) {
     this.#o = options;
     this.#aggregate = options.turns.aggregate;
-    this.#catalogue = new EventCatalogue(type, this.#aggregate.events.values());
+    const catalogue = new EventCatalogue(type, this.#aggregate.events.values());
+    const { events, turns } = options;
+    this.#catalogue = catalogue;
+    this.#turns = {
+      ...turns,
+      historyOf(activation, range, signal) {
+        const { stream, head } = HeldActor.of(activation);
+        return readHistory({ events, catalogue, stream, version: head.version, range, signal });
+      },
+    };
   }
 
   contextOf(activation: Activation, request: InboundRequest | undefined, method: HostedMethod | undefined): DurableTurnContext {
-    return new AggregateTurnContext(activation, request, method?.changes === true, this.#o.turns);
+    return new AggregateTurnContext(activation, request, method?.changes === true, this.#turns);
   }
 
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
@@ -53,12 +66,13 @@ export class EventKeeping implements Keeping {
     const ctx = turn.ctx as AggregateTurnContext;
     const raised = AggregateTurnContext.raisedOf(ctx);
     const count = raised === undefined ? 0 : raised.length;
-    if (count === 0 && DurableTurnContext.draftsOf(ctx) === undefined) return undefined;
-    const { reply, outbox, reminders } = notesOf(turn, held, value, noteLimits);
+    const now = turns.services.clock.wall();
+    if (count === 0 && DurableTurnContext.draftsOf(ctx) === undefined && ownNotesOf(turn, held, now)?.isDue !== true) return undefined;
+    const notes = notesOf(turn, held, value, noteLimits, now);
     const outcome = count === 0 ? undefined : AggregateTurnContext.outcomeOf(ctx);
     const events = raised === undefined ? [] : raised.map(({ event, data }) => ({ name: event.name, schema: event.version, data }));
-    const at = outcome === undefined ? turns.services.clock.wall() : outcome.at;
-    const draft = { id: commitIdOf(ids, turn), at, events, metadata: metadataOf(turn), reply, outbox, reminders };
+    const at = outcome === undefined ? now : outcome.at;
+    const draft = { ...notes, id: commitIdOf(ids, turn), at, events, metadata: metadataOf(turn) };
     return { draft, kept: undefined, state: outcome === undefined ? turn.activation.state : outcome.state };
   }
 
@@ -83,7 +97,9 @@ export class EventKeeping implements Keeping {
     const { stream, head, author } = held;
     const settlement = await this.#o.events.settle(stream, head, author, draft.id, deadline);
     if (settlement.kind === 'unknown') return settlement;
-    const kind = settlement.kind === 'appended' ? 'stored' : 'absent';
+    const found = settlement.kind === 'appended' ? settlement.tail.find(({ id }) => id === draft.id) : undefined;
+    const isOwn = found?.owner === author.owner && found.epoch === author.epoch;
+    const what = settlement.kind === 'appended' ? ({ kind: 'stored', isOwn } as const) : ({ kind: 'absent' } as const);
     let { state } = activation;
     try {
       const fold = this.#fold(activation.key);
@@ -92,11 +108,11 @@ export class EventKeeping implements Keeping {
         held.books.apply(commit.notes(), commit.at);
       }
     } catch (thrown) {
-      return { kind, failure: loadFailure(thrown) };
+      return { ...what, failure: loadFailure(thrown) };
     }
-    activation.state = state;
+    activation.state = deepFreeze(state);
     held.head = settlement.head;
-    return { kind, failure: undefined };
+    return { ...what, failure: undefined };
   }
 
   async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal): Promise<Stored> {
@@ -107,7 +123,7 @@ export class EventKeeping implements Keeping {
       fold: this.#fold(key),
     });
     metrics.replayed.inc(head.version - snapshotVersion);
-    return { held: new HeldActor(stream, slot.shard, author, head, bookkeeping), state };
+    return { held: new HeldActor(stream, slot.shard, author, head, bookkeeping), state: deepFreeze(state) };
   }
 
   fence({ held: { stream, head, author } }: Stored): Promise<AppendResult> {
@@ -119,7 +135,7 @@ export class EventKeeping implements Keeping {
     return {
       catalogue: this.#catalogue,
       stateVersion,
-      initial: () => initial(key),
+      initial: () => deepFreeze(initial(key)),
       apply: (state, event) => evolved(events.get(event.event) as CheckedEvent, state, event),
     };
   }

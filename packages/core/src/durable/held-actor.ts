@@ -3,6 +3,12 @@ import type { StreamName } from '../contract/commit-log.ts';
 import type { Bookkeeping } from '../events/bookkeeping.ts';
 import type { CommitAuthor, StreamHead } from '../events/commit.ts';
 
+/** A due time, in ms since 1970, that passes without a call; later ones are kept that are at most `keptMs` old. */
+export interface Skip {
+  readonly due: number;
+  readonly keptMs: number;
+}
+
 /** What the runtime knows of a durable actor in memory, beside its state. Between two turns of the event loop it fits the state. */
 export class HeldActor {
   readonly stream: StreamName;
@@ -13,6 +19,12 @@ export class HeldActor {
   books: Bookkeeping;
   /** It may not be what the store holds. */
   stale = false;
+  /** The node knows of something that it has to do without being called. */
+  hasDuty = false;
+  /** Every outbox message up to this number was dealt with by this node, whether a commit says so yet or not. */
+  deliveredTo = 0;
+  /** Reminders that are to be left out this time, by name. */
+  skips: Map<string, Skip> | undefined = undefined;
   /** Of an actor whose state is kept: the state as it was stored last, encoded. */
   keptState: Uint8Array | undefined = undefined;
   /** Of an actor whose state is kept: the ids of its last commits, oldest first. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CallSource } from '../contract/calls.ts';
-import { account, ask, counter, settled } from '../testkit/accounts.ts';
+import { account, ask, counter, log, settled } from '../testkit/accounts.ts';
 import { DurableWorld } from '../testkit/durable-fixture.ts';
 
 const five = { amount: 5n };
@@ -50,4 +50,44 @@ test('a reply that the store holds is given again, although so many others were 
   expect((await settled(world, node.ask('counter', 'a', 'touch', undefined, { idempotencyKey: 'k' }))).outcome).toBe(
     'idempotency.mismatch',
   );
+});
+
+test('a turn that a move gave up is executed by its repeat at the next owner, unless its commit was stored after all', async () => {
+  for (const fault of ['late', 'stored_late_answer'] as const) {
+    const world = await DurableWorld.start();
+    const node = world.node([account]);
+    await ask(world, node, 'deposit', five);
+    world.faults.nextAppends(fault);
+    world.faults.slow(500);
+    const given = node.ask('account', 'alice', 'deposit', five, { idempotencyKey: 'k' });
+    await world.clock.advance(fault === 'late' ? 10 : 600);
+    const carried = await world.clock.run(node.host.closeShard(0, { drainMs: 10, successor: undefined }));
+    expect([given.outcome, carried.length]).toEqual(['turn.abandoned', 1]);
+    world.faults.heal();
+    const next = world.node([account]);
+    next.host.openShard(0, 20, carried);
+    expect((await ask(world, next, 'deposit', five, { idempotencyKey: 'k' })).value).toBe(10n);
+    world.faults.releaseLate();
+    await world.clock.advance(1_000);
+    world.faults.releaseLate();
+    await world.clock.advance(100);
+    expect(await world.events('account', 'alice')).toHaveLength(2);
+    expect((await ask(world, next, 'deposit', five, { idempotencyKey: 'k' })).value).toBe(10n);
+  }
+});
+
+test('the messages of an execution that is not the stored one never leave', async () => {
+  const world = await DurableWorld.start();
+  const first = world.node([account, log]);
+  const second = world.node([account, log]);
+  const notes = (node: typeof first): unknown => node.ask('log', 'log', 'notes').value;
+  await ask(world, second, 'balance');
+  const tell = (node: typeof first): Promise<unknown> => ask(world, node, 'tell', { fail: false }, { idempotencyKey: 'k' });
+  expect(await tell(first)).toMatchObject({ outcome: 'ok' });
+  expect(await tell(second)).toMatchObject({ outcome: 'ok' });
+  expect([notes(first), notes(second)]).toEqual([['told'], []]);
+  world.faults.nextAppends('stored_unknown');
+  expect(await ask(world, second, 'tell', { fail: false }, { idempotencyKey: 'other' })).toMatchObject({ outcome: 'ok' });
+  expect(notes(second)).toEqual(['told']);
+  expect(await world.events('account', 'alice')).toHaveLength(2);
 });

@@ -25,9 +25,12 @@ export interface Stored {
 
 /**
  * What became of a commit with a doubtful answer; `stored` and `absent` are for ever, and what else was stored meanwhile is in memory, unless
- * `failure` says why it cannot be.
+ * `failure` says why it cannot be. `isOwn`: this very execution is what is stored, for certain, not another one of the same command elsewhere.
  */
-export type Settled = { readonly kind: 'stored' | 'absent'; readonly failure: PerkeyError | undefined } | { readonly kind: 'unknown' };
+export type Settled =
+  | { readonly kind: 'stored'; readonly isOwn: boolean; readonly failure: PerkeyError | undefined }
+  | { readonly kind: 'absent'; readonly failure: PerkeyError | undefined }
+  | { readonly kind: 'unknown' };
 
 /** How the actors of a type are kept: by their events, or as their state. */
 export interface Keeping {

@@ -94,3 +94,47 @@ test('a repeat whose first execution another owner stored meanwhile gets the rep
   expect((await on(second, 'stamp')).value).toBe(8);
   expect(await world.commits('stamped', 'a', 'states')).toMatchObject([{ version: 2, epoch: 8 }]);
 });
+
+test('timers outlive a store that is away, in a move and after a commit whose outcome nobody knew', async () => {
+  const clockwork = defineActor('clockwork', { wind: {}, add: {}, get: { output: z.int(), readonly: true } }).host({
+    state: () => ({ ticks: 0 }),
+    persist: 'state',
+    timers: {
+      once: (ctx) => void (ctx.state.ticks += 100),
+      often: (ctx) => void (ctx.state.ticks += 1),
+    },
+    wind(ctx) {
+      ctx.timers.set('once', { afterMs: 3_000 });
+      ctx.timers.set('often', { everyMs: 10_000 });
+    },
+    add: (ctx) => void (ctx.state.ticks += 0.5),
+    get: (ctx) => Math.floor(ctx.state.ticks),
+  });
+  const world = await DurableWorld.start();
+  const node = world.node([clockwork]);
+  const on = (at: ActorFixture, method: string): Promise<Asked> =>
+    settled(world, at.ask('clockwork', 'a', method, undefined, { deadline: Infinity }));
+  await on(node, 'wind');
+  const carried = await world.clock.run(node.host.closeShard(0, { drainMs: 100, successor: undefined }));
+  const next = world.node([clockwork]);
+  world.faults.unavailable();
+  next.host.openShard(0, 20, carried);
+  await world.clock.advance(5_000);
+  expect((await on(next, 'get')).outcome).toBe('store.unavailable');
+  world.faults.heal();
+  await world.clock.advance(30_000);
+  expect((await on(next, 'get')).value).toBe(103);
+
+  world.faults.nextAppends('lost');
+  world.faults.slow(20);
+  const unknown = next.ask('clockwork', 'a', 'add', undefined, { deadline: Infinity });
+  await world.clock.advance(15);
+  world.faults.unavailable();
+  expect((await settled(world, unknown)).outcome).toBe('commit.unknown');
+  expect((await on(next, 'get')).outcome).toBe('store.unavailable');
+  await world.clock.advance(60_000);
+  world.faults.heal();
+  const { value } = await on(next, 'get');
+  await world.clock.advance(20_000);
+  expect((await on(next, 'get')).value).toBe((value as number) + 2);
+});

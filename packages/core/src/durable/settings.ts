@@ -1,8 +1,9 @@
 import type { NumberSpec } from '../base/options.ts';
 import { eventOptions, type EventSettings } from '../events/settings.ts';
+import { wakeOptions, type WakeSettings } from './wakes/settings.ts';
 
 /** Limits and times of the durable actors of one node. */
-export interface DurableSettings extends EventSettings {
+export interface DurableSettings extends EventSettings, WakeSettings {
   readonly loadTimeoutMs: number;
   readonly commitRerunsMax: number;
 }
@@ -10,6 +11,7 @@ export interface DurableSettings extends EventSettings {
 /** The part of the table of defaults that durable actors use. */
 export const durableOptions: { readonly [Name in keyof DurableSettings]: NumberSpec } = {
   ...eventOptions,
+  ...wakeOptions,
   loadTimeoutMs: {
     kind: 'number',
     default: 30_000,

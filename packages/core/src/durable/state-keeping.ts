@@ -15,6 +15,7 @@ import { loadFailure } from './commit-errors.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
+import { ownNotesOf } from './own-notes.ts';
 import { commitIdOf, type NoteLimits, notesOf, remindersOf } from './turn-notes.ts';
 
 /** How many commits a record can tell of: as long as no more were missed, it proves which of them were stored. */
@@ -41,14 +42,15 @@ export class StateKeeping implements Keeping {
   }
 
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
-    if (!turn.method.changes) return undefined;
     const { states, services, noteLimits } = this.#o;
+    const at = services.clock.wall();
+    const isDue = ownNotesOf(turn, held, at)?.isDue === true;
+    if (!turn.method.changes && !isDue) return undefined;
     const { activation, ctx } = turn;
     const bytes = encoded(activation);
     const isSame = held.keptState !== undefined && Buffer.compare(bytes, held.keptState) === 0;
-    if (isSame && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
-    const at = services.clock.wall();
-    const draft = { ...notesOf(turn, held, value, noteLimits), id: commitIdOf(states, turn), at, events: [] };
+    if (isSame && !isDue && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
+    const draft = { ...notesOf(turn, held, value, noteLimits, at), id: commitIdOf(states, turn), at, events: [] };
     return {
       draft,
       kept: { state: bytes, bookkeeping: [this.#booked(held.books, draft, at), withRecent(held, draft.id)] },
@@ -57,11 +59,11 @@ export class StateKeeping implements Keeping {
   }
 
   /** The books after this commit, which is not yet in them. */
-  #booked(books: Bookkeeping, { reply, outbox, reminders }: CommitNotes, at: number): unknown {
+  #booked(books: Bookkeeping, { reply, outbox, delivered, reminders }: CommitNotes, at: number): unknown {
     const packed = books.pack(at);
-    if (reply === undefined && outbox === undefined && reminders === undefined) return packed;
+    if (reply === undefined && outbox === undefined && delivered === undefined && reminders === undefined) return packed;
     const after = Bookkeeping.restore(packed, this.#o.limits);
-    after.apply({ reply, outbox, reminders }, at);
+    after.apply({ reply, outbox, delivered, reminders }, at);
     return after.pack(at);
   }
 
@@ -89,15 +91,16 @@ export class StateKeeping implements Keeping {
     if (settlement.kind === 'appended' && latest === undefined) {
       held.head = settlement.head;
       this.advance(activation, held, decided);
-      return { kind: 'stored', failure: undefined };
+      return { kind: 'stored', isOwn: true, failure: undefined };
     }
-    const kind = settlement.kind === 'appended' ? 'stored' : 'absent';
+    const isOwn = latest?.id === id && latest.head.owner === author.owner && latest.head.epoch === author.epoch;
+    const what = settlement.kind === 'appended' ? ({ kind: 'stored', isOwn } as const) : ({ kind: 'absent' } as const);
     try {
       this.#take(held, latest as StoredState);
       this.undo(activation, held);
-      return { kind, failure: undefined };
+      return { ...what, failure: undefined };
     } catch (thrown) {
-      return { kind, failure: loadFailure(thrown) };
+      return { ...what, failure: loadFailure(thrown) };
     }
   }
 

@@ -11,6 +11,8 @@ import type { EventMetadata } from '../events/stored-event.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
 import { replyNote } from './kept-replies.ts';
+import { ownNotesOf } from './own-notes.ts';
+import { changeOf, type StoredReminder } from './reminders/stored-reminder.ts';
 
 export interface NoteLimits {
   readonly outboxPendingMax: number;
@@ -18,13 +20,16 @@ export interface NoteLimits {
 }
 
 /** What the turn wants stored beside its events: reply, messages, reminders. Throws `TurnRefusal` for more than may be kept of one actor. */
-export function notesOf(turn: DurableTurn, { books }: HeldActor, value: unknown, limits: NoteLimits): CommitNotes {
+export function notesOf(turn: DurableTurn, held: HeldActor, value: unknown, limits: NoteLimits, at: number): CommitNotes {
+  const { books } = held;
+  const own = ownNotesOf(turn, held, at);
+  const delivered = own?.delivered;
   const drafts = DurableTurnContext.draftsOf(turn.ctx as DurableTurnContext);
   const reply = replyNote(turn, value);
-  if (drafts === undefined) return { reply };
+  if (drafts === undefined) return { reply, delivered, reminders: noneIfEmpty(own?.reminders) };
   const { outbox } = drafts;
   const { outboxPendingMax, remindersMax } = limits;
-  if (outbox !== undefined && books.pendingCount + outbox.length > outboxPendingMax) {
+  if (outbox !== undefined && books.pendingAfter(held.deliveredTo) + outbox.length > outboxPendingMax) {
     throw full('outbox.full', `the outbox of this ${turn.activation.type.name} holds outboxPendingMax = ${outboxPendingMax} messages`);
   }
   const names = new Set(books.reminders().keys());
@@ -32,13 +37,18 @@ export function notesOf(turn: DurableTurn, { books }: HeldActor, value: unknown,
     names.delete(draft.name);
     if (draft.change === 'cancel') return { name: draft.name };
     names.add(draft.name);
-    const { name, schedule, method, input, missed } = draft;
-    return { name, reminder: { schedule, method, input, missed } };
+    return changeOf(draft, at);
   });
   if (reminders !== undefined && names.size > remindersMax) {
     throw full('reminders.full', `an actor ${turn.activation.type.name} may have remindersMax = ${remindersMax} reminders`);
   }
-  return { reply, outbox, reminders };
+  // What the handler says of a reminder counts more than that its time has come.
+  const all = [...(own?.reminders ?? []), ...(reminders ?? [])];
+  return { reply, outbox, delivered, reminders: noneIfEmpty(all) };
+}
+
+function noneIfEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
+  return list === undefined || list.length === 0 ? undefined : list;
 }
 
 function full(code: 'outbox.full' | 'reminders.full', text: string): Error {
@@ -48,7 +58,8 @@ function full(code: 'outbox.full' | 'reminders.full', text: string): Error {
 /** The reminders of an actor, as its last stored turn left them. */
 export function* remindersOf(activation: Activation): Generator<ReminderEntry> {
   for (const [name, reminder] of HeldActor.of(activation).books.reminders()) {
-    yield { name, ...(reminder as Omit<ReminderEntry, 'name'>) };
+    const { schedule, method, input, missed, due } = reminder as StoredReminder;
+    yield { name, schedule, method, input, missed, dueAt: due };
   }
 }
 

@@ -21,7 +21,10 @@ export class TurnOutbox implements Outbox {
 
   publish(subject: string, data: unknown, headers: Headers = noHeaders): void {
     if (!isSubject(subject))
-      throw new TypeError(`an outbox subject is 1 to ${subjectBytesMax} visible characters in tokens between dots, without wildcards`);
+      throw new TypeError(
+        `an outbox subject is 1 to ${subjectBytesMax} visible characters in tokens between dots, without wildcards; not one of the broker or of Perkey itself`,
+      );
+    if (!areHeaders(headers)) throw new TypeError('outbox headers are texts by names of A-Z a-z 0-9 _ -, none of which begins with nats-');
     this.#write({ to: 'subject', subject, data: copyPlain(data), headers: copyPlain(headers) });
   }
 
@@ -48,6 +51,13 @@ class DraftCaller implements Caller {
 }
 
 function isSubject(subject: unknown): subject is string {
-  if (typeof subject !== 'string' || subject.length > subjectBytesMax) return false;
+  if (typeof subject !== 'string' || subject.length > subjectBytesMax || /^(\$|_INBOX\.|perkey\.)/.test(subject)) return false;
   return /^[\x21-\x29\x2b-\x2d\x2f-\x3d\x3f-\x7e]+(\.[\x21-\x29\x2b-\x2d\x2f-\x3d\x3f-\x7e]+)*$/.test(subject);
+}
+
+function areHeaders(headers: unknown): boolean {
+  if (typeof headers !== 'object' || headers === null) return false;
+  return Object.entries(headers).every(
+    ([name, value]) => /^(?!nats-)[\w-]{1,128}$/i.test(name) && typeof value === 'string' && !/[\r\n]/.test(value),
+  );
 }

@@ -3,6 +3,7 @@ import type { AnyContract } from '../actor/method-spec.ts';
 import { checkName } from '../actor/names.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { ReminderDraft } from './drafts.ts';
+import { checkedSchedule } from './reminders/schedule.ts';
 
 const missedRules: ReadonlySet<string> = new Set(['once', 'all', 'skip']);
 
@@ -55,23 +56,4 @@ export class TurnReminders implements Reminders {
     }
     return [...entries.values()];
   }
-}
-
-function checkedSchedule(schedule: ReminderSchedule): ReminderSchedule {
-  const copy = copyPlain(schedule) as {
-    readonly at?: unknown;
-    readonly everyMs?: unknown;
-    readonly from?: unknown;
-    readonly cron?: unknown;
-  };
-  const { at, everyMs, from, cron } = copy;
-  const given = [at, everyMs, cron].filter((value) => value !== undefined).length;
-  const isRight =
-    given === 1 &&
-    (at === undefined || Number.isFinite(at)) &&
-    (everyMs === undefined || (typeof everyMs === 'number' && everyMs >= 1 && Number.isFinite(everyMs))) &&
-    (from === undefined || (everyMs !== undefined && Number.isFinite(from))) &&
-    (cron === undefined || typeof cron === 'string');
-  if (!isRight) throw new TypeError('a reminder is due { at } a time, { everyMs, from? } or by { cron }');
-  return copy as ReminderSchedule;
 }

@@ -74,6 +74,19 @@ export class Bookkeeping {
     return [...this.#pending.values()];
   }
 
+  /** The first that waits behind this number. */
+  nextPending(after: number): PendingMessage | undefined {
+    for (const message of this.#pending.values()) if (message.number > after) return message;
+    return undefined;
+  }
+
+  /** How many wait behind this number. */
+  pendingAfter(after: number): number {
+    const oldest = this.nextPending(0);
+    if (oldest === undefined) return 0;
+    return this.#pending.size - Math.max(0, Math.min(this.#pending.size, after - oldest.number + 1));
+  }
+
   get pendingCount(): number {
     return this.#pending.size;
   }

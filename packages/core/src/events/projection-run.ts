@@ -180,7 +180,7 @@ export class ProjectionRun {
   async #handleEach(events: readonly StoredEvent[], through: number): Promise<boolean> {
     for (const event of events) {
       for (let attempt = 1; ; attempt += 1) {
-        if (!(await this.#mayAct())) return false;
+        if (!this.#mayActNow() && !(await this.#mayAct())) return false;
         try {
           const result = this.#handling.call(event, undefined);
           if (isThenable(result)) await result;
@@ -258,11 +258,15 @@ export class ProjectionRun {
     return verdict === 'stop';
   }
 
+  #mayActNow(): boolean {
+    const { guard, clock } = this.#o;
+    return !this.#stop.signal.aborted && guard.mayAct(clock.now());
+  }
+
   /** Waits until the lease of this node holds; false when the run ends before. */
   async #mayAct(): Promise<boolean> {
-    const { guard, clock } = this.#o;
     const { signal } = this.#stop;
-    while (!signal.aborted && !guard.mayAct(clock.now())) await pause(clock, guardMs, signal);
+    while (!signal.aborted && !this.#mayActNow()) await pause(this.#o.clock, guardMs, signal);
     return !signal.aborted;
   }
 

@@ -1,5 +1,5 @@
 import { PerkeyError } from '../base/errors.ts';
-import type { Address, ForeignCall, ServiceDescription } from '../contract/transport.ts';
+import type { Address, ForeignCall, Publication, ServiceDescription } from '../contract/transport.ts';
 import { RecordTable } from './record-table.ts';
 
 /** Somebody connected who takes frames. `deliver` queues; it runs nothing of the receiver. */
@@ -22,7 +22,18 @@ export class MemoryCluster {
   readonly shards: RecordTable = new RecordTable();
   readonly #listeners = new Map<Address, Set<FrameTaker>>();
   readonly #offers = new Set<ServiceOffer>();
+  readonly #readers = new Set<(publication: Publication) => void>();
   #turn = 0;
+
+  /** Shows each message that an outbox publishes, repeats too, until the returned function is called. `take` must not throw. */
+  onPublished(take: (publication: Publication) => void): () => void {
+    this.#readers.add(take);
+    return () => this.#readers.delete(take);
+  }
+
+  publish(publication: Publication): void {
+    for (const take of this.#readers) take(publication);
+  }
 
   listen(address: Address, taker: FrameTaker): void {
     const takers = this.#listeners.get(address);

@@ -1,5 +1,6 @@
 import type { RecordStore } from '../contract/record-store.ts';
-import type { ControlLink, ControlLinkEvents, LinkEnvironment } from '../contract/transport.ts';
+import { PerkeyError } from '../base/errors.ts';
+import type { ControlLink, ControlLinkEvents, LinkEnvironment, Publish } from '../contract/transport.ts';
 import { CallbackGuard } from './guarded-callback.ts';
 import type { MemoryCluster } from './memory-cluster.ts';
 import { MemoryRecordStore } from './memory-record-store.ts';
@@ -11,11 +12,13 @@ export class MemoryControlLink implements ControlLink {
   readonly shards: RecordStore;
   readonly #session: MemorySession;
   readonly #environment: LinkEnvironment;
+  readonly #cluster: MemoryCluster;
 
   constructor(broker: MemoryBroker, cluster: MemoryCluster, events: ControlLinkEvents, environment: LinkEnvironment) {
     const guard = new CallbackGuard('control', environment);
     const { clock } = environment;
     this.#environment = environment;
+    this.#cluster = cluster;
     this.#session = new MemorySession(broker, clock, {
       attached: () => {
         for (const store of stores) store.attached();
@@ -32,6 +35,12 @@ export class MemoryControlLink implements ControlLink {
     this.members = members;
     this.shards = shards;
   }
+
+  readonly publish: Publish = (publication) => {
+    if (!this.#session.up) return Promise.reject(new PerkeyError('store.unavailable', 'not connected to the broker'));
+    this.#cluster.publish(publication);
+    return Promise.resolve();
+  };
 
   get up(): boolean {
     return this.#session.up;

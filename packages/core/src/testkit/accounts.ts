@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { HistoryEvent, HistoryOptions } from '../actor/aggregate-context.ts';
 import { type ActorDefinition, defineActor } from '../actor/definition.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { ActorFixture, Asked } from './actor-fixture.ts';
@@ -24,6 +25,8 @@ const Account = defineActor(
     stamp: { output: anything<number>() },
     nothing: { output: anything<string>() },
     balance: { output: anything<bigint>(), readonly: true },
+    history: { input: anything<HistoryOptions>(), output: anything<readonly string[]>(), readonly: true },
+    depositAndLook: { input: amount, output: anything<readonly string[]>() },
   },
   { errors: { not_open: anything<null>(), insufficient_funds: anything<{ readonly balance: bigint }>() } },
 );
@@ -83,9 +86,18 @@ export const account: ActorDefinition = Account.aggregate({
       return ctx.epoch;
     },
     nothing: () => 'nothing happened',
+    async depositAndLook(ctx, input) {
+      ctx.raise('Deposited', input);
+      return (await ctx.history()).map(lineOf);
+    },
   },
-  queries: { balance: (ctx) => ctx.state.balance },
+  queries: {
+    balance: (ctx) => ctx.state.balance,
+    history: async (ctx, input) => (await ctx.history(input)).map(lineOf),
+  },
 });
+
+const lineOf = ({ version, event, schema }: HistoryEvent): string => `${version} ${event} ${schema}`;
 
 const Counter = defineActor('counter', {
   add: { input: anything<number>(), output: anything<number>() },

@@ -46,7 +46,7 @@ export class ActorFixture implements Caller {
   /** The lease. */
   mayAct = true;
   /** When it ends, by the reading of the clock that the host asks with. */
-  leaseUntil = Infinity;
+  leaseUntil: number = Infinity;
   /** The options of each call that an actor made. */
   readonly calls: (CallOptions | undefined)[] = [];
   #nextId = 0;

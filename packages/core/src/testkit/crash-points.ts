@@ -1,6 +1,7 @@
 import type { InboundRequest, ReplyPort } from '../contract/calls.ts';
 import type { AppendOutcome, CommitLog, LogAppend, LogBatch, LogRead } from '../contract/commit-log.ts';
-import type { OpenStore, SnapshotStore } from '../contract/store.ts';
+import type { KeptRecords, OpenStore, SnapshotStore } from '../contract/store.ts';
+import type { Publish } from '../contract/transport.ts';
 
 /**
  * A process that is killed at the n-th point at which anything outside it could notice: before an effect on its store or on a caller, or between
@@ -40,7 +41,18 @@ export class CrashPoints {
       events: this.#log(inner.events, 'events'),
       states: this.#log(inner.states, 'states'),
       snapshots: this.#snapshots(inner.snapshots),
+      records: this.#records(inner.records),
     };
+  }
+
+  /** Publishing is one of its effects. */
+  publish(inner: Publish): Publish {
+    return (publication) =>
+      this.#around(
+        'publish',
+        () => inner(publication),
+        () => void inner(publication),
+      );
   }
 
   /** A request whose reply is one of its effects. */
@@ -82,6 +94,26 @@ export class CrashPoints {
       read: (what) => read.call(this, what),
       last: () => inner.last(),
       trim: (stream, before) => inner.trim(stream, before),
+    };
+  }
+
+  /** Looking through them has no effect. */
+  #records(inner: KeptRecords): KeptRecords {
+    return {
+      read: (key) => inner.read(key),
+      write: (...args) =>
+        this.#around(
+          'record write',
+          () => inner.write(...args),
+          () => void inner.write(...args),
+        ),
+      forget: (...args) =>
+        this.#around(
+          'record removal',
+          () => inner.forget(...args),
+          () => void inner.forget(...args),
+        ),
+      list: (prefix) => inner.list(prefix),
     };
   }
 

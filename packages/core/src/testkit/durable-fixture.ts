@@ -4,7 +4,10 @@ import { noMetrics } from '../base/metrics.ts';
 import { resolveOptions } from '../base/options.ts';
 import { seededRandom } from '../base/random.ts';
 import type { OpenStore } from '../contract/store.ts';
+import type { Publication, Publish } from '../contract/transport.ts';
 import { durableActors } from '../durable/durable-actors.ts';
+import { DeadMessages } from '../durable/outbox/dead-messages.ts';
+import { Duties } from '../durable/wakes/duties.ts';
 import { type DurableSettings, durableOptions } from '../durable/settings.ts';
 import type { Commit } from '../events/commit.ts';
 import { EventStore } from '../events/event-store.ts';
@@ -21,6 +24,8 @@ export interface DurableFixtureOptions extends Pick<FixtureOptions, 'settings' |
   readonly durable?: Partial<DurableSettings>;
   /** What stands between the node and the store. */
   readonly through?: (store: OpenStore) => OpenStore;
+  /** What stands between the node and those who take what it publishes. */
+  readonly publish?: (inner: Publish) => Publish;
 }
 
 /** A store in memory with faults, and nodes that host durable actors on it, all in virtual time. */
@@ -28,6 +33,9 @@ export class DurableWorld {
   readonly clock: VirtualClock;
   readonly store: FaultyStore;
   readonly #open: OpenStore;
+  /** What the nodes published, repeats too. */
+  readonly published: Publication[] = [];
+  readonly #duties = new Map<ActorFixture, Duties>();
   /** What was found written under a higher epoch: shard and epoch. */
   readonly fenced: (readonly [number, number])[] = [];
   #nodes = 0;
@@ -50,22 +58,65 @@ export class DurableWorld {
     this.#nodes += 1;
     const owner = `node-${this.#nodes}/i${this.#nodes}`;
     const random = seededRandom(this.#nodes);
-    const { epoch = 6 + this.#nodes, durable = {}, through, ...rest } = options;
+    const { epoch = 6 + this.#nodes, durable = {}, through, publish: _, ...rest } = options;
     const store = through === undefined ? this.#open : through(this.#open);
-    return new ActorFixture(definitions, {
+    const settings = resolveOptions(durableOptions, durable);
+    const taken: Publish = (publication) => {
+      this.published.push(publication);
+      return Promise.resolve();
+    };
+    const publish = options.publish === undefined ? taken : options.publish(taken);
+    let duties: Duties | undefined;
+    const node = new ActorFixture(definitions, {
       ...rest,
       epoch,
       clock: this.clock,
-      durability: (fixture) =>
-        durableActors({
-          ...{ store, settings: resolveOptions(durableOptions, durable), shards: 1, owner, random },
-          ...{ clock: this.clock, log: fixture.log },
-          metrics: fixture.metrics,
-          mayAct: () => fixture.mayAct,
+      durability: (fixture) => {
+        const { log, metrics } = fixture;
+        const mayAct = (): boolean => fixture.mayAct;
+        duties = new Duties({
+          ...{ cluster: 'test', records: store.records, settings, clock: this.clock, random, log, metrics, publish, mayAct },
+          host: () => fixture.host,
+          caller: () => fixture,
+        });
+        return durableActors({
+          ...{ store, settings, shards: 1, owner, random, duties, clock: this.clock, log },
+          metrics,
+          mayAct,
           mayStore: () => true,
           onFenced: (shard, found) => this.fenced.push([shard, found]),
-        }),
+        });
+      },
     });
+    if (duties !== undefined) this.#duties.set(node, duties);
+    duties?.opened(0, epoch);
+    return node;
+  }
+
+  /** The node loses its shard: it hears of that, and goes on with nothing. */
+  lose(node: ActorFixture): void {
+    node.mayAct = false;
+    node.host.dropShard(0);
+    this.#duties.get(node)?.dropped(0);
+  }
+
+  /** The records by which actors are woken, as `[key, due]`. */
+  async wakes(): Promise<readonly (readonly [string, number])[]> {
+    const found: (readonly [string, number])[] = [];
+    const reading = async (): Promise<void> => {
+      for await (const records of this.#open.records.list('wake.0.')) {
+        for (const { value } of records) {
+          const { key, dueAt } = JSON.parse(value) as { readonly key: string; readonly dueAt: number };
+          found.push([key, dueAt]);
+        }
+      }
+    };
+    await this.clock.run(reading());
+    return found;
+  }
+
+  get dead(): DeadMessages {
+    return new DeadMessages(this.#open.records, 'test');
   }
 
   /** What the nodes suffer at the store. */

@@ -124,3 +124,23 @@ test('a handler or an evolve that changes the state in place throws', () => {
   given(box).when('put').expectError('event.not_applicable');
   expect(given(box).when('spoil').error).toBeInstanceOf(TypeError);
 });
+
+test('the given events are the history that a query sees', async () => {
+  const Diary = defineActor('diary', { note: { input: z.string() }, pages: { output: z.array(z.string()), readonly: true } });
+  const diary = Diary.aggregate({
+    initial: () => ({ notes: 0 }),
+    events: { Noted: { version: 2, schema: z.string().trim() } },
+    evolve: { Noted: ({ notes }) => ({ notes: notes + 1 }) },
+    upcasters: { Noted: { 1: (data) => data } },
+    commands: { note: (ctx, text) => ctx.raise('Noted', text) },
+    queries: {
+      pages: async (ctx) =>
+        (await ctx.history({ after: 1, limit: 2 })).map(
+          ({ version, event, schema, data, key }) => `${key} ${version} ${event} ${schema} ${String(data)}`,
+        ),
+    },
+  });
+  const history = (['a', ' b', 'c', 'd'] as const).map((text) => ['Noted', text] as const);
+  const decision = await given(diary, history, { key: 'mine' }).when('pages').settled();
+  decision.expectReply(['mine 2 Noted 2 b', 'mine 3 Noted 2 c']);
+});

@@ -4,6 +4,7 @@ import { ActorMetrics } from '../actor/actor-metrics.ts';
 import { ActorType } from '../actor/actor-type.ts';
 import type { ContractTypes } from '../actor/actor-context.ts';
 import type { AggregateDefinition } from '../actor/aggregate.ts';
+import type { HistoryEvent } from '../actor/aggregate-context.ts';
 import type { CheckedAggregate, CheckedEvent } from '../actor/checked-aggregate.ts';
 import { BackgroundRunner } from '../actor/background.ts';
 import { DomainError } from '../actor/domain-error.ts';
@@ -16,6 +17,7 @@ import { actorOptions } from '../actor/settings.ts';
 import { ShardSlot } from '../actor/shard-slot.ts';
 import { isThenable } from '../actor/thenable.ts';
 import { TimerService } from '../actor/timers.ts';
+import { deepFreeze } from '../base/deep-freeze.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
 import { noMetrics } from '../base/metrics.ts';
@@ -25,7 +27,6 @@ import type { Caller, CallOptions, InboundRequest } from '../contract/calls.ts';
 import { AggregateTurnContext } from '../durable/aggregate-turn-context.ts';
 import type { OutboxDraft, ReminderDraft } from '../durable/drafts.ts';
 import { DurableTurnContext } from '../durable/durable-turn-context.ts';
-import { deepFreeze } from './deep-freeze.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface GivenOptions {
@@ -88,7 +89,7 @@ export class GivenAggregate<C extends ContractTypes, State, Events extends Event
   ): Decision<State, Events, MethodOutput<C['methods'][Name]>> {
     const hosted = this.#type.methods.get(method);
     if (hosted === undefined) throw new TypeError(`the contract has no method "${method}"`);
-    const turn = new GivenTurn(this.#type, this.#options, this.#state, this.#events.length);
+    const turn = new GivenTurn(this.#type, this.#options, this.#state, this.#history());
     const ctx = turn.context(method, hosted.changes, this.#definition.aggregate);
     const run = (checked: unknown): unknown => hosted.run(ctx, checked);
     let value: unknown;
@@ -100,6 +101,16 @@ export class GivenAggregate<C extends ContractTypes, State, Events extends Event
       failure = { thrown };
     }
     return new Decision(this.#definition.aggregate, this.#state, ctx, turn.messages, value, failure);
+  }
+
+  /** The given events as stored ones. */
+  #history(): readonly HistoryEvent[] {
+    const { key = 'key', at = 0 } = this.#options;
+    return this.#events.map(([name, data], index) => {
+      const event = this.#definition.aggregate.events.get(name) as CheckedEvent;
+      const version = index + 1;
+      return { id: `given-${version}`, key, version, event: name, schema: event.version, at, data: parsed(event, data), metadata: {} };
+    });
   }
 
   #fold(): unknown {
@@ -257,13 +268,13 @@ class GivenTurn {
   readonly #type: ActorType;
   readonly #options: GivenOptions;
   readonly #state: unknown;
-  readonly #version: number;
+  readonly #history: readonly HistoryEvent[];
 
-  constructor(type: ActorType, options: GivenOptions, state: unknown, version: number) {
+  constructor(type: ActorType, options: GivenOptions, state: unknown, history: readonly HistoryEvent[]) {
     this.#type = type;
     this.#options = options;
     this.#state = state;
-    this.#version = version;
+    this.#history = history;
   }
 
   context(method: string, changes: boolean, aggregate: CheckedAggregate): AggregateTurnContext {
@@ -273,7 +284,8 @@ class GivenTurn {
       aggregate: frozen(aggregate),
       services: this.#services(),
       eventsMax: Infinity,
-      versionOf: () => this.#version,
+      versionOf: () => this.#history.length,
+      historyOf: (_activation, { after, limit }) => Promise.resolve(this.#history.slice(after, after + limit)),
       remindersOf: () => [],
     });
   }

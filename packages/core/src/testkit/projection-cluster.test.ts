@@ -135,3 +135,17 @@ test('a rebuild is asked for on any node, and dead letters are listed there', as
   expect(total()).toBe(100);
   await cluster.stop();
 });
+
+test('a node whose projection waits for ever stops all the same', async () => {
+  const projection = defineProjection({ name: 'stuck', types: ['account'], handle: () => new Promise<void>(() => {}) });
+  const cluster = await TestCluster.start({
+    ...{ actors: [account], projections: [projection], store: memoryStore(), nodes: 1 },
+    settings: { ...settings, drainMs: 1_000 },
+  });
+  await cluster.run(cluster.client.actor(Account, 'a').deposit({ amount: 1 }));
+  await cluster.advance(100);
+  const since = cluster.clock.now();
+  await cluster.stopNode('node-0');
+  expect(cluster.clock.now() - since).toBeLessThan(10_000);
+  await cluster.stop();
+});

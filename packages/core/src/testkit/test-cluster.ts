@@ -4,6 +4,7 @@ import { seededRandom } from '../base/random.ts';
 import { type Client, connect } from '../client/client.ts';
 import { type Node, startNode } from '../cluster/node.ts';
 import type { Store } from '../contract/store.ts';
+import type { Transport } from '../contract/transport.ts';
 import type { Projection } from '../events/projection.ts';
 import type { nodeOptions } from '../cluster/settings.ts';
 import { memory } from '../memory/memory-hub.ts';
@@ -20,6 +21,8 @@ export interface TestClusterOptions {
   /** Where durable actors are kept. */
   readonly store?: Store;
   readonly projections?: readonly Projection[];
+  /** What its transport is in truth, for what goes on beside the cluster. */
+  readonly inner?: Transport;
   /** A fork of another cluster's, for clusters that share a store. */
   readonly clock?: VirtualClock;
   /** The same seed gives the same run. Default 1. */
@@ -48,7 +51,7 @@ export class TestCluster {
   private constructor(options: TestClusterOptions) {
     this.#options = options;
     this.clock = options.clock ?? new VirtualClock();
-    this.transport = new FaultyTransport(memory(), { clock: this.clock });
+    this.transport = new FaultyTransport(options.inner ?? memory(), { clock: this.clock });
   }
 
   /** Resolves when the nodes are members, every shard has an owner, and a client is connected. */

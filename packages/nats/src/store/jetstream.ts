@@ -1,7 +1,6 @@
 import type { Store } from '@perkey/core';
 import { resolveJetStream } from './jetstream-options.ts';
 import type { JetStreamOptions } from './jetstream-options.ts';
-import { JetStreamStore } from './jetstream-store.ts';
 
 /**
  * The store in JetStream of NATS 2.9 or newer, which all nodes of a cluster share. Throws `options.invalid`.
@@ -9,5 +8,9 @@ import { JetStreamStore } from './jetstream-store.ts';
  */
 export function jetstream(options: JetStreamOptions = {}): Store {
   const resolved = resolveJetStream(options, process.env);
-  return { name: 'jetstream', open: (environment) => JetStreamStore.open(environment, resolved) };
+  return {
+    name: 'jetstream',
+    // Processes that only call load nothing of it.
+    open: async (environment) => (await import('./jetstream-store.ts')).JetStreamStore.open(environment, resolved),
+  };
 }

@@ -62,3 +62,13 @@ test('of a stream that was let go the whole log must have got as far as what was
   const behind = clock.run(lastOf(placeWith(clock, told, [3], [100]), 's3'));
   await expect(behind).rejects.toMatchObject({ code: 'store.unavailable' });
 });
+
+test('a leader that knows nothing of a stream is believed only if it has the whole log as far as it was told', async () => {
+  const clock = new VirtualClock();
+  const told = new ToldSequences();
+  told.note('another', 50);
+  expect(await clock.run(lastOf(placeWith(clock, told, [0], [50]), subject))).toBeUndefined();
+  expect(await clock.run(lastOf(placeWith(clock, told, [0, 4], [49, 60]), subject))).toMatchObject({ sequence: 4 });
+  const behind = clock.run(lastOf(placeWith(clock, told, [0], [49]), subject));
+  await expect(behind).rejects.toMatchObject({ code: 'store.unavailable' });
+});

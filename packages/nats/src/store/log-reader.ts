@@ -72,10 +72,20 @@ export async function lastOf(place: ReadPlace, subject: string): Promise<StoredM
       getMessage(link, names.natsStream, { last_by_subj: subject }),
       reached > 0 ? lastSequence(link, names.natsStream) : reached,
     ]);
-    if ((last?.sequence ?? 0) >= least && whole >= reached) return last;
+    const isUpToDate = (last?.sequence ?? 0) >= least && whole >= reached;
+    if (isUpToDate && (last !== undefined || (await hasAllTold(place)))) return last;
     if (attempt >= staleMax) throw unavailable('what it says is older than what it has acknowledged');
     await pause(place, retryMs);
   }
+}
+
+/**
+ * Whether the leader has the whole log as far as this object was told of it. One that was deposed also says of a stream that it does not exist, and
+ * nothing is written that would prove it wrong: an actor without records is not fenced.
+ */
+async function hasAllTold({ link, names, told }: ReadPlace): Promise<boolean> {
+  const { highest } = told;
+  return link.replicas === 1 || highest === 0 || (await lastSequence(link, names.natsStream)) >= highest;
 }
 
 /** The last record that fits, as of now, by the leader; 0 for none. */

@@ -3,12 +3,13 @@
  * called, if it still may be. `stored_conflict`: stored and answered `conflict`, as when a repeat meets its own first attempt. `conflict`,
  * `unavailable`, `full`: answered so, not stored. `stored_late_answer`: stored, and answered `appended` only when `releaseLate` is called.
  */
-export type AppendFault = (typeof appendFaults)[number];
+export type AppendFault =
+  'lost' | 'stored_unknown' | 'late' | 'stored_conflict' | 'conflict' | 'unavailable' | 'full' | 'stored_late_answer';
 
-export const appendFaults = [
+export const appendFaults: readonly AppendFault[] = [
   ...(['lost', 'stored_unknown', 'late', 'stored_conflict'] as const),
   ...(['conflict', 'unavailable', 'full', 'stored_late_answer'] as const),
-] as const;
+];
 
 /** What one node suffers at its store. Each verb holds until `heal`, also for a store that is opened later. */
 export class CommitFaults {

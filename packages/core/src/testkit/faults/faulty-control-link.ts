@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { RecordListener, RecordStore } from '../../contract/record-store.ts';
-import type { ControlLink, ControlLinkEvents, LinkEnvironment, Transport } from '../../contract/transport.ts';
+import { PerkeyError } from '../../base/errors.ts';
+import type { ControlLink, ControlLinkEvents, LinkEnvironment, Publication, Publish, Transport } from '../../contract/transport.ts';
 import { FaultyRecordStore } from './faulty-record-store.ts';
 import type { StoreConnection } from './faulty-record-store.ts';
 import { Gate } from './gate.ts';
@@ -77,6 +78,25 @@ class ControlConnection implements FaultyConnection, StoreConnection {
     };
   }
 
+  publish(publication: Publication): Promise<void> {
+    const { publish } = this.inner;
+    return new Promise((resolve, reject) => {
+      const lost = (): void => reject(new PerkeyError('store.unavailable', 'the connection was lost'));
+      this.unanswered.add(lost);
+      const answer = (give: () => void): void => {
+        this.in.pass(() => {
+          if (this.unanswered.delete(lost)) give();
+        }, true);
+      };
+      this.out.pass(() => {
+        publish?.(publication).then(
+          () => answer(resolve),
+          (error: unknown) => answer(() => reject(error)),
+        );
+      }, true);
+    });
+  }
+
   reset(): void {
     this.inner.reset();
     this.#lose();
@@ -140,6 +160,13 @@ export class FaultyControlLink implements ControlLink {
     await this.#keeper.open();
     return this;
   }
+
+  /** A message that leaves may be lost on the way out, or its acknowledgement on the way in. */
+  readonly publish: Publish = (publication) => {
+    const { current } = this.#keeper;
+    if (current === undefined) return Promise.reject(new PerkeyError('store.unavailable', 'not connected to the broker'));
+    return current.publish(publication);
+  };
 
   get up(): boolean {
     return this.#keeper.up;

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { type ActorDefinition, defineActor } from '../../../actor/definition.ts';
+import { type ActorContract, type ActorDefinition, defineActor } from '../../../actor/definition.ts';
 import type { SimulatedNode } from '../simulated-node.ts';
 import type { Ledger, TurnAccount } from './ledger.ts';
 
@@ -45,22 +45,34 @@ function anything<T>(): StandardSchemaV1<T, T> {
   return { '~standard': { version: 1, vendor: 'perkey', validate: (value) => ({ value: value as T }) } };
 }
 
-const cell = { input: anything<CellInput>(), output: anything<CellOutput>() };
+interface Method<Input, Output> {
+  readonly input: StandardSchemaV1<Input, Input>;
+  readonly output: StandardSchemaV1<Output, Output>;
+}
 
-export const cellMethods = {
-  change: cell,
+type CellMethods = {
+  readonly change: Method<CellInput, CellOutput>;
   /** May be sent again by the runtime. */
-  look: { ...cell, readonly: true as const },
+  readonly look: Method<CellInput, CellOutput> & { readonly readonly: true };
 };
 
-export const CounterCell = defineActor('counter', cellMethods);
-export const RegisterCell = defineActor('register', cellMethods);
-export const ListCell = defineActor('list', cellMethods);
-export const Relay = defineActor('relay', {
-  pass: { input: anything<{ readonly path: readonly string[]; readonly takesMs: number }>(), output: anything<number>() },
-});
+export type CellContract = ActorContract<CellMethods, {}>;
 
-export type CellContract = typeof CounterCell;
+interface RelayInput {
+  readonly path: readonly string[];
+  readonly takesMs: number;
+}
+
+const cell: Method<CellInput, CellOutput> = { input: anything(), output: anything() };
+
+export const cellMethods: CellMethods = { change: cell, look: { ...cell, readonly: true } };
+
+export const CounterCell: CellContract = defineActor('counter', cellMethods);
+export const RegisterCell: CellContract = defineActor('register', cellMethods);
+export const ListCell: CellContract = defineActor('list', cellMethods);
+export const Relay: ActorContract<{ readonly pass: Method<RelayInput, number> }, {}> = defineActor('relay', {
+  pass: { input: anything<RelayInput>(), output: anything<number>() },
+});
 
 /** What an operation does to a value: the value after it, and what is told. */
 type Step = (value: unknown, input: CellInput) => { readonly value: unknown; readonly output: unknown };

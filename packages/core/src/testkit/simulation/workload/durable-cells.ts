@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type ActorDefinition, defineActor } from '../../../actor/definition.ts';
 import type { SimulatedNode } from '../simulated-node.ts';
 import type { StoredTruth } from './stored-truth.ts';
-import { type CellInput, type CellOutput, cellMethods } from './cells.ts';
+import { type CellContract, type CellInput, type CellOutput, cellMethods } from './cells.ts';
 
 /** Stored replies age by the wall clock, which jumps by up to an hour in simulated worlds. */
 const dayMs = 86_400_000;
@@ -13,8 +13,8 @@ const text: StandardSchemaV1<string, string> = {
   '~standard': { version: 1, vendor: 'perkey', validate: (value) => ({ value: value as string }) },
 };
 
-export const JournalCell = defineActor('journal', cellMethods);
-export const TallyCell = defineActor('tally', cellMethods);
+export const JournalCell: CellContract = defineActor('journal', cellMethods);
+export const TallyCell: CellContract = defineActor('tally', cellMethods);
 
 /** The types whose effects outlive every process. */
 export const durableTypes: readonly string[] = [JournalCell.type, TallyCell.type];

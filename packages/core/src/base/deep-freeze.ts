@@ -1,4 +1,4 @@
-/** Freezes plain data, all the way down. */
+/** Freezes plain data, all the way down to what is frozen already: of a value that shares parts with a frozen one, only the new parts cost anything. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value;
   Object.freeze(value);
