@@ -1,4 +1,4 @@
-import { SimulationFailure } from '@perkey/core/testing';
+import { type FaultKind, SimulationFailure } from '@perkey/core/testing';
 import { runWorld } from './worlds.ts';
 
 /** What was found, as one line on stdout. */
@@ -11,20 +11,21 @@ export interface Found {
   readonly what: string;
 }
 
-const [from = '1', minutesMax = '60', worldMinutes = '1', shrinks = '20'] = process.argv.slice(2);
+const [from = '1', minutesMax = '60', worldMinutes = '1', shrinks = '20', kinds = ''] = process.argv.slice(2);
 const startedAt = performance.now();
 const each = Number(worldMinutes);
+const sought = kinds === '' ? {} : { faults: kinds.split(',') as FaultKind[], everyMs: 2_500 };
 let found: Found | undefined;
 for (let seed = Number(from), minutes = each; found === undefined && minutes <= Number(minutesMax); seed += 1, minutes += each) {
   let foundAt = performance.now();
   try {
-    await runWorld({ seed, minutes: each, shrinkRunsMax: 0 });
+    await runWorld({ ...sought, seed, minutes: each, shrinkRunsMax: 0 });
   } catch (error) {
     foundAt = performance.now();
     if (!(error instanceof SimulationFailure)) throw error;
     let fewest = error.faults.length;
     try {
-      await runWorld({ seed, minutes: each, faults: error.faults, shrinkRunsMax: Number(shrinks) });
+      await runWorld({ ...sought, seed, minutes: each, faults: error.faults, shrinkRunsMax: Number(shrinks) });
     } catch (again) {
       if (again instanceof SimulationFailure) fewest = again.faults.length;
     }

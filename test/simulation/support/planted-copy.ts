@@ -34,7 +34,7 @@ export async function findPlant(
     symlinkSync(core, join(copy, 'node_modules/@perkey/core'));
     for (const edit of plant.edits) apply(join(core, 'src'), edit);
     const program = join(copy, 'test/simulation/support/plant-program.ts');
-    const args = [firstSeed, minutesMax, worldMinutes, shrinkRunsMax].map(String);
+    const args = [firstSeed, minutesMax, worldMinutes, shrinkRunsMax, plant.faults?.join(',') ?? ''].map(String);
     const { stdout } = await run(process.execPath, ['--conditions=@perkey/source', program, ...args], { cwd: copy });
     return (JSON.parse(stdout) as Found | null) ?? undefined;
   } finally {

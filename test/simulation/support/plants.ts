@@ -11,6 +11,8 @@ export interface Plant {
   readonly name: string;
   readonly what: string;
   readonly edits: readonly Edit[];
+  /** Kinds of faults under which it is sought, where those that the seed chooses would take long. */
+  readonly faults?: readonly string[];
 }
 
 const leaseFile = 'cluster/lease.ts';
@@ -159,5 +161,49 @@ export const plants: readonly Plant[] = [
         to: 'carried.push({ type: type.name, key, state: state.copy, ...(timers && { timers }) });',
       },
     ],
+  },
+  {
+    name: 'no-fence',
+    what: 'a new owner of a stream does not fence it before its first turn',
+    faults: ['late-append'],
+    edits: [
+      {
+        file: 'durable/loader.ts',
+        from: 'if (!head.ended && (isOthers || doubts.isDoubtful(key, head.sequence))) {',
+        to: 'if (head.ended && (isOthers || doubts.isDoubtful(key, head.sequence))) {',
+      },
+    ],
+  },
+  {
+    name: 'append-without-compare-and-set',
+    what: 'the log takes an append whatever record it expects',
+    edits: [
+      {
+        file: 'memory/log-table.ts',
+        from: "if ((head?.sequence ?? 0) !== expectedSequence || (head?.epoch ?? 0) > epoch) return { kind: 'conflict' };",
+        to: "if (expectedSequence < 0 || epoch < 0) return { kind: 'conflict' };",
+      },
+    ],
+  },
+  {
+    name: 'reply-before-acknowledgement',
+    what: 'a command is answered when its commit was sent, before the store acknowledged it',
+    edits: [
+      {
+        file: 'durable/commit-cycle.ts',
+        from: 'return this.#append(turn, held, decided).then((answer) => {',
+        to: 'const stored = this.#append(turn, held, decided).then((answer) => {',
+      },
+      {
+        file: 'durable/commit-cycle.ts',
+        from: '      return this.#doubtful(turn, held, decided, value, answer);\n    });\n',
+        to: '      return this.#doubtful(turn, held, decided, value, answer);\n    });\n    stored.catch(() => {});\n    return this.#released(turn, value);\n',
+      },
+    ],
+  },
+  {
+    name: 'reply-not-in-commit',
+    what: 'the reply of a command with an idempotency key is not stored with its effect',
+    edits: [{ file: 'durable/turn-notes.ts', from: 'const reply = replyNote(turn, value);', to: 'const reply = undefined;' }],
   },
 ];

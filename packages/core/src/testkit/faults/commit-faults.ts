@@ -17,6 +17,7 @@ export class CommitFaults {
   #isFull = false;
   #slowMs = 0;
   #staleAt: Readonly<Record<'events' | 'states', number>> | undefined;
+  #sparesNew = false;
   #appends: AppendFault[] = [];
   readonly #late: (() => void)[] = [];
 
@@ -54,10 +55,16 @@ export class CommitFaults {
 
   /**
    * Reads give what the logs hold up to a sequence, as a leader does that was deposed, and no less than the reader was told of its own appends.
-   * Writes are compared with what is really there.
+   * Writes are compared with what is really there. `sparesNew`: a stream that begins above it is read as it is, since of one that does not exist
+   * nobody can be fenced.
    */
-  staleReads(events: number, states: number = events): void {
+  staleReads(events: number, states: number = events, sparesNew: boolean = false): void {
     this.#staleAt = { events, states };
+    this.#sparesNew = sparesNew;
+  }
+
+  get sparesNew(): boolean {
+    return this.#sparesNew;
   }
 
   /** The next `count` appends end so. Adds to what was asked for before. */
@@ -72,6 +79,11 @@ export class CommitFaults {
   /** Keeps what is to happen late. */
   addLate(run: () => void): void {
     this.#late.push(run);
+  }
+
+  /** How much was kept back. */
+  get lateCount(): number {
+    return this.#late.length;
   }
 
   /** Lets happen what was kept back, in the order of the appends. */

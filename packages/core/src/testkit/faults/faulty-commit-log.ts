@@ -42,11 +42,13 @@ export class FaultyCommitLog implements CommitLog {
 
   async *read(read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
     await this.#calls.reach();
+    let isSpared = false;
     for await (const batch of this.#inner.read(read)) {
       await this.#calls.after();
       this.#calls.check();
       const staleAt = this.#staleAt;
-      if (staleAt === undefined || batch.through <= staleAt) {
+      isSpared ||= this.#spares(read, batch);
+      if (isSpared || staleAt === undefined || batch.through <= staleAt) {
         yield batch;
         continue;
       }
@@ -64,6 +66,12 @@ export class FaultyCommitLog implements CommitLog {
   async trim(stream: StreamName, before: number): Promise<void> {
     await this.#calls.reach();
     await this.#inner.trim(stream, before);
+  }
+
+  /** Whether the stream begins with this batch, and above what stale reads give. */
+  #spares({ stream, after }: LogRead, { records }: LogBatch): boolean {
+    const [first] = records;
+    return stream !== undefined && after === 0 && this.#faults.sparesNew && first !== undefined && first.sequence > (this.#staleAt ?? 0);
   }
 
   get #staleAt(): number | undefined {

@@ -28,6 +28,9 @@ interface Backup {
 const backupEveryMs = 500;
 const backupsMax = 60;
 const guestsMax = 3;
+/** For so long at most a node goes on until it sends something, and dies. */
+const sendingMs = 5_000;
+const sentAtDeathMax = 50;
 /** How long a node is without an answer after one that came late: longer than a lease and its margin. */
 const silentMs = 3_000;
 
@@ -65,6 +68,8 @@ export class FaultRunner {
       case 'crash':
       case 'drain':
         return this.#stop(this.#world.node(target), kind);
+      case 'late-append':
+        return this.#dieSending(this.#world.node(target), forMs);
       case 'pause':
       case 'suspend':
         return this.#freeze(process, kind, target);
@@ -104,6 +109,23 @@ export class FaultRunner {
       else node.start();
     };
     return startAgain;
+  }
+
+  #dieSending(node: SimulatedNode, forMs: number): () => void {
+    const { store, wires } = this.#world.around;
+    const faults = store.of(node.name);
+    faults.nextAppends('late', sentAtDeathMax);
+    const waitsUntilMs = wires.trueMs + Math.min(sendingMs, forMs / 2);
+    const look = (): void => {
+      if (faults.lateCount > 0 || wires.trueMs >= waitsUntilMs) node.crash();
+      else wires.setTimer(20, look);
+    };
+    look();
+    return () => {
+      faults.heal();
+      faults.releaseLate();
+      node.start();
+    };
   }
 
   #freeze(process: SimulatedProcess, kind: 'pause' | 'suspend', target: string): () => void {
@@ -160,7 +182,7 @@ export class FaultRunner {
     else if (kind === 'doubtful-appends') faults.nextAppends(variant as AppendFault, amount);
     else if (kind === 'no-log') faults.unavailable();
     else if (kind === 'full-log') faults.full();
-    else faults.staleReads(store.lastOf('events'), store.lastOf('states'));
+    else faults.staleReads(store.lastOf('events'), store.lastOf('states'), true);
     return () => {
       faults.heal();
       faults.releaseLate();

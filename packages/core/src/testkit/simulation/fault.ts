@@ -22,9 +22,10 @@
  * - `wall-jump`: its wall clock is set.
  * - `slow-log`: whatever it asks the store of durable actors takes long.
  * - `doubtful-appends`: its appends to the logs of durable actors are lost, applied and not acknowledged, applied or acknowledged late, or refused.
+ * - `late-append`: its appends are on their way when it dies, and are stored, if they still may be, when others own its shards.
  * - `no-log`: that store is unavailable to it.
  * - `full-log`: that store has no room.
- * - `stale-log`: its reads of the logs see them as they were.
+ * - `stale-log`: its reads of the logs see them as they were, but for streams that did not exist then.
  */
 export type FaultKind =
   | 'crash'
@@ -50,6 +51,7 @@ export type FaultKind =
   | 'wall-jump'
   | 'slow-log'
   | 'doubtful-appends'
+  | 'late-append'
   | 'no-log'
   | 'full-log'
   | 'stale-log';
@@ -99,6 +101,7 @@ export const familyOf: Readonly<Record<FaultKind, FaultFamily>> = Object.freeze(
   'wall-jump': 'clock',
   'slow-log': 'log',
   'doubtful-appends': 'log',
+  'late-append': 'life',
   'no-log': 'log',
   'full-log': 'log',
   'stale-log': 'log',

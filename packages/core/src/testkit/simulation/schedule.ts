@@ -51,6 +51,7 @@ function slotsOf({ kind, target = '', other }: Fault): string[] {
   if (other !== undefined) slots.push(`${family} ${other}`);
   // A process that is stopped on purpose is not stopped twice.
   if (kind === 'suspend' || kind === 'crash') slots.push(`${kind === 'crash' ? 'clock' : 'life'} ${target}`);
+  if (kind === 'late-append') slots.push(`clock ${target}`, `log ${target}`);
   return slots;
 }
 
@@ -70,6 +71,7 @@ class FaultDraw {
 
   #duration(kind: FaultKind): number {
     if (kind === 'wall-jump' || kind === 'rollback' || kind === 'doubtful-writes') return 1;
+    if (kind === 'late-append') return this.#between(8_000, 13_000);
     if (kind === 'late-proof') return this.#between(4_000, 6_000);
     if (kind === 'storm') return this.#between(4_000, 15_000);
     if (kind === 'clock-rate') return this.#between(5_000, 30_000);
@@ -131,6 +133,7 @@ class FaultDraw {
         return { target: this.#one(this.#o.nodes), amount: Math.round(5 * 2 ** (random.next() * 8)) };
       case 'doubtful-appends':
         return { target: this.#one(this.#o.nodes), amount: 1 + Math.floor(random.next() * 4), variant: this.#one(appendFaults) };
+      case 'late-append':
       case 'no-log':
       case 'full-log':
       case 'stale-log':

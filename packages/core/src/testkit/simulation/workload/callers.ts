@@ -27,6 +27,8 @@ export interface CallerParts {
 }
 
 const types = ['counter', 'register', 'list', ...durableTypes] as const;
+/** So many requests at most wait for being sent again. */
+const answeredMax = 4;
 /** Keys are used for so long, so that what has to be decided of one stays small. */
 const generationMs = 60_000;
 
@@ -35,6 +37,8 @@ export class WorkloadCaller {
   readonly #o: CallerParts;
   readonly #random: Random;
   readonly #known = new Map<string, unknown>();
+  /** Repeats of requests that ended. */
+  readonly #answered: (() => Promise<boolean>)[] = [];
   #n = 0;
   #sequences = new Map<string, number>();
   ok = 0;
@@ -111,6 +115,11 @@ export class WorkloadCaller {
 
   async #one({ type, key }: { readonly type: string; readonly key: string }): Promise<void> {
     const random = this.#random;
+    const again = this.#answered.length > 0 && random.next() < 0.05 ? this.#answered.shift() : undefined;
+    if (again !== undefined) {
+      await again();
+      return;
+    }
     if (random.next() < 0.3) {
       await this.#read(type, key);
       return;
@@ -121,7 +130,11 @@ export class WorkloadCaller {
     const timeoutMs = Math.round(100 * 2 ** (random.next() * 6));
     const options: CallOptions = { timeoutMs, ...(isIdempotent && { idempotencyKey: mark.rid }) };
     const isKnown = await this.#ask(type, key, input, options);
-    if (!isKnown && isIdempotent) await this.#ask(type, key, input, options);
+    const repeat = (): Promise<boolean> => this.#ask(type, key, input, options);
+    if (!isKnown && isIdempotent) await repeat();
+    // Its reply is stored with its effect: it gets the same one again, from whoever owns the key by then.
+    if (isIdempotent && durableTypes.includes(type) && random.next() < 0.5) this.#answered.push(repeat);
+    if (this.#answered.length > answeredMax) this.#answered.shift();
   }
 
   #change(type: string, key: string, rid: string): { readonly op: string; readonly value?: unknown } {

@@ -1,15 +1,13 @@
-import { decode } from '../../../base/codec.ts';
 import { silentLogger } from '../../../base/log.ts';
 import { noMetrics } from '../../../base/metrics.ts';
 import type { StreamName } from '../../../contract/commit-log.ts';
-import { commitLimits } from '../../../events/commit.ts';
 import { CommitReader } from '../../../events/commit-reader.ts';
 import { EventStore } from '../../../events/event-store.ts';
 import type { AppliedAppend } from '../../faulty-store.ts';
 import type { LoggedEvent } from '../../history/operation.ts';
 import { simulatedCluster } from '../surroundings.ts';
 import type { SimulationWorld } from '../world.ts';
-import type { TallyState } from './durable-cells.ts';
+import { tallyIn } from './stored-truth.ts';
 
 /**
  * What the store holds at the end, as a log that callers can be held against; fails the world where streams or states do not follow from one
@@ -70,8 +68,7 @@ function statesOf(world: SimulationWorld, records: readonly AppliedAppend[]): Lo
     const commit = reader.read(record);
     const { epoch, owner, version } = commit;
     const key = addressOf(commit);
-    const bytes = commit.state().state as Uint8Array;
-    const { rids } = decode(bytes, 0, bytes.length, commitLimits) as TallyState;
+    const { rids } = tallyIn(commit.state().state as Uint8Array);
     const [added, ...more] = rids.slice(logged.length);
     const isSame = logged.every(({ rid }, at) => rids[at] === rid);
     const fail = (what: string): void => world.fail(`the state of ${key} in record ${record.sequence} by ${owner} ${what}`);

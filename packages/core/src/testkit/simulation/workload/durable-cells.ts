@@ -1,8 +1,11 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type ActorDefinition, defineActor } from '../../../actor/definition.ts';
 import type { SimulatedNode } from '../simulated-node.ts';
+import type { StoredTruth } from './stored-truth.ts';
 import { type CellContract, type CellInput, type CellOutput, cellMethods } from './cells.ts';
 
+/** Stored replies age by the wall clock, which jumps by up to an hour in simulated worlds. */
+const dayMs = 86_400_000;
 /** Of a state that is stored there is one life. */
 const life = 'stored';
 
@@ -27,7 +30,7 @@ interface Turn {
 }
 
 /** An append-list that is kept by its events, and a counter whose state is kept. */
-export function durableCells(node: SimulatedNode): readonly ActorDefinition[] {
+export function durableCells(node: SimulatedNode, truth: StoredTruth): readonly ActorDefinition[] {
   const told = ({ version, output }: Turn, epoch: number): CellOutput => ({ output, life, version, epoch, by: node.incarnation });
   return [
     JournalCell.aggregate({
@@ -36,25 +39,40 @@ export function durableCells(node: SimulatedNode): readonly ActorDefinition[] {
       evolve: { Appended: (list, rid) => [...list, rid] },
       snapshotEvery: 8,
       passivateAfterMs: 5_000,
+      idempotency: { ageMs: dayMs },
       commands: {
-        change: (ctx, { mark }) =>
-          timely(node, mark, () => {
+        change: (ctx, { mark }) => {
+          truth.turnStarts(node, 'journal', ctx.key, ctx.version);
+          return timely(node, mark, () => {
             ctx.raise('Appended', mark.rid);
             return told({ version: ctx.version, output: ctx.state.length }, ctx.epoch);
-          }),
+          });
+        },
       },
-      queries: { look: (ctx) => told({ version: ctx.version, output: ctx.state }, ctx.epoch) },
+      queries: {
+        look: (ctx) => {
+          truth.turnStarts(node, 'journal', ctx.key, ctx.version);
+          return told({ version: ctx.version, output: ctx.state }, ctx.epoch);
+        },
+      },
     }),
     TallyCell.host({
       persist: 'state',
       passivateAfterMs: 5_000,
+      idempotency: { ageMs: dayMs },
       state: (): { rids: string[] } => ({ rids: [] }),
-      change: (ctx, { mark }) =>
-        timely(node, mark, () => {
+      change: (ctx, { mark }) => {
+        truth.turnStarts(node, 'tally', ctx.key, ctx.state.rids.length);
+        return timely(node, mark, () => {
           const version = ctx.state.rids.push(mark.rid);
           return told({ version, output: version }, ctx.epoch);
-        }),
-      look: (ctx) => told({ version: ctx.state.rids.length, output: ctx.state.rids.length }, ctx.epoch),
+        });
+      },
+      look: (ctx) => {
+        const { length } = ctx.state.rids;
+        truth.turnStarts(node, 'tally', ctx.key, length);
+        return told({ version: length, output: length }, ctx.epoch);
+      },
     }),
   ];
 }

@@ -10,6 +10,7 @@ import { auditStore } from './durable-audit.ts';
 import { durableCells } from './durable-cells.ts';
 import { judgeHistory } from './judge-history.ts';
 import { Ledger } from './ledger.ts';
+import { StoredTruth } from './stored-truth.ts';
 
 export interface WorkloadOptions extends Partial<WorkloadTimes> {
   /** Told at the end of each run that did not fail. */
@@ -28,6 +29,12 @@ export interface WorkloadFigures {
   readonly deaths: number;
 }
 
+/** Who looks on in one world. */
+interface Witnesses {
+  readonly ledger: Ledger;
+  readonly truth: StoredTruth;
+}
+
 export interface Workload {
   readonly actors: SimulationActors;
   readonly body: SimulationBody;
@@ -40,25 +47,29 @@ export interface Workload {
  * store, whatever died.
  */
 export function standardWorkload(options: WorkloadOptions = {}): Workload {
-  const ledgers = new WeakMap<Surroundings, Ledger>();
-  const ledgerOf = (around: Surroundings): Ledger => {
-    let ledger = ledgers.get(around);
-    if (ledger === undefined) ledgers.set(around, (ledger = new Ledger()));
-    return ledger;
+  const witnesses = new WeakMap<Surroundings, Witnesses>();
+  const witnessesOf = (around: Surroundings): Witnesses => {
+    let ofWorld = witnesses.get(around);
+    if (ofWorld === undefined) witnesses.set(around, (ofWorld = { ledger: new Ledger(), truth: new StoredTruth() }));
+    return ofWorld;
   };
   return {
-    actors: (node) => [...cellActors(node, ledgerOf(node.around)), ...durableCells(node)],
-    body: (world) => drive(world, ledgerOf(world.around), options),
+    actors: (node) => {
+      const { ledger, truth } = witnessesOf(node.around);
+      return [...cellActors(node, ledger), ...durableCells(node, truth)];
+    },
+    body: (world) => drive(world, witnessesOf(world.around), options),
   };
 }
 
-function drive(world: SimulationWorld, ledger: Ledger, options: WorkloadOptions): void {
+function drive(world: SimulationWorld, { ledger, truth }: Witnesses, options: WorkloadOptions): void {
   const { everyMs = 2_000, keys = 12, onFigures } = options;
   const times = { everyMs, keys };
   const { wires } = world.around;
   const recorder = new HistoryRecorder({ clock: { now: () => wires.trueMs } });
   const callers: WorkloadCaller[] = [];
   ledger.open(world);
+  truth.open(world);
   for (const process of world.clients) {
     const caller = new WorkloadCaller({ world, ledger, recorder, process, name: process.name, times, caller: () => process.client });
     callers.push(caller);
