@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Found } from './plant-program.ts';
 import type { Edit, Plant } from './plants.ts';
@@ -15,6 +15,18 @@ export interface PlantRun {
   readonly minutesMax: number;
   readonly worldMinutes: number;
   readonly shrinkRunsMax: number;
+}
+
+/** What core imports at run time lies beside the copy. */
+function linkDependencies(copy: string): void {
+  const manifest = JSON.parse(readFileSync(join(root, 'packages/core/package.json'), 'utf8')) as {
+    readonly dependencies: Readonly<Record<string, string>>;
+  };
+  for (const name of Object.keys(manifest.dependencies)) {
+    const link = join(copy, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(root, 'node_modules', name), link);
+  }
 }
 
 /** Simulates a copy of the code with the fault in it until something fails; `undefined` when nothing did. Throws where the code is not as the plant expects. */
@@ -32,6 +44,7 @@ export async function findPlant(
     writeFileSync(join(copy, 'package.json'), '{ "type": "module" }');
     mkdirSync(join(copy, 'node_modules/@perkey'), { recursive: true });
     symlinkSync(core, join(copy, 'node_modules/@perkey/core'));
+    linkDependencies(copy);
     for (const edit of plant.edits) apply(join(core, 'src'), edit);
     const program = join(copy, 'test/simulation/support/plant-program.ts');
     const args = [firstSeed, minutesMax, worldMinutes, shrinkRunsMax, plant.faults?.join(',') ?? ''].map(String);
