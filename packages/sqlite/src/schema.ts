@@ -4,7 +4,7 @@ import { UnusableFile } from './file-fault.ts';
 /** In the header of the file, so that no other database is taken for a store. */
 const applicationId = 0x5045_524b;
 /** Of the tables below. A file of a higher number is refused, one of a lower number would be brought up here. */
-export const schemaVersion = 1;
+const schemaVersion = 1;
 
 /**
  * For each log the last record of every stream, and the records, each with the sequence of its stream's record before. The chain stands for an

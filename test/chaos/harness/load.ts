@@ -212,6 +212,6 @@ export class Load {
 }
 
 /** `ok`, or the verdict and the code. */
-export function nameOf({ told }: Outcome): string {
+function nameOf({ told }: Outcome): string {
   return 'ok' in told ? 'ok' : `${told.executed} ${told.code}`;
 }

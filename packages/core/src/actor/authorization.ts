@@ -5,7 +5,7 @@ import { LogLimiter, safeText } from '../base/log-text.ts';
 import type { Logger } from '../base/log.ts';
 import { type CallSource, fromAnyone, type Headers, type InboundRequest } from '../contract/calls.ts';
 import { cancelled, expired } from './refusals.ts';
-import { isThenable } from './thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 
 const lookEveryMs = 50;
 

@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { bareError } from '../base/bare-error.ts';
 import { invalidInput, turnRefusal } from './refusals.ts';
 import type { TurnRefusal } from './refusals.ts';
-import { isThenable } from './thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 
 interface Checked {
   readonly value: unknown;

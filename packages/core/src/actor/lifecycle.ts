@@ -9,7 +9,7 @@ import type { Durability, LoadedActor } from './durability.ts';
 import type { FailureLog } from './failure-log.ts';
 import type { ActivationOrigin, DeactivationReason } from './implementation.ts';
 import { PendingTurn } from './pending-turn.ts';
-import { isThenable } from './thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 import type { TimerService } from './timers.ts';
 import { TurnContext } from './turn-context.ts';
 import type { TurnWatch } from './turn-watch.ts';

@@ -6,7 +6,7 @@ import type { Activation } from './activation.ts';
 import type { IncomingCall, TurnMiddleware } from './middleware.ts';
 import { turnRefusal } from './refusals.ts';
 import type { TurnRefusal } from './refusals.ts';
-import { isThenable } from './thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 
 class Incoming implements IncomingCall {
   readonly type: string;

@@ -1,7 +1,6 @@
 import { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
-
-const namePattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+import { nameForm } from '../base/name-form.ts';
 
 /** Names that the implementation object, the handle or every object uses itself. */
 const reservedMethodNames: ReadonlySet<string> = new Set([
@@ -13,8 +12,8 @@ const reservedMethodNames: ReadonlySet<string> = new Set([
 
 /** Throws `contract.invalid` unless `name` fits `[A-Za-z][A-Za-z0-9_-]{0,63}`. */
 export function checkName(what: string, name: unknown): void {
-  if (typeof name === 'string' && namePattern.test(name)) return;
-  throw new PerkeyError('contract.invalid', `${what} "${safeText(name, 80)}" is not of the form ${namePattern.source}`);
+  if (typeof name === 'string' && nameForm.test(name)) return;
+  throw new PerkeyError('contract.invalid', `${what} "${safeText(name, 80)}" is not of the form ${nameForm.source}`);
 }
 
 /** Throws `contract.invalid` for a malformed or reserved name. */

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { invalidOutput, turnRefusal } from './refusals.ts';
-import { isThenable } from './thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 
 /** `value`, or a promise of it, if it fits the schema; otherwise throws, or rejects with, `TurnRefusal` with `output.invalid`. */
 export function checkOutput(type: string, method: string, schema: StandardSchemaV1.Props, value: unknown): unknown {

@@ -18,7 +18,7 @@ import { OwnTurn, type WakeTurn } from './own-turn.ts';
 import { PendingTurn } from './pending-turn.ts';
 import { abandoned, expired, quarantined, TurnRefusal, turnRefusal, unknownMethod } from './refusals.ts';
 import type { ReplyGate } from './reply-gate.ts';
-import { isThenable } from './thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 import { Tick } from './timers.ts';
 import { TurnContext } from './turn-context.ts';
 import type { TurnWatch } from './turn-watch.ts';

@@ -2,7 +2,7 @@ import type { Activation } from '../actor/activation.ts';
 import type { HistoryEvent, HistoryOptions } from '../actor/aggregate-context.ts';
 import type { CheckedAggregate } from '../actor/checked-aggregate.ts';
 import type { ContextServices } from '../actor/context-services.ts';
-import { isThenable } from '../actor/thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import { type TurnRefusal, turnRefusal } from '../actor/refusals.ts';
 import { bareError } from '../base/bare-error.ts';

@@ -2,7 +2,7 @@ import type { Activation } from '../actor/activation.ts';
 import type { HostedMethod } from '../actor/actor-type.ts';
 import type { Durability, DurabilityParts, DurableTurn, LoadedActor } from '../actor/durability.ts';
 import { abandoned, expired, shardMoved, turnRefusal } from '../actor/refusals.ts';
-import { isThenable } from '../actor/thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { describeThrown } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { pause } from '../base/pause.ts';
+import { isThenable } from '../base/thenable.ts';
 import type { Guard } from '../contract/calls.ts';
 import { Checkpoints } from './checkpoints.ts';
 import type { DeadLetters } from './dead-letters.ts';
@@ -296,8 +297,4 @@ interface Failed {
   readonly index: number;
   readonly event: StoredEvent;
   readonly thrown: unknown;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -1,6 +1,7 @@
 import { PerkeyError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { safeText } from '../base/log-text.ts';
+import { nameForm } from '../base/name-form.ts';
 import type { ReadModel } from '../contract/read-model.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -72,7 +73,6 @@ export interface Projection {
   readonly onSwitch: ((generation: number, log: Logger) => unknown) | undefined;
 }
 
-const namePattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 const usualRetry: RetryPolicy = { attemptsMax: 5, delayMs: 100, delayMaxMs: 5_000, afterwards: 'stop' };
 const fields: ReadonlySet<string> = new Set([
   'name',
@@ -89,7 +89,7 @@ const fields: ReadonlySet<string> = new Set([
 /** For a node's `projections`. Throws `options.invalid`, which names the projection, the option, its value and what it may be. */
 export function defineProjection<Tx>(definition: ProjectionDefinition<Tx>): Projection {
   const { name, version = 1, types, events, batchMax = 100, onError = usualRetry } = definition;
-  if (typeof name !== 'string' || !namePattern.test(name)) throw invalid('', 'name', name, `of the form ${namePattern.source}`);
+  if (typeof name !== 'string' || !nameForm.test(name)) throw invalid('', 'name', name, `of the form ${nameForm.source}`);
   for (const field of Object.keys(definition))
     if (!fields.has(field)) throw invalid(name, field, 'set', 'left out: there is no such option');
   checkWhole(name, 'version', version, 1_000_000);

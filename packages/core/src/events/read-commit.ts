@@ -129,7 +129,7 @@ export class ReadEvent implements StoredEvent {
 }
 
 /** The id of the event at `index` of a commit. */
-export function eventId(commitId: string, index: number): string {
+function eventId(commitId: string, index: number): string {
   return `${commitId}-${index}`;
 }
 

@@ -15,7 +15,7 @@ import type { MethodInput, MethodOutput } from '../actor/method-spec.ts';
 import { TurnRefusal } from '../actor/refusals.ts';
 import { actorOptions } from '../actor/settings.ts';
 import { ShardSlot } from '../actor/shard-slot.ts';
-import { isThenable } from '../actor/thenable.ts';
+import { isThenable } from '../base/thenable.ts';
 import { TimerService } from '../actor/timers.ts';
 import { deepFreeze } from '../base/deep-freeze.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';

@@ -13,7 +13,7 @@ export interface ScheduleOptions {
 }
 
 /** Of each minute: until when faults begin, and when the last of them is over. Then everything has to come to rest. */
-export const stormEndsMs = 38_000;
+const stormEndsMs = 38_000;
 export const faultsEndMs = 42_000;
 /** Until when records are set back: nodes need 20 s to be sure of it. */
 const rollbackEndsMs = 25_000;
