@@ -269,6 +269,7 @@ export class Scheduler {
     this.#waiting -= before - queue.length;
     if (activation.scheduled) this.#inLine -= before - queue.length;
     this.#dropIfEmpty(activation);
+    if (activation.slot.phase !== 'open') activation.slot.settled(activation);
   }
 
   #dropIfEmpty(activation: Activation): void {
