@@ -74,7 +74,7 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   }
   await load.stop().catch((error: unknown) => stage.problems.push(String(error)));
   const history = world.history(load);
-  const outcomes = history.outcomes.filter((outcome) => !stage.leftOut(outcome));
+  const { outcomes } = history;
   const isOrdered = row.idempotent !== true;
   const { turns } =
     row.world?.durable === true

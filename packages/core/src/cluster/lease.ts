@@ -9,12 +9,6 @@ const clockDriftMaxMs = 1_000;
 /** For so long a leader that was deposed was seen to answer reads with what it had. */
 const staleReadsMs = 20_000;
 
-/**
- * How long, by the monotonic clock, one look at the wall clock serves. A machine that was suspended notices it this much later at most: no
- * later than what it had already written would have left.
- */
-const wallLookEveryMs = 0.25;
-
 export interface LeaseTimes {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -67,9 +61,6 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   #heldSince = Number.POSITIVE_INFINITY;
   /** As of the renewal that the deadline counts from. */
   #wallMinusMonotonic = 0;
-  /** The last look at the wall clock: when, by the monotonic clock, and how far it had drifted from it. */
-  #lookedAt = Number.NEGATIVE_INFINITY;
-  #drift = 0;
   #phase: 'running' | 'lost' | 'stopped' = 'running';
   #renewing = false;
   #again = false;
@@ -97,11 +88,7 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   }
 
   mayAct(now: number): boolean {
-    if (!(now - this.#lookedAt < wallLookEveryMs && now >= this.#lookedAt)) {
-      this.#lookedAt = now;
-      this.#drift = this.#options.clock.wall() - now - this.#wallMinusMonotonic;
-    }
-    const drift = this.#drift;
+    const drift = this.#options.clock.wall() - now - this.#wallMinusMonotonic;
     const latest = drift > 0 ? now + drift : now;
     if (latest < this.#deadline && drift < clockDriftMaxMs && drift > -clockDriftMaxMs) return true;
     this.#denied = true;
@@ -278,7 +265,6 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     if (deadline > this.#deadline) {
       this.#deadline = deadline;
       this.#wallMinusMonotonic = sentAt.wall - sentAt.now;
-      this.#lookedAt = Number.NEGATIVE_INFINITY;
     }
     if (!this.mayAct(now)) return;
     if (gap) this.#heldSince = now;
