@@ -129,10 +129,7 @@ export class Router implements Caller {
 
   #listen(pending: Pending, signal: AbortSignal): void {
     const abort = (): void => this.#abort(pending);
-    if (signal.aborted) {
-      abort();
-      return;
-    }
+    if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
     pending.stopListening = () => signal.removeEventListener('abort', abort);
   }
@@ -183,6 +180,7 @@ export class Router implements Caller {
     const pending = this.#attempts.get(id);
     if (!pending) return;
     this.#attempts.end(pending);
+    pending.target!.isUnheard = false;
     if (!pending.settled) pending.succeed(value, now);
     if (this.#gates.size > 0) this.#passed([pending]);
   }
@@ -191,6 +189,7 @@ export class Router implements Caller {
     const pending = this.#attempts.get(id);
     if (!pending) return;
     this.#attempts.end(pending);
+    pending.target!.isUnheard = false;
     if (pending.settled) {
       if (error.executed === 'no') this.#gates.tryOpen(pending.shard);
       else this.#passed([pending]);
@@ -214,6 +213,7 @@ export class Router implements Caller {
     if (pending.settled) return;
     this.#o.metrics.retries.inc();
     pending.refusal = error;
+    if (error.code === 'node.unreachable') pending.target!.isUnheard = true;
     if (error.executed === 'unknown') pending.doubt = true;
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
   }
