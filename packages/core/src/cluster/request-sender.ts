@@ -83,7 +83,8 @@ export class RequestSender {
 
   /** The target is gone and nothing of it is waited for. */
   forget(target: Target): void {
-    this.#lanes.delete(target.lane.address);
+    const { lane } = target;
+    if (this.#lanes.get(lane.address) === lane) this.#lanes.delete(lane.address);
   }
 
   /** Takes out everything that was not yet handed to the connection. */
