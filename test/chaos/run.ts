@@ -4,7 +4,7 @@ import { newestNatsServer } from '../support/newest-server.ts';
 import { controls } from './controls.ts';
 import { figureText, keepControl, keepRow, writePage } from './harness/report.ts';
 import type { Row } from './harness/row.ts';
-import { type RunOptions, runRow } from './harness/run-row.ts';
+import { noRun, type RunOptions, runRow } from './harness/run-row.ts';
 import { rows } from './rows.ts';
 import { mix } from './rows/mix.ts';
 
@@ -38,9 +38,15 @@ function isNamed(row: Row, names: readonly string[]): boolean {
 async function runJob({ row, options, mustFail }: Job): Promise<boolean> {
   const { without, seed } = options;
   console.error(`${row.id}: ${row.fault}${without === undefined ? '' : `, without ${without}`}`);
+  const strays: string[] = [];
+  const note = (error: unknown): void => void strays.push(`a promise was rejected that nobody waits for: ${String(error)}`);
+  process.on('unhandledRejection', note);
   const result = await runRow(row, options);
-  const { problems, server, date, skipped } = result;
-  const held = mustFail ? problems.length > 0 : problems.length === 0;
+  process.off('unhandledRejection', note);
+  const { server, date, skipped } = result;
+  const problems = [...result.problems, ...strays];
+  const found = problems.filter((problem) => !problem.startsWith(noRun));
+  const held = mustFail ? found.length > 0 : problems.length === 0;
   const { ok = 0, ...others } = result.tally;
   const ends = Object.entries(others).map(([name, count]) => `, ${count} ${name}`);
   console.log(
@@ -49,14 +55,14 @@ async function runJob({ row, options, mustFail }: Job): Promise<boolean> {
   if (skipped !== undefined) console.log(`       not run: ${skipped}`);
   for (const figure of result.figures) console.log(`       ${figureText(figure)}`);
   for (const problem of problems) console.log(`     ! ${problem}`);
-  if (without === undefined) await keepRow(result);
+  if (without === undefined) await keepRow({ ...result, problems });
   else
     await keepControl({
       without,
       row: row.id,
       server,
       date,
-      caughtBy: problems.find((text) => text.startsWith('rejected'))?.split('\n')[1] ?? problems[0],
+      caughtBy: found.find((text) => text.startsWith('rejected'))?.split('\n')[1] ?? found[0],
     });
   return held;
 }
@@ -97,9 +103,10 @@ async function main(): Promise<number> {
   const named = values.all ? 'all' : (values.rows ?? '');
   const jobs: Job[] = rows.filter((row) => isNamed(row, named.split(','))).map((row) => ({ row, options, mustFail: false }));
   if (values.all) {
-    const newest = { ...options, binary: await newestNatsServer() };
-    for (const row of rows)
-      if (isNamed(row, ['F1', 'F2', 'F3', 'F4', 'F5', 'F5b', 'F6', 'F7', 'F8'])) jobs.push({ row, options: newest, mustFail: false });
+    const binary = await newestNatsServer().catch((error: unknown) => console.error(`the newest server is left out: ${String(error)}`));
+    const onBoth = ['F1', 'F2', 'F3', 'F4', 'F5', 'F5b', 'F6', 'F7', 'F8'];
+    if (typeof binary === 'string')
+      for (const row of rows) if (isNamed(row, onBoth)) jobs.push({ row, options: { ...options, binary }, mustFail: false });
   }
   if (values.controls || values.all) {
     for (const { without, row: id } of controls) {
