@@ -1,7 +1,6 @@
 import type { Load } from './load.ts';
 import { machineMs } from './machine-clock.ts';
 import type { NodeProcess } from './node-process.ts';
-import type { Outcome } from './outcome.ts';
 import type { World, WorldOptions } from './world.ts';
 
 /** How hard and how long a row is run. */
@@ -77,8 +76,6 @@ export class Stage {
   readonly intensity: Intensity;
   readonly figures: Figure[] = [];
   readonly problems: string[] = [];
-  /** Answers that are not held against the promise, and why is said by the row that leaves them out. */
-  leftOut: (outcome: Outcome) => boolean = () => false;
   /** Named only so that a run without a bite can be told from one that is well. */
   bites = 0;
 

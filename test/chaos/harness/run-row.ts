@@ -92,7 +92,7 @@ async function run(row: Row, options: RunOptions): Promise<RowResult> {
   }
   await load.stop().catch((error: unknown) => stage.problems.push(String(error)));
   const history = world.history(load);
-  const outcomes = history.outcomes.filter((outcome) => !stage.leftOut(outcome));
+  const { outcomes } = history;
   const rules = { isOrdered: row.idempotent !== true, epochsOfKeys: row.epochsOfKeys === true };
   const { turns } =
     row.world?.durable === true

@@ -27,6 +27,11 @@ export interface WorldResult {
   readonly figures: WorkloadFigures;
 }
 
+/** What a cluster of actors in memory suffers, where its records are not set back. */
+export const memoryFaults: readonly FaultKind[] = faultKinds.filter(
+  (kind) => !kind.includes('log') && !kind.includes('append') && kind !== 'rollback',
+);
+
 /**
  * A world suffers some kinds of faults and not others, a different choice for each seed: what a rare fault does is found where others do not
  * drown it. Records that are set back are one world in eight: for a time nothing can be said of it.

@@ -76,9 +76,9 @@ export class ActorHost {
    * Takes a request for a shard of this node. Never throws: every outcome goes to `request.reply`, for most synchronous handlers before this returns.
    * Requests for one key run in the order of the calls.
    */
-  admit(shard: number, request: InboundRequest): void {
+  admit(shard: number, request: InboundRequest, isAwaited: boolean = false): void {
     const slot = this.#slots[shard];
-    if (slot === undefined || slot.phase !== 'open') {
+    if (slot === undefined || (slot.phase !== 'open' && !(isAwaited && slot.isLeaving))) {
       this.#refuse(request, '', this.#notOpen(shard, slot));
       return;
     }
@@ -104,6 +104,18 @@ export class ActorHost {
     if (activation === undefined) return;
     if (activation.status === 'dormant' && this.#mustWait(activation, request)) return;
     this.#parts.scheduler.deliver(activation, request);
+    if (slot.isLeaving && activation.busy) this.#parts.closer.awaitTurn(activation);
+  }
+
+  /** See `RequestHost`. */
+  isLeaving(chain: readonly string[]): boolean {
+    return this.#parts.closer.isLeaving(chain);
+  }
+
+  /** See `RequestHost`. */
+  leavingEpoch(shard: number): number | undefined {
+    const slot = this.#slots[shard];
+    return slot?.isLeaving === true ? slot.epoch : undefined;
   }
 
   /**
@@ -225,7 +237,8 @@ export class ActorHost {
       admit: (shard, request) => {
         const slot = this.#slots[shard];
         const type = this.#parts.typeByName.get(request.type);
-        if (slot?.phase === 'open' && type !== undefined) this.#deliver(slot, type, request);
+        // Those that had to wait for a decision were refused when their shard began to leave, but for what was taken since.
+        if (slot !== undefined && (slot.phase === 'open' || slot.isLeaving) && type !== undefined) this.#deliver(slot, type, request);
         else this.#refuse(request, type?.name ?? '', this.#notOpen(shard, slot));
         this.#parts.scheduler.onRest?.();
       },

@@ -76,6 +76,43 @@ test('I17: what waits is refused at once, what runs ends, and the state goes alo
   expect(fixture.clock.pending).toBe(0);
 });
 
+test('a shard that waits for turns takes what such turns wait for, until there are none', async () => {
+  const { fixture, seen } = host();
+  fixture.ask('mover', 'idle', 'add');
+  const running = fixture.ask('mover', 'a', 'wait');
+  const closing = close(fixture);
+  expect(fixture.host.isLeaving(['mover/idle'])).toBe(false);
+  expect(fixture.host.isLeaving(['mover/elsewhere', 'mover/a'])).toBe(true);
+  expect(fixture.host.leavingEpoch(0)).toBe(7);
+  const awaited = ['idle', 'new', 'a'].map((key) => fixture.askAwaited('mover', key, 'wait'));
+  const behind = fixture.askAwaited('mover', 'a', 'add');
+  expect(fixture.ask('mover', 'idle', 'add').error?.code).toBe('shard.moved');
+  expect(seen.gates).toHaveLength(3);
+  for (let i = 0; i < 4; i += 1) {
+    expect(behind.outcome).toBe('waiting');
+    seen.gates[i]?.();
+    await fixture.clock.settle();
+  }
+  const carried = await fixture.clock.run(closing, { limitMs: 1 });
+  expect([running, ...awaited, behind].map(({ value }) => value)).toEqual([10, 11, 10, 20, 21]);
+  expect(carried.map(({ key, state }) => [key, state])).toEqual([
+    ['idle', { n: 111 }],
+    ['a', { n: 121 }],
+    ['new', { n: 110 }],
+  ]);
+  expect([fixture.host.isLeaving(['mover/a']), fixture.host.leavingEpoch(0)]).toEqual([false, undefined]);
+});
+
+test('what was awaited and is no longer keeps no shard', async () => {
+  const { fixture, seen } = host();
+  fixture.ask('mover', 'a', 'wait');
+  const closing = close(fixture);
+  fixture.askAwaited('mover', 'a', 'add', { id: 77 });
+  fixture.host.cancel(({ id }) => id === 77);
+  seen.gates[0]?.();
+  expect(await fixture.clock.run(closing, { limitMs: 1 })).toEqual([{ type: 'mover', key: 'a', state: { n: 110 } }]);
+});
+
 test('a turn that does not end within drainMs is abandoned, and its leftovers cannot touch the state that goes', async () => {
   const { fixture, seen } = host();
   fixture.ask('mover', 'a', 'add');

@@ -31,9 +31,22 @@ export interface ShardCloserOptions {
 /** How the actors of a shard leave this node: with their state, or without. */
 export class ShardCloser {
   readonly #o: ShardCloserOptions;
+  /** Those that the closing of their shard waits, or waited, for, by their address. */
+  readonly #leaving = new Map<string, Activation>();
 
   constructor(options: ShardCloserOptions) {
     this.#o = options;
+  }
+
+  /** See `RequestHost.isLeaving`. */
+  isLeaving(chain: readonly string[]): boolean {
+    return this.#leaving.size > 0 && chain.some((address) => this.#leaving.get(address)?.slot.isLeaving);
+  }
+
+  /** A shard that is leaving has taken a request that is awaited elsewhere: its turn is waited for as well. */
+  awaitTurn(activation: Activation): void {
+    activation.slot.await(activation);
+    this.#leaving.set(activation.address, activation);
   }
 
   /** I17: what waits is refused at once, what runs ends within `drainMs`, and then the state goes with the shard. Empty if the shard is dropped meanwhile. */
@@ -49,8 +62,11 @@ export class ShardCloser {
       background.abort(activation);
       if (activation.busy) busy.add(activation);
     }
+    for (const activation of busy) this.#leaving.set(activation.address, activation);
     await this.#quiet(slot, busy, endsAt);
+    for (const [address, activation] of this.#leaving) if (activation.slot === slot) this.#leaving.delete(address);
     if (this.#isDropped(slot)) return [];
+    slot.phase = 'collecting';
     for (const activation of slot.activations()) this.#o.runner.abandon(activation);
     gate.flush(clock.now());
     gate.drop(slot);
@@ -62,7 +78,7 @@ export class ShardCloser {
     const { clock, lifecycle, runner, yieldAfterMs } = this.#o;
     const carried: CarriedActor[] = [];
     const leave = (activation: Activation): void => {
-      if (slot.phase === 'closing') this.#collect(activation, carried);
+      if (slot.phase === 'collecting') this.#collect(activation, carried);
       lifecycle.remove(activation, 'moved');
     };
     const busy = new Set<Activation>();

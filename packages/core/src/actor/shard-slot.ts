@@ -5,10 +5,10 @@ import type { ActorType } from './actor-type.ts';
 export class ShardSlot {
   readonly shard: number;
   readonly epoch: number;
-  phase: 'open' | 'closing' | 'dropped' = 'open';
-  /** While closing: where refused requests should go. */
+  phase: 'open' | 'closing' | 'collecting' | 'dropped' = 'open';
+  /** Where refused requests should go, once it is no longer open. */
   successor: string | undefined = undefined;
-  /** While closing: what is waited for, and who is told when it is done. */
+  /** What is waited for, and who is told when it is done. */
   #awaited: Set<Activation> | undefined = undefined;
   #onQuiet: (() => void) | undefined = undefined;
   readonly #actors: (Map<string, Activation> | undefined)[] = [];
@@ -41,6 +41,16 @@ export class ShardSlot {
 
   *activations(): Generator<Activation> {
     for (const actors of this.#actors) if (actors !== undefined) yield* actors.values();
+  }
+
+  /** On its way out, but for turns that are waited for. */
+  get isLeaving(): boolean {
+    return this.phase === 'closing' && this.#awaited !== undefined;
+  }
+
+  /** While it is leaving: waits for this one too, if it is busy. */
+  await(activation: Activation): void {
+    if (activation.busy) this.#awaited?.add(activation);
   }
 
   /** Calls `onQuiet` once none of `awaited` is busy any more, at once if there is none. */

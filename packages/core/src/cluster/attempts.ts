@@ -55,6 +55,15 @@ export class Attempts {
     return pending?.id === id ? pending : undefined;
   }
 
+  /** The same, whose attempt ends with that: its target was heard of. */
+  answered(id: number): Pending | undefined {
+    const pending = this.get(id);
+    if (pending === undefined) return undefined;
+    this.end(pending);
+    if (pending.target !== undefined) pending.target.isUnheard = false;
+    return pending;
+  }
+
   end(pending: Pending): void {
     if (pending.id === 0) return;
     this.#places[pending.id & (this.#places.length - 1)] = undefined;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { PerkeyError } from '../base/errors.ts';
 import { noMetrics } from '../base/metrics.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
 import { Gates } from './gates.ts';
@@ -21,6 +22,7 @@ function world() {
     clock,
     isQuiet: () => state.isQuiet,
     mayTry: () => state.mayTry,
+    mayGoAhead: ({ madeIn }) => madeIn.length > 0,
     inFlight: () => new InFlightKeys([], routes),
     dispatch: (pending) => {
       out.push(pending.seq);
@@ -125,4 +127,34 @@ test('overtaken are the refused calls to the same actor that were made before', 
   const passing = call();
   expect(gates.overtakenBy(passing)).toEqual([first, late]);
   expect(gates.overtakenBy(first)).toEqual([]);
+});
+
+test('a call that a move waits for goes ahead of calls of others, and behind those of its own actor and what is under way elsewhere', async () => {
+  const { clock, gates, out, call } = world();
+  const madeIn = (actor: string, key = 'k'): Pending => Object.assign(call(0, key), { madeIn: [actor] });
+  const [others, first, second, alone] = [call(), madeIn('t/a'), madeIn('t/a'), madeIn('t/b')];
+  gates.hold(others);
+  expect(gates.mayGoAhead(first)).toBe(true);
+  gates.hold(first);
+  expect(gates.mayGoAhead(second)).toBe(false);
+  expect(gates.mayGoAhead(alone)).toBe(true);
+  expect(gates.mayGoAhead(call())).toBe(false);
+  const elsewhere = new InFlightKeys([others], new Routes({ addressOf: () => 'x', isLocal: () => false, onRoute: ignore, onGone: ignore }));
+  expect(gates.mayGoAhead(alone, () => elsewhere)).toBe(false);
+  gates.hold(second);
+  await clock.advance(25);
+  expect(out).toEqual([first.seq, second.seq]);
+});
+
+test('what a call that went ahead has overtaken is refused only where its own actor made it', () => {
+  const { gates, call } = world();
+  const refusal = new PerkeyError('shard.moved', 'moved');
+  const [others, own, later] = [call(), call(), call()].map((one) => Object.assign(one, { refusal }));
+  Object.assign(own!, { madeIn: ['t/a'] });
+  gates.holdBack(others!, 1);
+  gates.holdBack(own!, 1);
+  Object.assign(later!, { madeIn: ['t/a'], isAhead: true });
+  expect(gates.overtakenBy(later!)).toEqual([own]);
+  later!.isAhead = false;
+  expect(gates.overtakenBy(later!)).toEqual([others, own]);
 });

@@ -15,6 +15,8 @@ export interface GatesOptions {
   readonly mayTry: (shard: number, gate: Gate) => boolean;
   /** What is under way for the shards that have a gate. */
   readonly inFlight: () => InFlightKeys;
+  /** Whether the call is made in a turn that the move of a shard waits for, and there is an owner to be tried. */
+  readonly mayGoAhead: (pending: Pending) => boolean;
   /** Takes each call of an opened gate, in order. May hold it back again. */
   readonly dispatch: (pending: Pending) => void;
   /** Called every now and then while calls wait. */
@@ -100,13 +102,26 @@ export class Gates {
 
   /** Calls to the same actor as `pending`, made before it, whose last attempt was refused. */
   overtakenBy(pending: Pending): Pending[] {
-    const { seq, type, key } = pending;
-    const overtaken: Pending[] = [];
-    for (const held of this.#byShard.get(pending.shard)?.inOrder() ?? []) {
+    return this.#heldBefore(pending, pending.isAhead).filter((held) => held.refusal?.executed === 'no');
+  }
+
+  /**
+   * Whether the call need not wait at its gate: the move of one shard waits for it, and would wait for the move of another if it did. Only calls
+   * that its own actor made before it come first, and what is under way.
+   */
+  mayGoAhead(pending: Pending, inFlight: () => InFlightKeys = this.#o.inFlight): boolean {
+    return this.#o.mayGoAhead(pending) && this.#heldBefore(pending, true).length === 0 && inFlight().mayFollow(pending);
+  }
+
+  /** Those to the same actor that were made before `pending`, by whomever or by the same actor. */
+  #heldBefore({ shard, seq, type, key, madeIn }: Pending, isBySame: boolean): Pending[] {
+    const before: Pending[] = [];
+    for (const held of this.#byShard.get(shard)?.inOrder() ?? []) {
       if (held.seq >= seq) break;
-      if (held.refusal?.executed === 'no' && held.key === key && held.type === type) overtaken.push(held);
+      if (held.key !== key || held.type !== type) continue;
+      if (!isBySame || held.madeIn.at(-1) === madeIn.at(-1)) before.push(held);
     }
-    return overtaken;
+    return before;
   }
 
   /** Every call held back. */
@@ -174,12 +189,27 @@ export class Gates {
     }
   }
 
+  #letAhead(): void {
+    let known: InFlightKeys | undefined;
+    const inFlight = (): InFlightKeys => (known ??= this.#o.inFlight());
+    for (const gate of [...this.#byShard.values()]) {
+      if (gate.isOpening) continue;
+      for (const pending of [...gate.inOrder()]) {
+        if (!this.mayGoAhead(pending, inFlight)) continue;
+        gate.drop(pending);
+        this.#held -= 1;
+        this.#o.dispatch(pending);
+      }
+    }
+  }
+
   #watch(): void {
     if (this.#isStopped) return;
     this.#timer ??= this.#o.clock.setTimer(lookEveryMs, () => {
       this.#timer = undefined;
       this.#o.wantNews();
       this.tryOpenAll();
+      this.#letAhead();
       this.#letPass(this.#o.clock.now());
       if (this.#byShard.size > 0) this.#watch();
     });

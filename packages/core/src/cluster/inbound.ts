@@ -171,7 +171,7 @@ export class Inbound {
       const { request } = early;
       if (early.epoch !== epoch) request.reply.error(request.id, this.#moved(shard, epoch));
       else if (request.deadline <= now) request.reply.error(request.id, expired());
-      else this.#admit(host, shard, request);
+      else this.#admit(host, shard, request, false);
     }
   }
 
@@ -234,14 +234,15 @@ export class Inbound {
       left -= 1;
       const { id, shard } = reader;
       const remainingMs = reader.remainingMs - late;
-      const epoch = epochOf(shard);
+      const isAwaited = reader.awaited && source === fromNode;
+      const epoch = epochOf(shard) ?? (isAwaited ? host.leavingEpoch(shard) : undefined);
       if (latest !== undefined && isLateRequest(latest, id)) {
         replies.error(id, overtaken());
       } else if (remainingMs <= 0) {
         replies.error(id, expired());
       } else if (epoch === reader.epoch) {
         const request = this.#read(reader, shard, now + remainingMs, replies, source);
-        if (request) this.#admit(host, shard, request);
+        if (request) this.#admit(host, shard, request, isAwaited);
       } else if (this.#takeEarly(reader, shard, now + remainingMs, replies, source, bytes)) bytes = 0;
       else replies.error(id, this.#moved(shard, epoch));
     }
@@ -265,9 +266,9 @@ export class Inbound {
     return undefined;
   }
 
-  #admit(host: InboundOptions['host'], shard: number, request: InboundRequest): void {
+  #admit(host: InboundOptions['host'], shard: number, request: InboundRequest, isAwaited: boolean): void {
     try {
-      host.admit(shard, request);
+      host.admit(shard, request, isAwaited);
     } catch (error) {
       this.#o.log.error({ err: error, shard }, 'a request was not taken');
       request.reply.error(request.id, bareError('turn.abandoned', 'the node failed to run the request'));

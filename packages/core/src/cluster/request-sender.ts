@@ -1,5 +1,5 @@
 import { Cancels } from './cancels.ts';
-import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
+import { requestFlag, requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
 import { frameHeaderBytes, frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import type { Pending } from './pending.ts';
@@ -54,7 +54,8 @@ export class RequestSender {
     const remaining = Math.max(1, Math.ceil(pending.deadline - now));
     lane.appended += 1;
     pending.ordinal = lane.appended;
-    this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
+    const flags = pending.isAhead ? requestFlag.awaited : 0;
+    this.#batcher.request(lane.address, pending.id, pending.shard, flags, pending.epoch, remaining, pending.tail!);
   }
 
   /** Tells the target that nobody waits for this attempt any more. */

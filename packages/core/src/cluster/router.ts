@@ -1,7 +1,7 @@
 import { PerkeyError, retryRule } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
 import { asRefusal, copyPlain } from '../base/plain.ts';
-import { type Caller, type CallOptions } from '../contract/calls.ts';
+import { type Caller, type CallOptions, noChain } from '../contract/calls.ts';
 import { Attempts } from './attempts.ts';
 import { checkCall } from './call-checks.ts';
 import { closedEarly, fallenSilent, linkDown, linkLost, overtaken, tooLate, unknownType } from './call-errors.ts';
@@ -56,6 +56,7 @@ export class Router implements Caller {
           this.#attempts.filter(({ shard }) => this.#gates.has(shard)),
           routes,
         ),
+      mayGoAhead: ({ madeIn, shard }) => options.local?.isLeaving(madeIn) === true && this.#hasOwner(shard),
       dispatch: (pending) => this.#attempt(pending, clock.now()),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
@@ -74,6 +75,7 @@ export class Router implements Caller {
   request(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const pending = this.#pendingFor(type, method, key, options, resolve, reject);
+      pending.madeIn = options.chain ?? noChain;
       try {
         this.#take(pending, input);
       } catch (error) {
@@ -84,7 +86,9 @@ export class Router implements Caller {
 
   notify(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): void {
     const oneWay = { ...options, chain: undefined, deadline: undefined, signal: undefined };
-    this.#take(this.#pendingFor(type, method, key, oneWay, ignore, this.#notifyFailed), input);
+    const pending = this.#pendingFor(type, method, key, oneWay, ignore, this.#notifyFailed);
+    pending.madeIn = options.chain ?? noChain;
+    this.#take(pending, input);
   }
 
   #pendingFor(
@@ -113,7 +117,7 @@ export class Router implements Caller {
       this.#o.wantNews();
       throw unknownType(pending.type);
     }
-    if (options.signal) this.#listen(pending, options.signal);
+    if (options.signal) pending.listen(options.signal, () => this.#abort(pending));
     if (pending.settled) return;
     if (routes.shards > 0) pending.shard = shardOf(pending.key, routes.shards);
     if (pending.shard >= 0 && routes.get(pending.shard)?.target.local) pending.input = copyPlain(input);
@@ -123,15 +127,9 @@ export class Router implements Caller {
     if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
     this.#deadlines.watch(pending.deadline);
     if (pending.shard < 0) this.#unrouted.add(pending);
-    else if (this.#gates.size > 0 && this.#gates.has(pending.shard)) this.#gates.hold(pending);
-    else this.#attempt(pending, startedAt);
-  }
-
-  #listen(pending: Pending, signal: AbortSignal): void {
-    const abort = (): void => this.#abort(pending);
-    if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
-    pending.stopListening = () => signal.removeEventListener('abort', abort);
+    else if (this.#gates.size === 0 || !this.#gates.has(pending.shard) || this.#gates.mayGoAhead(pending))
+      this.#attempt(pending, startedAt);
+    else this.#gates.hold(pending);
   }
 
   #abort(pending: Pending): void {
@@ -150,6 +148,7 @@ export class Router implements Caller {
     else {
       pending.target = route.target;
       pending.epoch = route.epoch;
+      pending.isAhead = this.#o.local?.isLeaving(pending.madeIn) === true;
       this.#attempts.begin(pending);
       if (route.target.local) this.#sendLocally(pending);
       else this.#sendRemotely(pending, route.target, now);
@@ -170,26 +169,22 @@ export class Router implements Caller {
     const { id } = pending;
     if (pending.tail && pending.input === undefined) pending.input = inputOfTail(pending.tail);
     try {
-      local?.admit(pending.shard, pending.inbound(callerName, this.#localReplies));
+      local?.admit(pending.shard, pending.inbound(callerName, this.#localReplies), pending.isAhead);
     } catch (error) {
       this.onError(id, new PerkeyError('turn.abandoned', 'this node failed to run the request', { cause: error }));
     }
   }
 
   onOk(id: number, value: unknown, now: number): void {
-    const pending = this.#attempts.get(id);
+    const pending = this.#attempts.answered(id);
     if (!pending) return;
-    this.#attempts.end(pending);
-    pending.target!.isUnheard = false;
     if (!pending.settled) pending.succeed(value, now);
     if (this.#gates.size > 0) this.#passed([pending]);
   }
 
   onError(id: number, error: PerkeyError): void {
-    const pending = this.#attempts.get(id);
+    const pending = this.#attempts.answered(id);
     if (!pending) return;
-    this.#attempts.end(pending);
-    pending.target!.isUnheard = false;
     if (pending.settled) {
       if (error.executed === 'no') this.#gates.tryOpen(pending.shard);
       else this.#passed([pending]);
@@ -216,6 +211,11 @@ export class Router implements Caller {
     if (error.code === 'node.unreachable') pending.target!.isUnheard = true;
     if (error.executed === 'unknown') pending.doubt = true;
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
+  }
+
+  #hasOwner(shard: number): boolean {
+    const route = this.#o.routes.get(shard);
+    return route !== undefined && this.#reachable(route.target);
   }
 
   /** Calls go out to an owner that is reachable; to one that refused, only after a while. */

@@ -91,7 +91,9 @@ export class Routes {
 
   /** For who hears of members late and in any order: a type that was hosted once is asked for, and refused by its owner if it must be. */
   addTypes(types: Iterable<string>): void {
-    this.#types = new Set([...(this.#types ?? []), ...types]);
+    const known = this.#types;
+    const added = known === undefined ? [...types] : [...types].filter((type) => !known.has(type));
+    if (known === undefined || added.length > 0) this.#types = new Set([...(known ?? []), ...added]);
   }
 
   learn(change: RouteChange): void {
@@ -152,11 +154,18 @@ export class Routes {
   }
 
   #forgetUnused(): void {
+    let used: Set<Target> | undefined;
+    for (const [incarnation, target] of this.#targets) {
+      if (!target.gone) continue;
+      used ??= this.#usedTargets();
+      if (!used.has(target)) this.#targets.delete(incarnation);
+    }
+  }
+
+  #usedTargets(): Set<Target> {
     const used = new Set<Target>();
     for (const route of this.#routes) if (route) used.add(route.target);
-    for (const [incarnation, target] of this.#targets) {
-      if (target.gone && !used.has(target)) this.#targets.delete(incarnation);
-    }
+    return used;
   }
 
   #target(who: Incarnated): Target {

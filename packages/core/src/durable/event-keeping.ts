@@ -115,11 +115,11 @@ export class EventKeeping implements Keeping {
     return { ...what, failure: undefined };
   }
 
-  async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal): Promise<Stored> {
+  async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal, reached: () => Promise<number>): Promise<Stored> {
     const { events, snapshots, limits, metrics } = this.#o;
     const stream = { type: type.name, key };
     const { state, bookkeeping, head, snapshotVersion } = await rehydrate({
-      ...{ events, snapshots, stream, limits, signal },
+      ...{ events, snapshots, stream, limits, signal, reached },
       fold: this.#fold(key),
     });
     metrics.replayed.inc(head.version - snapshotVersion);

@@ -93,6 +93,7 @@ export class CrashPoints {
         ),
       read: (what) => read.call(this, what),
       last: () => inner.last(),
+      barrier: () => this.#around(`barrier ${name}`, () => inner.barrier()),
       trim: (stream, before) => inner.trim(stream, before),
     };
   }

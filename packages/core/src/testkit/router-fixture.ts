@@ -146,7 +146,7 @@ export class RouterFixture {
     const options: RouterOptions = {
       ...{ clock, link, routes: this.routes, metrics: new RequestMetrics(this.metrics), callerName: '' },
       settings: { ...defaults, ...settings },
-      local: admit && { cancel: () => {}, admit },
+      local: admit && { cancel: () => {}, admit, isLeaving: () => false, leavingEpoch: () => undefined },
       wantNews: () => {
         this.newsWanted += 1;
       },

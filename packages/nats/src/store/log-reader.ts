@@ -1,10 +1,12 @@
 import { PerkeyError } from '@perkey/core';
 import type { LogBatch, LogRead, LogRecord } from '@perkey/core';
+import type { Msg } from '@nats-io/transport-node';
 import { unavailable } from '../store-api.ts';
+import { barrierPrefix } from './log-barrier.ts';
 import type { SubjectFilter } from './log-filter.ts';
 import { PullSession } from './pull-session.ts';
 import type { PullPlan } from './pull-session.ts';
-import { getMessage, lastSequence } from './store-link.ts';
+import { getMessage, lastSequence, subjectState } from './store-link.ts';
 import type { StoreLink, StoredMessage } from './store-link.ts';
 import type { LogNames } from './store-names.ts';
 import type { ToldSequences } from './told.ts';
@@ -63,7 +65,7 @@ async function pause({ link }: ReadPlace, ms: number, signal?: AbortSignal): Pro
  * The last record of a stream, from the leader. Invariant: never one from before what this object was told of the stream; an answer that is,
  * from a leader that was deposed or a server that lost its data, is asked for again, then rejected with `store.unavailable`.
  */
-export async function lastOf(place: ReadPlace, subject: string): Promise<StoredMessage | undefined> {
+export async function lastOf(place: ReadPlace, subject: string, floor?: LogRead['reached']): Promise<StoredMessage | undefined> {
   const { link, names, told } = place;
   for (let attempt = 1; ; attempt += 1) {
     const least = told.of(subject);
@@ -73,19 +75,24 @@ export async function lastOf(place: ReadPlace, subject: string): Promise<StoredM
       reached > 0 ? lastSequence(link, names.natsStream) : reached,
     ]);
     const isUpToDate = (last?.sequence ?? 0) >= least && whole >= reached;
-    if (isUpToDate && (last !== undefined || (await hasAllTold(place)))) return last;
+    if (isUpToDate && (last !== undefined || (await isEmpty(place, subject, floor)))) return last;
     if (attempt >= staleMax) throw unavailable('what it says is older than what it has acknowledged');
     await pause(place, retryMs);
   }
 }
 
 /**
- * Whether the leader has the whole log as far as this object was told of it. One that was deposed also says of a stream that it does not exist, and
- * nothing is written that would prove it wrong: an actor without records is not fenced.
+ * Whether a subject without messages is empty indeed: a leader that was deposed says so too, and nothing is written that would prove it wrong,
+ * since an actor without records is not fenced. The same answer shows how far the log has come that says it: as far as this object was told of
+ * it, and as far as whoever reads demands.
  */
-async function hasAllTold({ link, names, told }: ReadPlace): Promise<boolean> {
-  const { highest } = told;
-  return link.replicas === 1 || highest === 0 || (await lastSequence(link, names.natsStream)) >= highest;
+async function isEmpty({ link, names, told }: ReadPlace, subject: string, floor: LogRead['reached']): Promise<boolean> {
+  if (link.replicas === 1) return true;
+  const demanded = (await floor?.()) ?? 0;
+  const least = Math.max(demanded, told.highest);
+  if (least === 0) return true;
+  const { last, messages } = await subjectState(link, names.natsStream, subject);
+  return last >= least && messages === 0;
 }
 
 /** The last record that fits, as of now, by the leader; 0 for none. */
@@ -126,7 +133,7 @@ const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, 
 export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
   const { after, batchMax, signal } = read;
   await place.link.ready();
-  const last = await lastOf(place, subject);
+  const last = await lastOf(place, subject, read.reached);
   if (last === undefined || last.sequence <= after || isAborted(signal)) return;
   const records = await walkBack(place, last, read);
   if (records === undefined) {
@@ -211,6 +218,12 @@ export async function* readSessions(
   }
 }
 
+/** Passes barriers over, which are empty. */
+function recordOnly(names: LogNames): (message: Msg) => boolean {
+  const prefix = barrierPrefix(names);
+  return (message) => message.data.length > 0 || !message.subject.startsWith(prefix);
+}
+
 /** `session` is absent where a read that does not follow has nothing to read. */
 async function openAfter(
   place: ReadPlace,
@@ -229,7 +242,7 @@ function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter,
   return {
     natsStream: names.natsStream,
     filters: filter.is === 'stream' ? [filter.subject] : filter.is === 'types' && !here ? filter.subjects : [],
-    fits: here ? ({ subject }) => filter.fits(subject) : undefined,
+    fits: filter.is === 'all' ? recordOnly(names) : here ? ({ subject }) => filter.fits(subject) : undefined,
     deliver: { deliver_policy: 'by_start_sequence', opt_start_seq: after + 1 },
     end,
     countMax: pullCountMax,

@@ -69,6 +69,25 @@ export async function lastSequence(link: StoreLink, natsStream: string): Promise
   return last as number;
 }
 
+/**
+ * What the leader of a stream says of it and of one of its subjects at one moment: in this answer the server looks at the messages of the
+ * subject after its highest sequence. Rejects with `store.unavailable`.
+ */
+export async function subjectState(
+  link: StoreLink,
+  natsStream: string,
+  subject: string,
+): Promise<{ readonly last: number; readonly messages: number }> {
+  const reply = await link.api.request(`$JS.API.STREAM.INFO.${natsStream}`, JSON.stringify({ subjects_filter: subject }));
+  answered(link, reply);
+  const { last_seq: last, subjects } = (reply['state'] ?? {}) as {
+    last_seq?: unknown;
+    subjects?: Readonly<Record<string, unknown>> | null;
+  };
+  if (!Number.isSafeInteger(last)) throw unavailable('its answer holds no state');
+  return { last: last as number, messages: Number(subjects?.[subject] ?? 0) };
+}
+
 /** Removes one message; one that is gone already counts as removed. Rejects with `store.unavailable`. */
 export async function eraseMessage(link: StoreLink, natsStream: string, sequence: number): Promise<void> {
   const body = JSON.stringify({ seq: sequence, no_erase: true });

@@ -3,6 +3,7 @@ import type { CommitLog, LogAppend, LogRead } from '../../contract/commit-log.ts
 import type { OpenStore, Store } from '../../contract/store.ts';
 import { memoryStore } from '../../memory/memory-store.ts';
 import { storeSuite } from './store-suite.ts';
+import { stream } from './store-world.ts';
 import type { SuiteTest } from './suite.ts';
 
 /** The names of the cases that fail for a store that was spoilt. */
@@ -39,6 +40,7 @@ const events = (open: OpenStore, spoilt: Partial<CommitLog>): Partial<OpenStore>
       append: (append) => log.append(append),
       read: (read) => log.read(read),
       last: () => log.last(),
+      barrier: () => log.barrier(),
       trim: (stream, before) => log.trim(stream, before),
       ...spoilt,
     },
@@ -98,6 +100,31 @@ test('reads that lag, filter wrongly, or say too early that they are live are fo
       },
     });
   expect(await failures(alwaysLive, /catches up/)).toHaveLength(1);
+});
+
+test('a barrier of a copy that lags, and one that reads give, are found', async () => {
+  const lagging = (open: OpenStore): Partial<OpenStore> => {
+    let known = 0;
+    return events(open, {
+      async barrier() {
+        const old = known;
+        known = await open.events.last();
+        return old;
+      },
+    });
+  };
+  expect(await failures(lagging, /barrier lies/)).toHaveLength(1);
+  const visible = (open: OpenStore): Partial<OpenStore> => {
+    let count = 0;
+    return events(open, {
+      async barrier() {
+        const of = stream(`barrier ${(count += 1)}`, 'Own');
+        const outcome = await open.events.append({ stream: of, shard: 0, expectedSequence: 0, epoch: 1, body: new Uint8Array(1) });
+        return outcome.kind === 'appended' ? outcome.sequence : 0;
+      },
+    });
+  };
+  expect(await failures(visible, /barrier lies/)).toHaveLength(1);
 });
 
 test('trimming by the beginning of a key, and trimming all, are found', async () => {

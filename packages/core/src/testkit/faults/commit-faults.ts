@@ -17,7 +17,6 @@ export class CommitFaults {
   #isFull = false;
   #slowMs = 0;
   #staleAt: Readonly<Record<'events' | 'states', number>> | undefined;
-  #sparesNew = false;
   #appends: AppendFault[] = [];
   readonly #late: (() => void)[] = [];
 
@@ -55,16 +54,10 @@ export class CommitFaults {
 
   /**
    * Reads give what the logs hold up to a sequence, as a leader does that was deposed, and no less than the reader was told of its own appends.
-   * Writes are compared with what is really there. `sparesNew`: a stream that begins above it is read as it is, since of one that does not exist
-   * nobody can be fenced.
+   * Writes are compared with what is really there, and barriers are.
    */
-  staleReads(events: number, states: number = events, sparesNew: boolean = false): void {
+  staleReads(events: number, states: number = events): void {
     this.#staleAt = { events, states };
-    this.#sparesNew = sparesNew;
-  }
-
-  get sparesNew(): boolean {
-    return this.#sparesNew;
   }
 
   /** The next `count` appends end so. Adds to what was asked for before. */

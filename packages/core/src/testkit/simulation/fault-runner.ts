@@ -182,7 +182,7 @@ export class FaultRunner {
     else if (kind === 'doubtful-appends') faults.nextAppends(variant as AppendFault, amount);
     else if (kind === 'no-log') faults.unavailable();
     else if (kind === 'full-log') faults.full();
-    else faults.staleReads(store.lastOf('events'), store.lastOf('states'), true);
+    else faults.staleReads(store.lastOf('events'), store.lastOf('states'));
     return () => {
       faults.heal();
       faults.releaseLate();

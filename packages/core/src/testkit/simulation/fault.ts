@@ -25,7 +25,7 @@
  * - `late-append`: its appends are on their way when it dies, and are stored, if they still may be, when others own its shards.
  * - `no-log`: that store is unavailable to it.
  * - `full-log`: that store has no room.
- * - `stale-log`: its reads of the logs see them as they were, but for streams that did not exist then.
+ * - `stale-log`: its reads of the logs see them as they were.
  */
 export type FaultKind =
   | 'crash'

@@ -89,6 +89,7 @@ function logOf(inner: CommitLog, answers: Answers): CommitLog {
     append: (append) => answers.of(inner.append(append)),
     read: (read) => answers.each(inner.read(read)),
     last: () => answers.of(inner.last()),
+    barrier: () => answers.of(inner.barrier()),
     trim: (stream, before) => answers.of(inner.trim(stream, before)),
   };
 }
