@@ -55,7 +55,7 @@ export class Attempts {
     return pending?.id === id ? pending : undefined;
   }
 
-  /** The same, whose attempt ends with that: its target was heard of. */
+  /** Ends the attempt with this id, as its target told what became of it; `undefined` for one that is no longer waited for. */
   answered(id: number): Pending | undefined {
     const pending = this.get(id);
     if (pending === undefined) return undefined;

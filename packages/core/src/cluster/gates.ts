@@ -105,6 +105,11 @@ export class Gates {
     return this.#heldBefore(pending, pending.isAhead).filter((held) => held.refusal?.executed === 'no');
   }
 
+  /** Whether the call has to wait. */
+  stops(pending: Pending): boolean {
+    return this.#byShard.has(pending.shard) && !this.mayGoAhead(pending);
+  }
+
   /**
    * Whether the call need not wait at its gate: the move of one shard waits for it, and would wait for the move of another if it did. Only calls
    * that its own actor made before it come first, and what is under way.

@@ -15,7 +15,7 @@ import { LocalReplies } from './local-replies.ts';
 import { Pending } from './pending.ts';
 import { RequestSender } from './request-sender.ts';
 import type { RouterOptions } from './router-options.ts';
-import type { Target } from './routes.ts';
+import type { Route, Target } from './routes.ts';
 import type { Lane } from './sent-frames.ts';
 
 const noOptions: CallOptions = Object.freeze({});
@@ -56,7 +56,7 @@ export class Router implements Caller {
           this.#attempts.filter(({ shard }) => this.#gates.has(shard)),
           routes,
         ),
-      mayGoAhead: ({ madeIn, shard }) => options.local?.isLeaving(madeIn) === true && this.#hasOwner(shard),
+      mayGoAhead: ({ madeIn, shard }) => options.local?.isLeaving(madeIn) === true && this.#routeTo(shard) !== undefined,
       dispatch: (pending) => this.#attempt(pending, clock.now()),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
@@ -127,9 +127,8 @@ export class Router implements Caller {
     if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
     this.#deadlines.watch(pending.deadline);
     if (pending.shard < 0) this.#unrouted.add(pending);
-    else if (this.#gates.size === 0 || !this.#gates.has(pending.shard) || this.#gates.mayGoAhead(pending))
-      this.#attempt(pending, startedAt);
-    else this.#gates.hold(pending);
+    else if (this.#gates.size > 0 && this.#gates.stops(pending)) this.#gates.hold(pending);
+    else this.#attempt(pending, startedAt);
   }
 
   #abort(pending: Pending): void {
@@ -142,9 +141,9 @@ export class Router implements Caller {
 
   /** Sends the call to the owner, or holds it back until there is one. */
   #attempt(pending: Pending, now: number): void {
-    const route = this.#o.routes.get(pending.shard);
+    const route = this.#routeTo(pending.shard);
     if (pending.deadline <= now) this.#reject(pending, tooLate(pending));
-    else if (!route || !this.#reachable(route.target)) this.#gates.holdBack(pending, 0);
+    else if (!route) this.#gates.holdBack(pending, 0);
     else {
       pending.target = route.target;
       pending.epoch = route.epoch;
@@ -213,16 +212,16 @@ export class Router implements Caller {
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
   }
 
-  #hasOwner(shard: number): boolean {
+  /** To the owner, where it is reachable. */
+  #routeTo(shard: number): Route | undefined {
     const route = this.#o.routes.get(shard);
-    return route !== undefined && this.#reachable(route.target);
+    return route && this.#reachable(route.target) ? route : undefined;
   }
 
   /** Calls go out to an owner that is reachable; to one that refused, only after a while. */
   #mayTry(shard: number, gate: Gate): boolean {
-    const route = this.#o.routes.get(shard);
-    if (!route || !this.#reachable(route.target)) return false;
-    return route.epoch > gate.epoch || this.#o.clock.now() >= gate.retryAt;
+    const route = this.#routeTo(shard);
+    return route !== undefined && (route.epoch > gate.epoch || this.#o.clock.now() >= gate.retryAt);
   }
 
   #reachable(target: Target): boolean {
