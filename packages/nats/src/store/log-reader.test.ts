@@ -144,8 +144,8 @@ test.each(broken)('where a record on the way back %s, a consumer is asked', asyn
 
 test('a consumer is asked where the way back is long', async () => {
   const chain = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [i + 1, { expected: i }]));
-  expect(await sequencesOf(leaderWith(chain, 100).place, 84, 16)).toHaveLength(1);
+  expect(await sequencesOf(leaderWith(chain, 100).place, 36, 64)).toHaveLength(1);
   const { place, asked, wanted } = leaderWith(chain, 100);
   await expect(withClock(place, sequencesOf(place, 0))).rejects.toMatchObject({ code: 'store.unavailable' });
-  expect([asked.length, wanted()]).toEqual([16, 3]);
+  expect([asked.length, wanted()]).toEqual([64, 3]);
 });

@@ -12,7 +12,7 @@ import type { LogNames } from './store-names.ts';
 import type { ToldSequences } from './told.ts';
 
 /** So many records of a stream are fetched one by one at most. */
-const walkMax = 16;
+const walkMax = 64;
 const retryMs = 200;
 /** A read that gets no further for so many attempts gives up. */
 const attemptsMax = 3;
