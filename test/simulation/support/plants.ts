@@ -175,6 +175,18 @@ export const plants: readonly Plant[] = [
     ],
   },
   {
+    name: 'empty-on-any-word',
+    what: 'a new owner takes an actor for new on the word of a log that may be older than its claim',
+    faults: ['stale-log', 'drain', 'crash'],
+    edits: [
+      {
+        file: 'durable/barriers.ts',
+        from: 'reached: this.#log.barrier() }',
+        to: 'reached: Promise.resolve(0) }',
+      },
+    ],
+  },
+  {
     name: 'append-without-compare-and-set',
     what: 'the log takes an append whatever record it expects',
     edits: [

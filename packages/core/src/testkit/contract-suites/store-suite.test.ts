@@ -3,7 +3,6 @@ import type { CommitLog, LogAppend, LogRead } from '../../contract/commit-log.ts
 import type { OpenStore, Store } from '../../contract/store.ts';
 import { memoryStore } from '../../memory/memory-store.ts';
 import { storeSuite } from './store-suite.ts';
-import { stream } from './store-world.ts';
 import type { SuiteTest } from './suite.ts';
 
 /** The names of the cases that fail for a store that was spoilt. */
@@ -118,7 +117,7 @@ test('a barrier of a copy that lags, and one that reads give, are found', async 
     let count = 0;
     return events(open, {
       async barrier() {
-        const of = stream(`barrier ${(count += 1)}`, 'Own');
+        const of = { type: 'Own', key: `barrier ${(count += 1)}` };
         const outcome = await open.events.append({ stream: of, shard: 0, expectedSequence: 0, epoch: 1, body: new Uint8Array(1) });
         return outcome.kind === 'appended' ? outcome.sequence : 0;
       },
