@@ -7,6 +7,7 @@ import { deepFreeze } from '../base/deep-freeze.ts';
 import { safeText } from '../base/log-text.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
+import type { ResultListener } from '../events/appender.ts';
 import type { BookkeepingLimits } from '../events/bookkeeping.ts';
 import type { CommitAuthor } from '../events/commit.ts';
 import { EventCatalogue } from '../events/event-catalogue.ts';
@@ -76,8 +77,8 @@ export class EventKeeping implements Keeping {
     return { draft, kept: undefined, state: outcome === undefined ? turn.activation.state : outcome.state };
   }
 
-  append({ stream, head, author }: HeldActor, { draft }: Decided): Promise<AppendResult> {
-    return this.#o.events.append(stream, head, author, draft);
+  send({ stream, head, author }: HeldActor, { draft }: Decided, now: number, listener: ResultListener): void {
+    this.#o.events.send(stream, head, author, draft, now, listener);
   }
 
   advance(activation: Activation, held: HeldActor, { state, draft }: Decided, versionBefore: number): void {

@@ -8,6 +8,7 @@ import { decode, encode } from '../base/codec.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
+import type { ResultListener } from '../events/appender.ts';
 import { Bookkeeping, type BookkeepingLimits } from '../events/bookkeeping.ts';
 import { type CommitAuthor, commitLimits, type CommitNotes, type KeptState, noHead } from '../events/commit.ts';
 import type { StateDraft, StateStore, StoredState } from '../events/state-store.ts';
@@ -67,8 +68,8 @@ export class StateKeeping implements Keeping {
     return after.pack(at);
   }
 
-  append({ stream, head, author }: HeldActor, decided: Decided): Promise<AppendResult> {
-    return this.#o.states.save(stream, head, author, draftOf(decided));
+  send({ stream, head, author }: HeldActor, decided: Decided, now: number, listener: ResultListener): void {
+    this.#o.states.send(stream, head, author, draftOf(decided), now, listener);
   }
 
   advance(_activation: Activation, held: HeldActor, { draft, kept }: Decided): void {
