@@ -45,13 +45,14 @@ export class StateKeeping implements Keeping {
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
     const { states, services, noteLimits } = this.#o;
     const at = services.clock.wall();
-    const isDue = ownNotesOf(turn, held, at)?.isDue === true;
+    const own = ownNotesOf(turn, held, services.clock);
+    const isDue = own?.isDue === true;
     if (!turn.method.changes && !isDue) return undefined;
     const { activation, ctx } = turn;
     const bytes = encoded(activation);
     const isSame = held.keptState !== undefined && Buffer.compare(bytes, held.keptState) === 0;
     if (isSame && !isDue && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
-    const draft = { ...notesOf(turn, held, value, noteLimits, at), id: commitIdOf(states, turn), at, events: [] };
+    const draft = { ...notesOf(turn, held, value, own, noteLimits, services.clock), id: commitIdOf(states, turn), at, events: [] };
     return {
       draft,
       kept: { state: bytes, bookkeeping: [this.#booked(held.books, draft, at), withRecent(held, draft.id)] },
