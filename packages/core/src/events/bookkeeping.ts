@@ -1,4 +1,4 @@
-import type { CommitNotes, CommittedReply } from './commit.ts';
+import type { CommitNotes, CommittedReply, ReminderChange } from './commit.ts';
 
 export interface BookkeepingLimits {
   /** Replies remembered; the oldest go first. */
@@ -47,15 +47,9 @@ export class Bookkeeping {
   apply(notes: CommitNotes, at: number): void {
     const { reply, outbox, delivered, reminders } = notes;
     if (reply !== undefined) this.#remember({ ...reply, at });
-    for (const message of outbox ?? []) {
-      this.#outboxNumber += 1;
-      this.#pending.set(this.#outboxNumber, { number: this.#outboxNumber, at, message });
-    }
+    if (outbox !== undefined) for (const message of outbox) this.#await(message, at);
     if (delivered !== undefined) this.#forgetUpTo(delivered);
-    for (const { name, reminder } of reminders ?? []) {
-      this.#reminders.delete(name);
-      if (reminder !== undefined) this.#reminders.set(name, reminder);
-    }
+    if (reminders !== undefined) for (const change of reminders) this.#change(change);
   }
 
   /** Those that are young enough at `now` (ms since 1970), the oldest first. */
@@ -127,6 +121,16 @@ export class Bookkeeping {
       book.#reminders.set(textOf(name), reminder);
     }
     return book;
+  }
+
+  #await(message: unknown, at: number): void {
+    this.#outboxNumber += 1;
+    this.#pending.set(this.#outboxNumber, { number: this.#outboxNumber, at, message });
+  }
+
+  #change({ name, reminder }: ReminderChange): void {
+    this.#reminders.delete(name);
+    if (reminder !== undefined) this.#reminders.set(name, reminder);
   }
 
   #isYoung({ at }: RememberedReply, now: number): boolean {
