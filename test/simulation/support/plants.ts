@@ -165,7 +165,6 @@ export const plants: readonly Plant[] = [
   {
     name: 'no-fence',
     what: 'a new owner of a stream does not fence it before its first turn',
-    faults: ['late-append'],
     edits: [
       {
         file: 'durable/loader.ts',
@@ -205,5 +204,16 @@ export const plants: readonly Plant[] = [
     name: 'reply-not-in-commit',
     what: 'the reply of a command with an idempotency key is not stored with its effect',
     edits: [{ file: 'durable/turn-notes.ts', from: 'const reply = replyNote(turn, value);', to: 'const reply = undefined;' }],
+  },
+  {
+    name: 'stale-not-reloaded',
+    what: 'an actor of whose last commit nobody knows whether it is stored goes on with what is in memory',
+    edits: [
+      {
+        file: 'durable/commit-cycle.ts',
+        from: 'return activation.extras?.held instanceof HeldActor && activation.extras.held.stale;',
+        to: 'return activation.extras === undefined;',
+      },
+    ],
   },
 ];

@@ -19,6 +19,7 @@ export class CommitFaults {
   #staleAt: Readonly<Record<'events' | 'states', number>> | undefined;
   #sparesNew = false;
   #appends: AppendFault[] = [];
+  #breaksWith: 'lost' | 'stored_unknown' | undefined;
   readonly #late: (() => void)[] = [];
 
   get isUnavailable(): boolean {
@@ -41,6 +42,11 @@ export class CommitFaults {
   /** Appends are refused, everything else rejects with `store.unavailable`; nothing has an effect. */
   unavailable(): void {
     this.#isUnavailable = true;
+  }
+
+  /** The next append ends so, and with it the store becomes unavailable: the connection breaks with the append on its way. */
+  breakAtAppend(fault: 'lost' | 'stored_unknown'): void {
+    this.#breaksWith = fault;
   }
 
   /** Appends are refused as `full`, other writes reject. Reads work. */
@@ -73,7 +79,10 @@ export class CommitFaults {
   }
 
   takeAppendFault(): AppendFault | undefined {
-    return this.#appends.shift();
+    if (this.#isUnavailable) return 'unavailable';
+    const fault = this.#breaksWith ?? this.#appends.shift();
+    this.#isUnavailable = this.#breaksWith !== undefined;
+    return fault;
   }
 
   /** Keeps what is to happen late. */
@@ -98,5 +107,6 @@ export class CommitFaults {
     this.#slowMs = 0;
     this.#staleAt = undefined;
     this.#appends = [];
+    this.#breaksWith = undefined;
   }
 }
