@@ -206,6 +206,11 @@ export const plants: readonly Plant[] = [
     edits: [{ file: 'durable/turn-notes.ts', from: 'const reply = replyNote(turn, value);', to: 'const reply = undefined;' }],
   },
   {
+    name: 'replies-age-by-wall-clock',
+    what: 'stored replies are as old as the wall clock of the node says',
+    edits: [{ file: 'events/bookkeeping.ts', from: 'return Number.isNaN(this.#now) ? wall : this.#now + ', to: 'return wall + 0 * ' }],
+  },
+  {
     name: 'stale-not-reloaded',
     what: 'an actor of whose last commit nobody knows whether it is stored goes on with what is in memory',
     edits: [
