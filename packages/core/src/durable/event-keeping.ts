@@ -87,13 +87,14 @@ export class EventKeeping implements Keeping {
     this.#o.events.send(stream, head, author, draft, now, listener);
   }
 
+  /** A snapshot holds the books as of its last commit, so that they are the same with it and without it. */
   advance(activation: Activation, held: HeldActor, { state, draft }: Decided, versionBefore: number): void {
     activation.state = state;
     held.books.apply(draft, draft.at);
-    const { snapshotEvery, snapshots, turns } = this.#o;
+    const { snapshotEvery, snapshots } = this.#o;
     const { head, books } = held;
     if (!Snapshots.isDue(versionBefore, head.version, snapshotEvery)) return;
-    const bookkeeping = books.pack(turns.services.clock.wall());
+    const bookkeeping = books.pack(draft.at);
     snapshots.save(held.stream, { head, stateVersion: this.#aggregate.stateVersion, state, bookkeeping });
   }
 
