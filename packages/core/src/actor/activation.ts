@@ -88,7 +88,7 @@ export class Activation {
   get busy(): boolean {
     const { status } = this;
     if (status === 'running' || status === 'activating' || status === 'deactivating') return true;
-    if (this.isAwaited && (status === 'idle' || status === 'dormant')) return true;
+    if (this.queue !== undefined && (status === 'idle' || status === 'dormant')) return true;
     return this.extras !== undefined && this.extras.background !== undefined;
   }
 }

@@ -108,14 +108,15 @@ export class ActorHost {
   }
 
   /** See `RequestHost`. */
-  isLeaving(chain: readonly string[]): boolean {
-    return this.#parts.closer.isLeaving(chain);
+  isLeaving(chain: readonly string[], isOneWay: boolean): boolean {
+    return this.#parts.closer.isLeaving(chain, isOneWay);
   }
 
   /** See `RequestHost`. */
-  leavingEpoch(shard: number): number | undefined {
+  leavingEpoch(shard: number, isHeldLong: boolean): number | undefined {
     const slot = this.#slots[shard];
-    return slot?.isLeaving === true ? slot.epoch : undefined;
+    if (slot?.isLeaving !== true || (isHeldLong && this.#o.clock.now() >= slot.halfTimeAt)) return undefined;
+    return slot.epoch;
   }
 
   /**

@@ -39,14 +39,19 @@ export class ShardCloser {
   }
 
   /** See `RequestHost.isLeaving`. */
-  isLeaving(chain: readonly string[]): boolean {
-    return this.#leaving.size > 0 && chain.some((address) => this.#leaving.get(address)?.slot.isLeaving);
+  isLeaving(chain: readonly string[], isOneWay: boolean): boolean {
+    if (this.#leaving.size === 0) return false;
+    return chain.some((address) => {
+      const activation = this.#leaving.get(address);
+      return activation?.slot.isAwaiting(activation, isOneWay);
+    });
   }
 
   /** A shard that is leaving takes a request that is awaited elsewhere: its turn is waited for as well, and so are those that it asks for. */
   awaitTurn(activation: Activation, request: InboundRequest): void {
     const { address, slot } = activation;
     this.#leaving.set(address, activation);
+    slot.expect(activation, request.chain.length === 0);
     this.#o.scheduler.deliver(activation, request);
     if (activation.status === 'gone') this.#leaving.delete(address);
     else if (slot.isLeaving) slot.await(activation);
@@ -58,6 +63,7 @@ export class ShardCloser {
     const endsAt = clock.now() + drainMs;
     slot.phase = 'closing';
     slot.successor = successor;
+    slot.halfTimeAt = endsAt - drainMs / 2;
     const busy = new Set<Activation>();
     for (const activation of slot.activations()) {
       if (activation.queue !== undefined) scheduler.clear(activation, shardMoved(slot.shard, successor));

@@ -15,7 +15,7 @@ export interface GatesOptions {
   readonly mayTry: (shard: number, gate: Gate) => boolean;
   /** What is under way for the shards that have a gate. */
   readonly inFlight: () => InFlightKeys;
-  /** Whether the call is made in a turn that the move of a shard waits for, and there is an owner to be tried. */
+  /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. */
   readonly mayGoAhead: (pending: Pending) => boolean;
   /** Takes each call of an opened gate, in order. May hold it back again. */
   readonly dispatch: (pending: Pending) => void;
@@ -102,7 +102,7 @@ export class Gates {
 
   /** Calls to the same actor as `pending`, made before it, whose last attempt was refused. */
   overtakenBy(pending: Pending): Pending[] {
-    return this.#heldBefore(pending, pending.isAhead).filter((held) => held.refusal?.executed === 'no');
+    return this.#heldBefore(pending, pending.mark !== 0).filter((held) => held.refusal?.executed === 'no');
   }
 
   /** Whether the call has to wait. */
@@ -112,10 +112,10 @@ export class Gates {
 
   /**
    * Whether the call need not wait at its gate: the move of one shard waits for it, and would wait for the move of another if it did. Only calls
-   * that its own actor made before it come first, and what is under way.
+   * that its own actor made before it come first.
    */
-  mayGoAhead(pending: Pending, inFlight: () => InFlightKeys = this.#o.inFlight): boolean {
-    return this.#o.mayGoAhead(pending) && this.#heldBefore(pending, true).length === 0 && inFlight().mayFollow(pending);
+  mayGoAhead(pending: Pending): boolean {
+    return this.#o.mayGoAhead(pending) && this.#heldBefore(pending, true).length === 0;
   }
 
   /** Those to the same actor that were made before `pending`, by whomever or by the same actor. */
@@ -196,11 +196,9 @@ export class Gates {
 
   /** What an owner refused although it was waited for waits for the next owner, or for a while, as all calls do. */
   #letAhead(): void {
-    let known: InFlightKeys | undefined;
-    const inFlight = (): InFlightKeys => (known ??= this.#o.inFlight());
     for (const [shard, gate] of [...this.#byShard]) {
-      const mayTry = ({ isAhead }: Pending): boolean => !isAhead || this.#o.mayTry(shard, gate);
-      if (!gate.isOpening) this.#giveOut(gate, (pending) => mayTry(pending) && this.mayGoAhead(pending, inFlight));
+      const mayTry = ({ mark }: Pending): boolean => mark === 0 || this.#o.mayTry(shard, gate);
+      if (!gate.isOpening) this.#giveOut(gate, (pending) => mayTry(pending) && this.mayGoAhead(pending));
     }
   }
 

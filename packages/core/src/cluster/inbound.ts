@@ -10,7 +10,7 @@ import { type CallSource, fromAnyone, fromNode, type InboundRequest, type ReplyP
 import type { Address, Via } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
 import { isLateRequest, LatestRequests } from './latest-requests.ts';
-import { RequestReader } from './envelope.ts';
+import { requestFlag, RequestReader } from './envelope.ts';
 import {
   cancelLimits,
   controlLimits,
@@ -234,15 +234,16 @@ export class Inbound {
       left -= 1;
       const { id, shard } = reader;
       const remainingMs = reader.remainingMs - late;
-      const isAwaited = reader.awaited && source === fromNode;
-      const epoch = epochOf(shard) ?? (isAwaited ? host.leavingEpoch(shard) : undefined);
+      const mark = source === fromNode ? reader.mark : 0;
+      const leaving = mark === 0 ? undefined : host.leavingEpoch(shard, mark === requestFlag.heldLong);
+      const epoch = epochOf(shard) ?? leaving;
       if (latest !== undefined && isLateRequest(latest, id)) {
         replies.error(id, overtaken());
       } else if (remainingMs <= 0) {
         replies.error(id, expired());
       } else if (epoch === reader.epoch) {
         const request = this.#read(reader, shard, now + remainingMs, replies, source);
-        if (request) this.#admit(host, shard, request, isAwaited);
+        if (request) this.#admit(host, shard, request, leaving !== undefined);
       } else if (this.#takeEarly(reader, shard, now + remainingMs, replies, source, bytes)) bytes = 0;
       else replies.error(id, this.#moved(shard, epoch));
     }

@@ -32,8 +32,8 @@ export class Pending {
   ordinal = 0;
   target: Target | undefined;
   epoch = 0;
-  /** The attempt under way was made for a turn that the move of a shard waits for: it need not wait for calls of others to its key. */
-  isAhead = false;
+  /** The flag of the last attempt (see `markOf`); 0: none. */
+  mark = 0;
   /** An earlier attempt may have been executed. */
   doubt = false;
   refusal: PerkeyError | undefined;

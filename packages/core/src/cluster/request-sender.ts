@@ -1,5 +1,5 @@
 import { Cancels } from './cancels.ts';
-import { requestFlag, requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
+import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
 import { frameHeaderBytes, frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import type { Pending } from './pending.ts';
@@ -54,8 +54,7 @@ export class RequestSender {
     const remaining = Math.max(1, Math.ceil(pending.deadline - now));
     lane.appended += 1;
     pending.ordinal = lane.appended;
-    const flags = pending.isAhead ? requestFlag.awaited : 0;
-    this.#batcher.request(lane.address, pending.id, pending.shard, flags, pending.epoch, remaining, pending.tail!);
+    this.#batcher.request(lane.address, pending.id, pending.shard, pending.mark, pending.epoch, remaining, pending.tail!);
   }
 
   /** Tells the target that nobody waits for this attempt any more. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
+import { requestFlag } from './envelope.ts';
 import { RouterFixture } from '../testkit/router-fixture.ts';
 
 const moved = (details: object = {}): PerkeyError => new PerkeyError('shard.moved', 'not mine', { details: { ...details } });
@@ -284,13 +285,13 @@ test('calls of one turn to one key keep their order when its shard begins to lea
   world.call(world.keysBeside('k', 2)[1]!, 'elsewhere', made);
   world.call('k', 'of another', { chain: ['t/self', 't/third'] });
   const sent = await world.sent();
-  expect(sent.map(({ awaited }) => awaited)).toEqual([false, false, true, true]);
+  expect(sent.map(({ mark }) => mark)).toEqual([0, 0, requestFlag.awaited, requestFlag.awaited]);
   for (const { id } of sent.slice(0, 2)) world.router.onError(id, moved());
   for (const { id } of sent.slice(2)) world.router.onOk(id, 'done', 0);
   await world.clock.advance(25);
-  expect((await world.sent()).map(({ input, awaited }) => [input, awaited])).toEqual([
-    [1, true],
-    [2, true],
+  expect((await world.sent()).map(({ input, mark }) => [input, mark])).toEqual([
+    [1, requestFlag.awaited],
+    [2, requestFlag.awaited],
   ]);
 });
 

@@ -2,11 +2,12 @@ import { PerkeyError, retryRule } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
 import { asRefusal, copyPlain } from '../base/plain.ts';
 import { type Caller, type CallOptions, noChain } from '../contract/calls.ts';
+import { markOf } from './ahead.ts';
 import { Attempts } from './attempts.ts';
 import { checkCall } from './call-checks.ts';
 import { closedEarly, fallenSilent, linkDown, linkLost, overtaken, tooLate, unknownType } from './call-errors.ts';
 import { Deadlines } from './deadlines.ts';
-import { inputOfTail } from './envelope.ts';
+import { inputOfTail, requestFlag } from './envelope.ts';
 import type { Gate } from './gate.ts';
 import { Gates } from './gates.ts';
 import { InFlightKeys } from './in-flight-keys.ts';
@@ -55,7 +56,7 @@ export class Router implements Caller {
           this.#attempts.filter(({ shard }) => this.#gates.has(shard)),
           routes,
         ),
-      mayGoAhead: (pending) => this.#isAhead(pending) && this.#routeTo(pending.shard) !== undefined,
+      mayGoAhead: (pending) => this.#routeTo(pending.shard) !== undefined && this.#markOf(pending, clock.now()) !== 0,
       dispatch: (pending) => this.#attempt(pending, clock.now()),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
@@ -146,7 +147,7 @@ export class Router implements Caller {
     else {
       pending.target = route.target;
       pending.epoch = route.epoch;
-      pending.isAhead = this.#isAhead(pending);
+      pending.mark = this.#markOf(pending, now);
       this.#attempts.begin(pending);
       if (route.target.local) this.#sendLocally(pending);
       else this.#sendRemotely(pending, route.target, now);
@@ -164,10 +165,11 @@ export class Router implements Caller {
 
   #sendLocally(pending: Pending): void {
     const { local, callerName } = this.#o;
-    const { id } = pending;
+    const { id, shard, mark } = pending;
+    const isAwaited = mark !== 0 && local?.leavingEpoch(shard, mark === requestFlag.heldLong) !== undefined;
     if (pending.tail && pending.input === undefined) pending.input = inputOfTail(pending.tail);
     try {
-      local?.admit(pending.shard, pending.inbound(callerName, this.#localReplies), pending.isAhead);
+      local?.admit(shard, pending.inbound(callerName, this.#localReplies), isAwaited);
     } catch (error) {
       this.onError(id, new PerkeyError('turn.abandoned', 'this node failed to run the request', { cause: error }));
     }
@@ -211,9 +213,8 @@ export class Router implements Caller {
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
   }
 
-  /** The move of a shard waits for it. Not behind a call that was sent before that, which could be refused alone. */
-  #isAhead(pending: Pending): boolean {
-    return this.#o.local?.isLeaving(pending.madeIn) === true && !this.#attempts.some((sent) => !sent.isAhead && sent.isBySame(pending));
+  #markOf(pending: Pending, now: number): number {
+    return markOf(pending, now, this.#o.local, this.#attempts, this.#o.routes);
   }
 
   /** To the owner, where it is reachable. */

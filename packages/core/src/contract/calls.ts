@@ -49,13 +49,18 @@ export interface ReplyPort {
 export interface RequestHost {
   /** Every outcome goes to the request's reply port. `isAwaited`: a turn of an actor that leaves its node waits for it. */
   admit(shard: number, request: InboundRequest, isAwaited?: boolean): void;
-  /** Whether one of these actors leaves this node, once the turn that it runs has ended. */
-  isLeaving(chain: readonly string[]): boolean;
+  /**
+   * Whether one of these actors leaves this node, once the turn that it runs has ended. `isOneWay`: not where that turn itself was asked for by
+   * a one-way message, taken since then.
+   */
+  isLeaving(chain: readonly string[], isOneWay: boolean): boolean;
   /**
    * The epoch of a shard that leaves this node once its turns have ended; `undefined` for all others. Until then it takes what is awaited by
-   * turns of this and other shards that leave: they could wait for each other in a circle.
+   * turns of this and other shards that leave: they could wait for each other in a circle. `isHeldLong`: it is only that a turn has waited for
+   * long for the move. That may be such a circle as well, by way of others; it is taken in the first half of the time that the shard has, so
+   * that the turns that it asks for do not keep the shard to the last.
    */
-  leavingEpoch(shard: number): number | undefined;
+  leavingEpoch(shard: number, isHeldLong: boolean): number | undefined;
   /** Nobody waits for the chosen requests any more. */
   cancel(chosen: (request: InboundRequest) => boolean): void;
 }

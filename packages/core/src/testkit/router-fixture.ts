@@ -23,7 +23,7 @@ export interface SentRequest {
   readonly key: string;
   readonly input: unknown;
   readonly headers: Headers;
-  readonly awaited: boolean;
+  readonly mark: number;
 }
 
 const silentPort = { ok: (): void => {}, error: (): void => {} };
@@ -80,9 +80,9 @@ export function requestsIn({ to, frame, token }: { to: Address; frame: Uint8Arra
   const reader = new RequestReader(frame, new Decoder());
   const requests: SentRequest[] = [];
   while (reader.next()) {
-    const { id, shard, epoch, remainingMs, awaited } = reader;
+    const { id, shard, epoch, remainingMs, mark } = reader;
     const { method, key, input, headers } = reader.request(0, silentPort);
-    requests.push({ to, token, id, shard, epoch, remainingMs, method, key, input, headers, awaited });
+    requests.push({ to, token, id, shard, epoch, remainingMs, method, key, input, headers, mark });
   }
   return requests;
 }
@@ -153,7 +153,7 @@ export class RouterFixture {
         cancel: () => {},
         admit,
         isLeaving: (chain) => chain.some((actor) => this.leaving.has(actor)),
-        leavingEpoch: () => undefined,
+        leavingEpoch: () => 7,
       },
       wantNews: () => {
         this.newsWanted += 1;
