@@ -18,7 +18,8 @@ async function chains(seed: number) {
       if (random.next() < 0.5) await pause(random.next() * 6);
       const left = count - 1 - Number(ctx.key);
       const next = (): string => String(Number(ctx.key) + 1 + Math.floor(random.next() * left));
-      for (let i = 0; depth > 0 && left > 0 && i < 2; i += 1) {
+      const rounds = depth > 0 && left > 0 ? 2 : 0;
+      for (let i = 0; i < rounds; i += 1) {
         const key = next();
         seen.pushed += 1;
         ctx.notify(Link, key).push();
