@@ -94,7 +94,18 @@ describe.each(await testServers())('$name', ({ binary }) => {
     await using former = await start('former', others, others);
     await using next = await start('next', others, [leader]);
     const all = Array.from({ length: 24 }, (_, i) => `w${i}`);
-    const owners = await Promise.all(all.map((key) => former.actor(Wallet, key).owner()));
+    const ownersOf = (): Promise<string[]> => Promise.all(all.map((key) => former.actor(Wallet, key).owner()));
+    let owners: string[] = [];
+    await expect
+      .poll(
+        async () => {
+          const before = owners;
+          owners = await ownersOf();
+          return owners.includes('next') && owners.join() === before.join();
+        },
+        { timeout: 20_000, interval: 1_000 },
+      )
+      .toBe(true);
     const paid = all.filter((_, i) => owners[i] === 'former');
     expect(paid.length).toBeGreaterThan(0);
     split.cutOff(leader);

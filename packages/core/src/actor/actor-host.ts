@@ -103,8 +103,8 @@ export class ActorHost {
     const activation = slot.find(type, request.key) ?? this.#create(slot, type, request);
     if (activation === undefined) return;
     if (activation.status === 'dormant' && this.#mustWait(activation, request)) return;
-    this.#parts.scheduler.deliver(activation, request);
-    if (slot.isLeaving && activation.busy) this.#parts.closer.awaitTurn(activation);
+    if (slot.phase === 'open') this.#parts.scheduler.deliver(activation, request);
+    else this.#parts.closer.awaitTurn(activation, request);
   }
 
   /** See `RequestHost`. */

@@ -261,3 +261,100 @@ test('an actor that is being activated when its shard closes is waited for', asy
   gates[0]?.();
   expect(await fixture.clock.run(closing)).toEqual([{ type: 'late', key: 'a', state: 1 }]);
 });
+
+test('what needs no turn of its own, as a repeat, holds up no shard that waits for turns', async () => {
+  const { fixture, seen } = host();
+  const first = fixture.ask('mover', 'a', 'add', undefined, { idempotencyKey: 'once' });
+  fixture.ask('mover', 'a', 'wait');
+  const closing = close(fixture);
+  const again = fixture.askAwaited('mover', 'a', 'add', { idempotencyKey: 'once', chain: ['mover/b'] });
+  seen.gates[0]?.();
+  await fixture.clock.run(closing, { limitMs: 1 });
+  expect([first.value, again.value]).toEqual([1, 1]);
+});
+
+test('a turn that a shard on its way out takes calls in its first moment already as one that is waited for', () => {
+  const seen: boolean[] = [];
+  const relay = Mover.host({
+    state: () => ({ n: 0 }),
+    add: (ctx) => ctx.state.n,
+    wait: async () => new Promise<number>(() => {}),
+    work(ctx) {
+      ctx.notify(Mover, 'other').add();
+    },
+    stubborn: () => {},
+    spoil: () => {},
+  });
+  const fixture = new ActorFixture([relay]);
+  fixture.notify = (_type, _method, _key, _input, options) => void seen.push(fixture.host.isLeaving(options?.chain ?? []));
+  fixture.ask('mover', 'a', 'wait');
+  void close(fixture);
+  fixture.askAwaited('mover', 'b', 'work', { chain: ['mover/elsewhere'] });
+  expect(seen).toEqual([true]);
+});
+
+test('when the time for turns is over, what still waits is refused, and no turn begins any more', async () => {
+  const { fixture, seen } = host();
+  fixture.ask('mover', 'b', 'add');
+  const resumes = {
+    ok: () => {},
+    error: () => {
+      fixture.mayAct = true;
+      fixture.host.resume();
+    },
+  };
+  fixture.ask('mover', 'a', 'wait', undefined, { reply: resumes });
+  const closing = close(fixture, 200);
+  fixture.mayAct = false;
+  const late = fixture.askAwaited('mover', 'b', 'wait', { chain: ['mover/a'] });
+  expect(late.outcome).toBe('waiting');
+  const carried = await fixture.clock.run(closing, { limitMs: 210 });
+  expect(late.error).toMatchObject({ code: 'shard.moved', executed: 'no' });
+  expect(seen.gates).toHaveLength(1);
+  expect(carried.map(({ state }) => state)).toEqual([{ n: 101 }, { n: 100 }]);
+});
+
+test('one-way messages between actors that are on their way out keep no shard: they go on where the actors do', async () => {
+  const turns: string[] = [];
+  const ball = Mover.host({
+    state: () => ({ n: 0 }),
+    add: (ctx) => ctx.state.n,
+    async wait(ctx) {
+      turns.push(ctx.key);
+      ctx.state.n += 1;
+      await new Promise<void>((resolve) => fixture.clock.setTimer(10, resolve));
+      ctx.notify(Mover, ctx.key === 'ping' ? 'pong' : 'ping').wait();
+      return ctx.state.n;
+    },
+    work: () => {},
+    stubborn: () => {},
+    spoil: () => {},
+  });
+  const fixture = new ActorFixture([ball]);
+  const refused: string[] = [];
+  fixture.notify = (type, method, key, _input, { chain = [] } = {}) => {
+    const reply = { ok: () => {}, error: (_id: number, { code }: { readonly code: string }) => void refused.push(code) };
+    const isAwaited = fixture.host.isLeaving(chain);
+    fixture.host.admit(
+      0,
+      {
+        id: 1,
+        type,
+        method,
+        key,
+        input: undefined,
+        headers: {},
+        chain: [],
+        ...{ idempotencyKey: undefined, caller: '', deadline: 1e6, reply },
+      },
+      isAwaited,
+    );
+  };
+  fixture.ask('mover', 'ping', 'wait');
+  await fixture.clock.advance(55);
+  const before = turns.length;
+  const carried = await fixture.clock.run(close(fixture, 1_000), { limitMs: 20 });
+  expect([before, turns.length]).toEqual([6, 6]);
+  expect(refused).toEqual(['shard.moved']);
+  expect(carried.map(({ state }) => state)).toEqual([{ n: 3 }, { n: 3 }]);
+});

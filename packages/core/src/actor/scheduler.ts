@@ -63,7 +63,7 @@ export class Scheduler {
   /** Takes a message for an actor: runs it at once, or queues it, or refuses it. Messages of one actor run in the order of the calls. */
   deliver(activation: Activation, message: Message): void {
     // I7: only an idle actor with an empty mailbox may be run past the queue.
-    if (activation.status === 'idle' && !this.#onStack && activation.queue === undefined) {
+    if (activation.status === 'idle' && !this.#onStack && activation.queue === undefined && activation.slot.phase === 'open') {
       const now = this.#lastEnd ?? this.#o.clock.now();
       if (this.#mayRun(now)) {
         this.#runNow(activation, message, now);
@@ -117,6 +117,7 @@ export class Scheduler {
   ready(activation: Activation): void {
     if (activation.scheduled || activation.queue === undefined) return;
     if (activation.status !== 'idle' && activation.status !== 'dormant') return;
+    if (!isWanted(activation)) return;
     activation.scheduled = true;
     this.#inLine += activation.queue.length;
     this.#ready.push(activation);
@@ -328,6 +329,7 @@ export class Scheduler {
         activation.scheduled = false;
         this.#inLine -= activation.queue?.length ?? 0;
         now = this.#visit(activation, now);
+        if (activation.slot.phase !== 'open') activation.slot.settled(activation);
         this.ready(activation);
       }
     } catch (thrown) {
@@ -339,6 +341,7 @@ export class Scheduler {
 
   #visit(activation: Activation, start: number): number {
     let now = start;
+    if (!isWanted(activation)) return now;
     if (activation.status === 'dormant') {
       this.expireWaiting(activation, now);
       if (activation.queue === undefined) {
@@ -349,11 +352,17 @@ export class Scheduler {
       now = this.#o.clock.now();
     }
     for (let turns = 0; turns < turnsPerVisit && activation.status === 'idle' && this.#goesOn(now); turns += 1) {
-      const message = this.#take(activation);
+      const message = isWanted(activation) ? this.#take(activation) : undefined;
       if (message === undefined) break;
       this.#pace.left(now);
       now = this.#o.run(activation, message, now);
     }
     return now;
   }
+}
+
+/** In a shard on its way out only what is waited for runs, and what came before it: one-way messages could follow each other without end. */
+function isWanted(activation: Activation): boolean {
+  const { slot } = activation;
+  return slot.phase === 'open' || (slot.isLeaving && activation.isAwaited);
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { copyPlain } from '../base/plain.ts';
-import type { CarriedActor } from '../contract/calls.ts';
+import type { CarriedActor, InboundRequest } from '../contract/calls.ts';
 import type { Activation } from './activation.ts';
 import type { ActorMetrics } from './actor-metrics.ts';
 import type { BackgroundRunner } from './background.ts';
@@ -43,10 +43,13 @@ export class ShardCloser {
     return this.#leaving.size > 0 && chain.some((address) => this.#leaving.get(address)?.slot.isLeaving);
   }
 
-  /** A shard that is leaving has taken a request that is awaited elsewhere: its turn is waited for as well. */
-  awaitTurn(activation: Activation): void {
-    activation.slot.await(activation);
-    this.#leaving.set(activation.address, activation);
+  /** A shard that is leaving takes a request that is awaited elsewhere: its turn is waited for as well, and so are those that it asks for. */
+  awaitTurn(activation: Activation, request: InboundRequest): void {
+    const { address, slot } = activation;
+    this.#leaving.set(address, activation);
+    this.#o.scheduler.deliver(activation, request);
+    if (activation.status === 'gone') this.#leaving.delete(address);
+    else if (slot.isLeaving) slot.await(activation);
   }
 
   /** I17: what waits is refused at once, what runs ends within `drainMs`, and then the state goes with the shard. Empty if the shard is dropped meanwhile. */
@@ -67,6 +70,8 @@ export class ShardCloser {
     for (const [address, activation] of this.#leaving) if (activation.slot === slot) this.#leaving.delete(address);
     if (this.#isDropped(slot)) return [];
     slot.phase = 'collecting';
+    for (const activation of slot.activations())
+      if (activation.queue !== undefined) scheduler.clear(activation, shardMoved(slot.shard, successor));
     for (const activation of slot.activations()) this.#o.runner.abandon(activation);
     gate.flush(clock.now());
     gate.drop(slot);

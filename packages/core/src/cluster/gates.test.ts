@@ -158,3 +158,15 @@ test('what a call that went ahead has overtaken is refused only where its own ac
   later!.isAhead = false;
   expect(gates.overtakenBy(later!)).toEqual([others, own]);
 });
+
+test('calls that go ahead go out once each, although the end of one opens their gate', async () => {
+  const { clock, gates, state, hooks, out, call } = world();
+  const calls = ['k', 'l', 'm'].map((key) => Object.assign(call(0, key), { madeIn: ['t/a'] }));
+  for (const one of calls) gates.hold(one);
+  hooks.dispatch = () => {
+    state.mayTry = true;
+    gates.tryOpen(0);
+  };
+  await clock.advance(100);
+  expect([out, gates.held, gates.size]).toEqual([[1, 2, 3], 0, 0]);
+});

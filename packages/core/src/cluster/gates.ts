@@ -119,12 +119,12 @@ export class Gates {
   }
 
   /** Those to the same actor that were made before `pending`, by whomever or by the same actor. */
-  #heldBefore({ shard, seq, type, key, madeIn }: Pending, isBySame: boolean): Pending[] {
+  #heldBefore(pending: Pending, isBySame: boolean): Pending[] {
+    const { shard, seq, type, key } = pending;
     const before: Pending[] = [];
     for (const held of this.#byShard.get(shard)?.inOrder() ?? []) {
       if (held.seq >= seq) break;
-      if (held.key !== key || held.type !== type) continue;
-      if (!isBySame || held.madeIn.at(-1) === madeIn.at(-1)) before.push(held);
+      if (isBySame ? held.isBySame(pending) : held.key === key && held.type === type) before.push(held);
     }
     return before;
   }
@@ -194,17 +194,13 @@ export class Gates {
     }
   }
 
+  /** What an owner refused although it was waited for waits for the next owner, or for a while, as all calls do. */
   #letAhead(): void {
     let known: InFlightKeys | undefined;
     const inFlight = (): InFlightKeys => (known ??= this.#o.inFlight());
-    for (const gate of [...this.#byShard.values()]) {
-      if (gate.isOpening) continue;
-      for (const pending of [...gate.inOrder()]) {
-        if (!this.mayGoAhead(pending, inFlight)) continue;
-        gate.drop(pending);
-        this.#held -= 1;
-        this.#o.dispatch(pending);
-      }
+    for (const [shard, gate] of [...this.#byShard]) {
+      const mayTry = ({ isAhead }: Pending): boolean => !isAhead || this.#o.mayTry(shard, gate);
+      if (!gate.isOpening) this.#giveOut(gate, (pending) => mayTry(pending) && this.mayGoAhead(pending, inFlight));
     }
   }
 

@@ -64,6 +64,11 @@ export class Pending {
     this.reject = reject;
   }
 
+  /** Made by the same actor to the same one. */
+  isBySame({ type, key, madeIn }: Pending): boolean {
+    return this.key === key && this.type === type && this.madeIn.at(-1) === madeIn.at(-1);
+  }
+
   /** Calls `abort` when the signal aborts before the call has settled, at once if it has aborted already. */
   listen(signal: AbortSignal, abort: () => void): void {
     if (signal.aborted) {

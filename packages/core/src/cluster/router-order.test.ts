@@ -273,3 +273,57 @@ test('what an owner that is gone may have got ends as unknown or is sent again, 
   world.own('b', 8);
   expect(await world.sentOne()).toMatchObject({ to: 'node/b/1-b', input: 2 });
 });
+
+test('calls of one turn to one key keep their order when its shard begins to leave between them', async () => {
+  const world = new RouterFixture({ admit: () => {} });
+  world.own('a', 7);
+  const made = { chain: ['t/self'] };
+  world.call('k', 1, made);
+  world.leaving.add('t/self');
+  world.call('k', 2, made);
+  world.call(world.keysBeside('k', 2)[1]!, 'elsewhere', made);
+  world.call('k', 'of another', { chain: ['t/self', 't/third'] });
+  const sent = await world.sent();
+  expect(sent.map(({ awaited }) => awaited)).toEqual([false, false, true, true]);
+  for (const { id } of sent.slice(0, 2)) world.router.onError(id, moved());
+  for (const { id } of sent.slice(2)) world.router.onOk(id, 'done', 0);
+  await world.clock.advance(25);
+  expect((await world.sent()).map(({ input, awaited }) => [input, awaited])).toEqual([
+    [1, true],
+    [2, true],
+  ]);
+});
+
+test('calls that go ahead run once each, although the first of them opens their gate', async () => {
+  const ran: unknown[] = [];
+  const world = new RouterFixture({
+    admit: (_shard, { id, input, reply }, isAwaited) => {
+      if (isAwaited !== true) return reply.error(id, moved());
+      ran.push(input);
+      if (ran.length === 1) world.own('self', 8, '1-self');
+      reply.ok(id, input, 0);
+    },
+  });
+  world.own('self', 7, '1-self');
+  const made = { chain: ['t/self'] };
+  const calls = world.keysBeside('k', 3).map((key, i) => world.call(key, i, made));
+  expect(calls.map(({ state }) => state)).toEqual(['waiting', 'waiting', 'waiting']);
+  world.leaving.add('t/self');
+  await world.clock.advance(300);
+  expect([ran, world.router.inFlight]).toEqual([[0, 1, 2], 0]);
+});
+
+test('an owner that refuses what is waited for is not asked again and again', async () => {
+  const refused: number[] = [];
+  const world = new RouterFixture({
+    admit: (_shard, { id, reply }) => {
+      refused.push(world.clock.now());
+      reply.error(id, moved());
+    },
+  });
+  world.own('self', 7, '1-self');
+  world.leaving.add('t/self');
+  world.call('k', 1, { chain: ['t/self'] });
+  await world.clock.advance(2_000);
+  expect(refused.length).toBeLessThan(20);
+});

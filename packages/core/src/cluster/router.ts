@@ -16,7 +16,6 @@ import { Pending } from './pending.ts';
 import { RequestSender } from './request-sender.ts';
 import type { RouterOptions } from './router-options.ts';
 import type { Route, Target } from './routes.ts';
-import type { Lane } from './sent-frames.ts';
 
 const noOptions: CallOptions = Object.freeze({});
 const ignore = (): void => {};
@@ -56,7 +55,7 @@ export class Router implements Caller {
           this.#attempts.filter(({ shard }) => this.#gates.has(shard)),
           routes,
         ),
-      mayGoAhead: ({ madeIn, shard }) => options.local?.isLeaving(madeIn) === true && this.#routeTo(shard) !== undefined,
+      mayGoAhead: (pending) => this.#isAhead(pending) && this.#routeTo(pending.shard) !== undefined,
       dispatch: (pending) => this.#attempt(pending, clock.now()),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
@@ -147,7 +146,7 @@ export class Router implements Caller {
     else {
       pending.target = route.target;
       pending.epoch = route.epoch;
-      pending.isAhead = this.#o.local?.isLeaving(pending.madeIn) === true;
+      pending.isAhead = this.#isAhead(pending);
       this.#attempts.begin(pending);
       if (route.target.local) this.#sendLocally(pending);
       else this.#sendRemotely(pending, route.target, now);
@@ -210,6 +209,11 @@ export class Router implements Caller {
     if (error.code === 'node.unreachable') pending.target!.isUnheard = true;
     if (error.executed === 'unknown') pending.doubt = true;
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
+  }
+
+  /** The move of a shard waits for it. Not behind a call that was sent before that, which could be refused alone. */
+  #isAhead(pending: Pending): boolean {
+    return this.#o.local?.isLeaving(pending.madeIn) === true && !this.#attempts.some((sent) => !sent.isAhead && sent.isBySame(pending));
   }
 
   /** To the owner, where it is reachable. */
@@ -354,12 +358,8 @@ export class Router implements Caller {
   /** Calls that were certainly not executed wait for the next attempt. */
   #takeBackUnsent(chosen: (pending: Pending) => boolean): void {
     const unsent = this.#endAll((pending) => chosen(pending) && !this.#sender.wasSent(pending));
-    const lanes = new Set<Lane>();
-    for (const pending of unsent) {
-      lanes.add(pending.target!.lane);
-      this.#again(pending, linkDown());
-    }
-    for (const lane of lanes) this.#sender.dropUnsent(lane);
+    for (const pending of unsent) this.#again(pending, linkDown());
+    for (const lane of new Set(unsent.map(({ target }) => target!.lane))) this.#sender.dropUnsent(lane);
     for (const { shard } of unsent) this.#gates.tryOpen(shard);
   }
 

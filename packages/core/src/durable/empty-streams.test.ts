@@ -97,3 +97,14 @@ test('a log that does not say how far it is refuses actors of which it shows not
   world.store.healAll();
   expect((await read()).value).toBe(0n);
 });
+
+test('a new owner that cannot fence, since there is no room, says so at once, and has the actor when there is room again', async () => {
+  const { world, former, next } = await setting();
+  await settled(world, former.ask('account', 'alice', 'deposit', { amount: 5n }));
+  world.lose(former);
+  world.store.of('m').full();
+  const early = await settled(world, next.ask('account', 'alice', 'balance'));
+  expect([early.outcome, early.error?.executed]).toEqual(['store.full', 'no']);
+  world.store.healAll();
+  expect((await settled(world, next.ask('account', 'alice', 'balance'))).value).toBe(5n);
+});

@@ -30,7 +30,8 @@ export interface LoaderOptions {
  *
  * I18: before its first turn here, a stream that exists carries this owner's epoch, so that nothing that a former owner sent can still be
  * stored; the same where this node itself does not know what became of an earlier append. The record that carries it was compared with what
- * had been read, so that what had been read is proved to be the newest.
+ * had been read, so that what had been read is proved to be the newest. A store without room takes none, and the actor is not loaded: reads
+ * without that proof would rest on leases alone.
  *
  * A stream without records gets none. It is taken for empty on the word of a log that has reached a barrier, which was set after this owner
  * claimed the shard: whatever a former owner was told while it could still answer lies below. What a former owner had sent and was not told of
@@ -90,6 +91,7 @@ export class Loader {
     const isOthers = head.sequence > 0 && head.epoch < author.epoch;
     if (!head.ended && (isOthers || doubts.isDoubtful(key, head.sequence))) {
       const result = await keeping.fence(stored);
+      if (result.kind === 'refused' && result.error.code === 'store.full') throw result.error;
       if (result.kind !== 'appended') return false;
       metrics.fences.inc();
       stored.held.head = result.head;

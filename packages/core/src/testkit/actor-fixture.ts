@@ -79,7 +79,7 @@ export class ActorFixture implements Caller {
   /** As another turn does that leaves with its shard. */
   askAwaited(type: string, key: string, method: string, more: Partial<InboundRequest> = {}): Asked {
     const asked = new Asking();
-    this.#admit(0, type, key, method, undefined, { reply: asked.port, ...more }, true);
+    this.#admit(0, type, key, method, undefined, { reply: asked.port, chain: ['actor/elsewhere'], ...more }, true);
     return asked;
   }
 

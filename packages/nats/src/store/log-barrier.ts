@@ -81,10 +81,23 @@ export class LogBarrier {
       if (outcome.kind === 'appended') return this.#appended(outcome.sequence);
       if (outcome.kind === 'refused' && outcome.reason === 'full') throw new PerkeyError('store.full', outcome.text, { executed: 'no' });
       if (outcome.kind !== 'conflict') throw unavailable(outcome.text);
-      const last = await getMessage(link, names.natsStream, { last_by_subj: this.#subject });
-      this.#head = last?.sequence ?? 0;
+      await this.#takeOver();
     }
     throw unavailable('another process sets barriers under the id of this node');
+  }
+
+  /** What a former process left under the id of this node: the last one is followed, and those before it are removed. */
+  async #takeOver(): Promise<void> {
+    const { link, names } = this.#parts;
+    const found: number[] = [];
+    while (found.length <= leftMax) {
+      const query = { seq: (found.at(-1) ?? 0) + 1, next_by_subj: this.#subject };
+      const message = await getMessage(link, names.natsStream, query);
+      if (message === undefined) break;
+      found.push(message.sequence);
+    }
+    this.#head = found.pop() ?? 0;
+    this.#left = found;
   }
 
   #appended(sequence: number): number {

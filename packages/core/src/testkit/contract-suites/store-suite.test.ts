@@ -3,7 +3,6 @@ import type { CommitLog, LogAppend, LogRead } from '../../contract/commit-log.ts
 import type { OpenStore, Store } from '../../contract/store.ts';
 import { memoryStore } from '../../memory/memory-store.ts';
 import { storeSuite } from './store-suite.ts';
-import { stream } from './store-world.ts';
 import type { SuiteTest } from './suite.ts';
 
 /** The names of the cases that fail for a store that was spoilt. */
@@ -41,7 +40,7 @@ const events = (open: OpenStore, spoilt: Partial<CommitLog>): Partial<OpenStore>
       read: (read) => log.read(read),
       last: () => log.last(),
       barrier: () => log.barrier(),
-      trim: (stream, before) => log.trim(stream, before),
+      trim: (of, before) => log.trim(of, before),
       ...spoilt,
     },
   };
@@ -118,7 +117,7 @@ test('a barrier of a copy that lags, and one that reads give, are found', async 
     let count = 0;
     return events(open, {
       async barrier() {
-        const of = stream(`barrier ${(count += 1)}`, 'Own');
+        const of = { type: 'Own', key: `barrier ${(count += 1)}` };
         const outcome = await open.events.append({ stream: of, shard: 0, expectedSequence: 0, epoch: 1, body: new Uint8Array(1) });
         return outcome.kind === 'appended' ? outcome.sequence : 0;
       },
@@ -141,9 +140,9 @@ test('snapshots that are kept in the order of their saving, and lists that match
   const unordered = (open: OpenStore): Partial<OpenStore> => ({
     snapshots: {
       bodyBytesMax: open.snapshots.bodyBytesMax,
-      save: (stream, snapshot, kept) => open.snapshots.save(stream, snapshot, kept),
-      load: async (stream) => (await open.snapshots.load(stream)).toReversed(),
-      forget: (stream) => open.snapshots.forget(stream),
+      save: (of, snapshot, kept) => open.snapshots.save(of, snapshot, kept),
+      load: async (of) => (await open.snapshots.load(of)).toReversed(),
+      forget: (of) => open.snapshots.forget(of),
     },
     records: {
       read: (key) => open.records.read(key),
