@@ -131,6 +131,7 @@ const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, 
 export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
   const { link, names } = place;
   await link.ready();
+  if (read.many === true) return yield* readMany(place, subject, read);
   const next = (seq: number): Promise<StoredMessage | undefined> => getMessage(link, names.natsStream, { seq, next_by_subj: subject });
   const [last, first] = await Promise.all([lastOf(place, subject, read.reached), next(read.after + 1)]);
   const end = last?.sequence ?? 0;
@@ -150,16 +151,37 @@ export async function* readStream(place: ReadPlace, subject: string, read: LogRe
   if (through < end) yield* readSessions(place, { is: 'stream', subject }, { ...read, after: through }, end);
 }
 
+/** The same with a consumer from the beginning, which is made while the leader is asked for the last one. */
+async function* readMany(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
+  const filter: SubjectFilter = { is: 'stream', subject };
+  const early = PullSession.open(place.link, planOf(place, filter, read.after, 0));
+  const drop = (): void => void early.then((session) => session.end()).catch(() => undefined);
+  let end = 0;
+  try {
+    end = (await lastOf(place, subject, read.reached))?.sequence ?? 0;
+  } finally {
+    if (end <= read.after) drop();
+  }
+  if (end <= read.after) return;
+  try {
+    yield* readSessions(place, filter, read, end, early);
+  } finally {
+    // Idempotent; where the read was given up before it took the session.
+    drop();
+  }
+}
+
 /**
  * Batches from one session after the other, each after what the last one gave. A read that follows goes on for as long as the store is open;
  * one that gets nothing from its first attempts on, and one that does not follow, rejects with `store.unavailable`.
- * `end`: where a read that does not follow ends; asked for where it is not given.
+ * `end`: where a read that does not follow ends; asked for where it is not given. `early`: the first session, which is being opened already.
  */
 export async function* readSessions(
   place: ReadPlace,
   filter: SubjectFilter,
   read: LogRead,
   end?: number,
+  early?: Promise<PullSession>,
 ): AsyncGenerator<LogBatch, void, undefined> {
   const { follow = false, signal } = read;
   let { after } = read;
@@ -170,14 +192,15 @@ export async function* readSessions(
     let session: PullSession | undefined;
     const nudge = (): void => session?.nudge();
     try {
-      const opening = openAfter(place, filter, { ...read, after }, end);
-      const opened = await unlessAborted(signal, opening);
-      if (opened === undefined) {
+      const opening = early === undefined ? openAfter(place, filter, { ...read, after }, end) : opened(early, end);
+      early = undefined;
+      const begins = await unlessAborted(signal, opening);
+      if (begins === undefined) {
         void opening.then((late) => late.session?.end()).catch(() => undefined);
         return;
       }
-      const { last } = opened;
-      session = opened.session;
+      const { last } = begins;
+      session = begins.session;
       if (session === undefined) return;
       if (!follow) end = last;
       signal?.addEventListener('abort', nudge, { once: true });
@@ -211,6 +234,12 @@ export async function* readSessions(
 function recordOnly(names: LogNames): (message: Msg) => boolean {
   const prefix = barrierPrefix(names);
   return (message) => message.data.length > 0 || !message.subject.startsWith(prefix);
+}
+
+async function opened(early: Promise<PullSession>, end = 0): Promise<{ readonly last: number; readonly session: PullSession }> {
+  const session = await early;
+  session.expect(end);
+  return { last: end, session };
 }
 
 /** `session` is absent where a read that does not follow has nothing to read. */
