@@ -75,8 +75,10 @@ export class JetStreamSnapshots implements SnapshotStore {
     if (latest === undefined) return [];
     const own = { sequence: latest.sequence, message: latest.message };
     const wanted = [own, ...latest.others].toSorted((a, b) => b.sequence - a.sequence).slice(0, max);
-    const found = await Promise.all(wanted.map((place) => (place === own ? { ...own, body: latest.body } : this.#at(place, subject))));
-    return found.filter((snapshot) => snapshot !== undefined).map(({ sequence, body }) => ({ sequence, body }));
+    const get = async (place: SnapshotPlace): Promise<Snapshot | undefined> =>
+      place === own ? { sequence: own.sequence, body: latest.body } : this.#at(place, subject);
+    const found = await Promise.all(wanted.map(get));
+    return found.filter((snapshot) => snapshot !== undefined);
   }
 
   async forget(stream: StreamName): Promise<void> {
