@@ -19,6 +19,7 @@ export { type OptionRow, optionRows, type OptionTable, parseOption, type Resolve
 export { type Random, seededRandom, systemRandom } from './base/random.ts';
 export { type Caller, type CallOptions, type CallSource, type Headers } from './contract/calls.ts';
 export type {
+  AppendListener,
   AppendOutcome,
   CommitLog,
   LogAppend,

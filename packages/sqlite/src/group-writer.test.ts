@@ -29,8 +29,10 @@ function world(): {
   const [thread, clock, gone] = [new FakeThread(), new VirtualClock(), [] as string[]];
   const events = { onAppended: () => {}, onGroup: () => {}, onGone: (text: string) => void gone.push(text) };
   const writer = new GroupWriter(thread, { clock, waitingBytesMax: 1_000_000, events });
-  const append = (key: string): Promise<AppendOutcome> =>
-    writer.append('events', { stream: { type: 'Account', key }, shard: 1, expectedSequence: 0, epoch: 1, body: Buffer.from(`of ${key}`) });
+  const append = (key: string): Promise<AppendOutcome> => {
+    const one = { stream: { type: 'Account', key }, shard: 1, expectedSequence: 0, epoch: 1, body: Buffer.from(`of ${key}`) };
+    return new Promise((resolve) => writer.send('events', one, { onOutcome: resolve }));
+  };
   return { thread, clock, writer, gone, append };
 }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { AppendOutcome, Clock, LogAppend } from '@perkey/core';
+import type { AppendListener, AppendOutcome, Clock, LogAppend } from '@perkey/core';
 import { type FileFault, faultOf } from './file-fault.ts';
 import { type AppendColumns, type Edit, type Group, type GroupAnswer, type GroupFault, type LogName, logNames } from './group.ts';
 import type { WriterSettings } from './schema.ts';
@@ -16,7 +16,7 @@ const closedText = 'the store was closed';
 interface WaitingAppend {
   readonly log: number;
   readonly append: LogAppend;
-  readonly done: (outcome: AppendOutcome) => void;
+  readonly listener: AppendListener;
 }
 
 interface WaitingEdit {
@@ -104,14 +104,12 @@ export class GroupWriter {
     return this.#state.kind === 'gone';
   }
 
-  append(log: LogName, append: LogAppend): Promise<AppendOutcome> {
+  send(log: LogName, append: LogAppend, listener: AppendListener): void {
     const bytes = append.body.length + overheadBytes;
     const refusal = this.#refusal(bytes);
-    if (refusal !== undefined) return Promise.resolve({ kind: 'refused', reason: 'unavailable', text: refusal });
-    return new Promise((done) => {
-      this.#appends.push({ log: logNames.indexOf(log), append, done });
-      this.#took(bytes);
-    });
+    if (refusal !== undefined) return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: refusal });
+    this.#appends.push({ log: logNames.indexOf(log), append, listener });
+    this.#took(bytes);
   }
 
   /** Rejects with `store.unavailable`. */
@@ -177,10 +175,10 @@ export class GroupWriter {
     this.#release(sent);
     this.#send();
     const logs = new Set<LogName>();
-    for (const [place, { log, done }] of sent.appends.entries()) {
+    for (const [place, { log, listener }] of sent.appends.entries()) {
       const result = answer.appends[place] as number | GroupFault;
       if (typeof result === 'number' && result > 0) logs.add(logNames[log] as LogName);
-      done(outcomeOf(result));
+      listener.onOutcome(outcomeOf(result));
     }
     for (const [place, { done }] of sent.edits.entries()) done(answer.edits[place] as number | GroupFault);
     this.#events.onGroup(answer);
@@ -202,8 +200,8 @@ export class GroupWriter {
     const [appends, edits] = [this.#appends, this.#edits];
     this.#sent = undefined;
     [this.#appends, this.#edits, this.#waitingBytes] = [[], [], 0];
-    for (const { done } of sent.appends) done({ kind: 'unknown', text: gone });
-    for (const { done } of appends) done({ kind: 'refused', reason: 'unavailable', text: gone });
+    for (const { listener } of sent.appends) listener.onOutcome({ kind: 'unknown', text: gone });
+    for (const { listener } of appends) listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: gone });
     for (const { done } of sent.edits) done({ reason: 'other', text: gone, certain: false });
     for (const { done } of edits) done({ reason: 'other', text: gone, certain: true });
     if (!closed) this.#events.onGone(gone);

@@ -1,4 +1,13 @@
-import { type AppendOutcome, type Clock, type CommitLog, type LogAppend, type LogBatch, type LogRead, type StreamName } from '@perkey/core';
+import {
+  type AppendListener,
+  type AppendOutcome,
+  type Clock,
+  type CommitLog,
+  type LogAppend,
+  type LogBatch,
+  type LogRead,
+  type StreamName,
+} from '@perkey/core';
 import type { GroupWriter } from './group-writer.ts';
 import type { LogName } from './group.ts';
 import type { LogReader } from './log-pages.ts';
@@ -34,9 +43,13 @@ export class SqliteCommitLog implements CommitLog {
   }
 
   append(append: LogAppend): Promise<AppendOutcome> {
+    return new Promise((resolve) => this.send(append, { onOutcome: resolve }));
+  }
+
+  send(append: LogAppend, listener: AppendListener): void {
     const { length } = append.body;
-    if (length <= this.bodyBytesMax) return this.#writer.append(this.#name, append);
-    return Promise.resolve({ kind: 'refused', reason: 'too_large', text: `the record has ${length} bytes, ${this.bodyBytesMax} fit` });
+    if (length <= this.bodyBytesMax) return this.#writer.send(this.#name, append, listener);
+    listener.onOutcome({ kind: 'refused', reason: 'too_large', text: `the record has ${length} bytes, ${this.bodyBytesMax} fit` });
   }
 
   async *read(read: LogRead): AsyncGenerator<LogBatch, void, undefined> {

@@ -166,10 +166,15 @@ export class World implements AsyncDisposable {
     return node;
   }
 
+  /** Starts a process of the same kind for a cluster of its own. */
+  async stranger(): Promise<NodeProcess> {
+    const settings = { cluster: `${this.cluster}-other`, nodeId: 'stranger', nats: this.#natsOptions() };
+    return this.#stack.use(NodeProcess.spawn({ ...settings, traceFile: join(this.#folder, 'stranger.jsonl') })).ready();
+  }
+
   /** Starts a process and resolves when its node serves. */
   async start(nodeId: string, options: SpawnOptions = {}): Promise<NodeProcess> {
-    const node = await this.spawn(nodeId, options);
-    return node.ready();
+    return (await this.spawn(nodeId, options)).ready();
   }
 
   /** SIGTERM; resolves with the exit code. */

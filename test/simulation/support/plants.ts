@@ -165,7 +165,6 @@ export const plants: readonly Plant[] = [
   {
     name: 'no-fence',
     what: 'a new owner of a stream does not fence it before its first turn',
-    faults: ['late-append'],
     edits: [
       {
         file: 'durable/loader.ts',
@@ -217,5 +216,21 @@ export const plants: readonly Plant[] = [
     name: 'reply-not-in-commit',
     what: 'the reply of a command with an idempotency key is not stored with its effect',
     edits: [{ file: 'durable/turn-notes.ts', from: 'const reply = replyNote(turn, value);', to: 'const reply = undefined;' }],
+  },
+  {
+    name: 'replies-age-by-wall-clock',
+    what: 'stored replies are as old as the wall clock of the node says',
+    edits: [{ file: 'events/bookkeeping.ts', from: 'return Number.isNaN(this.#now) ? wall : this.#now + ', to: 'return wall + 0 * ' }],
+  },
+  {
+    name: 'stale-not-reloaded',
+    what: 'an actor of whose last commit nobody knows whether it is stored goes on with what is in memory',
+    edits: [
+      {
+        file: 'durable/commit-cycle.ts',
+        from: 'return activation.extras?.held instanceof HeldActor && activation.extras.held.stale;',
+        to: 'return activation.extras === undefined;',
+      },
+    ],
   },
 ];

@@ -38,6 +38,47 @@ export interface DurableTurn {
   readonly call: () => unknown;
 }
 
+/**
+ * What a turn comes to when the store has answered. A promise for one listener, who is told in the very step in which it settles: what is said to
+ * many actors in one step is said without a promise and a microtask for each of them.
+ */
+export class LaterOutcome {
+  #onValue: ((value: unknown) => void) | undefined = undefined;
+  #onThrown: ((thrown: unknown) => void) | undefined = undefined;
+  #isSettled = false;
+  #isThrown = false;
+  #settled: unknown = undefined;
+
+  /** Called once. What is settled already is told in a microtask. */
+  listen(onValue: (value: unknown) => void, onThrown: (thrown: unknown) => void): void {
+    this.#onValue = onValue;
+    this.#onThrown = onThrown;
+    if (this.#isSettled) queueMicrotask(() => this.#tell());
+  }
+
+  /** Only the first of `resolve` and `reject` counts. */
+  resolve(value: unknown): void {
+    this.#settle(false, value);
+  }
+
+  reject(thrown: unknown): void {
+    this.#settle(true, thrown);
+  }
+
+  #settle(isThrown: boolean, settled: unknown): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#isThrown = isThrown;
+    this.#settled = settled;
+    if (this.#onValue !== undefined) this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#isThrown) this.#onThrown?.(this.#settled);
+    else this.#onValue?.(this.#settled);
+  }
+}
+
 /** Loads and stores the actors of one type. Made by `durable/`. */
 export interface Durability {
   /** Rejects with a `PerkeyError` that says that nothing was executed. Does not touch the activation, which may be given up meanwhile. */
@@ -45,8 +86,8 @@ export interface Durability {
   /** `method` is undefined for lifecycle hooks. */
   contextOf(activation: Activation, request: InboundRequest | undefined, method: HostedMethod | undefined): TurnContext;
   /**
-   * Runs the turn and stores its effect. Returns what the turn comes to, at once where nothing has to be stored, else as a promise that
-   * settles when the store has answered. Throws and rejects like the handler, or with a `TurnRefusal`.
+   * Runs the turn and stores its effect. Returns what the turn comes to, at once where nothing has to be stored, else as a promise or
+   * `LaterOutcome` that settles when the store has answered. Throws and rejects like the handler, or with a `TurnRefusal`.
    */
   run(turn: DurableTurn): unknown;
   /** What is in memory may not be what the store holds: the actor has to be loaded before its next turn. */

@@ -9,7 +9,7 @@ import type { ActorMetrics } from './actor-metrics.ts';
 import type { HostedMethod, TurnOutcome } from './actor-type.ts';
 import type { ContextServices } from './context-services.ts';
 import { DomainError, domainErrorReply } from './domain-error.ts';
-import type { Durability } from './durability.ts';
+import { type Durability, LaterOutcome } from './durability.ts';
 import type { FailureLog } from './failure-log.ts';
 import { checkInput } from './input-check.ts';
 import type { MiddlewareChain } from './middleware-chain.ts';
@@ -86,7 +86,7 @@ export class TurnRunner {
     } catch (thrown) {
       return this.#end(activation, method, ctx, message, now, this.#errorOf(activation, method, thrown), undefined);
     }
-    if (isThenable(value)) return this.#wait(activation, method, ctx, message, now, value);
+    if (value instanceof LaterOutcome || isThenable(value)) return this.#wait(activation, method, ctx, message, now, value);
     return this.#end(activation, method, ctx, message, now, undefined, value);
   }
 
@@ -143,7 +143,7 @@ export class TurnRunner {
     } catch (thrown) {
       return this.#end(activation, method, ctx, undefined, now, this.#errorOf(activation, method, thrown), undefined);
     }
-    if (isThenable(value)) return this.#wait(activation, method, ctx, undefined, now, value);
+    if (value instanceof LaterOutcome || isThenable(value)) return this.#wait(activation, method, ctx, undefined, now, value);
     return this.#end(activation, method, ctx, undefined, now, undefined, value);
   }
 
@@ -222,15 +222,15 @@ export class TurnRunner {
     ctx: TurnContext,
     request: InboundRequest | undefined,
     startedAt: number,
-    promise: PromiseLike<unknown>,
+    promise: PromiseLike<unknown> | LaterOutcome,
   ): number {
     const turn = new PendingTurn(activation, method.name, ctx, request, startedAt, (late) => this.#quarantine(late));
     activation.pending = turn;
     this.#o.watch.add(turn);
-    promise.then(
-      (value) => this.#settled(turn, method, undefined, value),
-      (thrown: unknown) => this.#settled(turn, method, this.#errorOf(activation, method, thrown), undefined),
-    );
+    const onValue = (value: unknown): void => this.#settled(turn, method, undefined, value);
+    const onThrown = (thrown: unknown): void => this.#settled(turn, method, this.#errorOf(activation, method, thrown), undefined);
+    if (promise instanceof LaterOutcome) promise.listen(onValue, onThrown);
+    else promise.then(onValue, onThrown);
     return this.#o.clock.now();
   }
 

@@ -27,7 +27,7 @@ export function nodeDurability(
   const isOpen = (shard: number, epoch: number): boolean => ownership().manager.epochOf(shard) === epoch;
   return durableActors({
     ...{ store, settings, shards: settings.shards, clock, random, log, metrics, owner: `${self.nodeId}/${self.incarnation}` },
-    mayAct: () => guard.mayAct(clock.now()),
+    mayAct: (now) => guard.mayAct(now),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
     duties,
     // Not in the turn that found it: the shard waits for that turn.

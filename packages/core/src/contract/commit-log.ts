@@ -35,6 +35,11 @@ export type AppendOutcome =
   | { readonly kind: 'refused'; readonly reason: RefusedAppend; readonly text: string }
   | { readonly kind: 'unknown'; readonly text: string };
 
+/** Is told what became of an append. Must not throw. */
+export interface AppendListener {
+  onOutcome(outcome: AppendOutcome): void;
+}
+
 export type RefusedAppend = 'unavailable' | 'full' | 'too_large';
 
 /** Which records a read gives; both filters together mean both. */
@@ -87,6 +92,11 @@ export interface CommitLog {
   readonly bodyBytesMax: number;
   /** Never rejects. Appends of different streams do not wait for each other's answers. */
   append(append: LogAppend): Promise<AppendOutcome>;
+  /**
+   * The same for those who have very many: a call in the place of a promise, made once, in the step in which the outcome is known, which may be
+   * before this returns. Where it is left out, `append` serves.
+   */
+  send?(append: LogAppend, listener: AppendListener): void;
   /** Rejects with `store.unavailable` when the log does not answer. Slow consumers hold the read back, they do not fill the memory. */
   read(read: LogRead): AsyncIterable<LogBatch>;
   /** The highest sequence of the log, 0 while it is empty. May lag. */

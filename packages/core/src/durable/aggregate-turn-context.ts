@@ -1,6 +1,6 @@
 import type { Activation } from '../actor/activation.ts';
 import type { HistoryEvent, HistoryOptions } from '../actor/aggregate-context.ts';
-import type { CheckedAggregate } from '../actor/checked-aggregate.ts';
+import type { CheckedAggregate, CheckedEvent } from '../actor/checked-aggregate.ts';
 import type { ContextServices } from '../actor/context-services.ts';
 import { isThenable } from '../base/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
@@ -10,7 +10,7 @@ import { deepFreeze } from '../base/deep-freeze.ts';
 import { safeText } from '../base/log-text.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { InboundRequest } from '../contract/calls.ts';
-import type { RaisedEvent } from './drafts.ts';
+import type { EventDraft } from '../events/commit.ts';
 import { DurableTurnContext, type RemindersOf } from './durable-turn-context.ts';
 import { type HistoryRange, historyRange } from './history.ts';
 
@@ -29,7 +29,7 @@ export interface AggregateTurnParts {
  */
 export class AggregateTurnContext extends DurableTurnContext {
   readonly #parts: AggregateTurnParts;
-  #raised: RaisedEvent[] | undefined = undefined;
+  #raised: EventDraft[] | undefined = undefined;
   #state: unknown = undefined;
   #at = 0;
   #failure: TurnRefusal | undefined = undefined;
@@ -40,14 +40,19 @@ export class AggregateTurnContext extends DurableTurnContext {
   }
 
   /** Undefined: the turn raised nothing. Throws what `raise` threw, whether the handler caught it or not. */
-  static raisedOf(ctx: AggregateTurnContext): readonly RaisedEvent[] | undefined {
+  static raisedOf(ctx: AggregateTurnContext): readonly EventDraft[] | undefined {
     if (ctx.#failure !== undefined) throw ctx.#failure;
     return ctx.#raised;
   }
 
-  /** What the raised events lead to, and when the first of them was raised. */
-  static outcomeOf(ctx: AggregateTurnContext): { readonly state: unknown; readonly at: number } {
-    return { state: ctx.#state, at: ctx.#at };
+  /** What the raised events lead to. */
+  static outcomeOf(ctx: AggregateTurnContext): unknown {
+    return ctx.#state;
+  }
+
+  /** When the first event was raised, in ms since 1970. */
+  static raisedAtOf(ctx: AggregateTurnContext): number {
+    return ctx.#at;
   }
 
   protected override restart(): void {
@@ -94,16 +99,16 @@ export class AggregateTurnContext extends DurableTurnContext {
       throw refused('commit.too_large', `a turn of ${type.name} raised more than eventsPerCommitMax = ${eventsMax} events`);
     }
     const checked = checkedData(type.name, event, data);
-    const facts = { key, version: this.version + 1, at: this.#at };
+    const version = this.#parts.versionOf(TurnContext.activationOf(this)) + raised.length + 1;
     try {
-      this.#state = deepFreeze(event.evolve(this.#state, checked, facts));
+      this.#state = deepFreeze(event.evolve(this.#state, checked, { key, version, at: this.#at }));
     } catch (thrown) {
       throw refused('event.not_applicable', `evolve of ${type.name} threw for an event ${name}`, thrown);
     }
-    raised.push({ event, data: checked });
+    raised.push({ name, schema: event.version, data: checked });
   }
 
-  #begin(): RaisedEvent[] {
+  #begin(): EventDraft[] {
     this.#state = TurnContext.activationOf(this).state;
     this.#at = this.#parts.services.clock.wall();
     return [];
@@ -111,7 +116,7 @@ export class AggregateTurnContext extends DurableTurnContext {
 }
 
 /** The data as the schema gives it: a copy of the turn's own, since a handler may go on changing what it passed. */
-function checkedData(type: string, event: RaisedEvent['event'], data: unknown): unknown {
+function checkedData(type: string, event: CheckedEvent, data: unknown): unknown {
   const result = event.schema.validate(data);
   if (isThenable(result)) throw refused('event.invalid', `the schema of event ${event.name} of ${type} is asynchronous`);
   if (result.issues !== undefined) {

@@ -1,12 +1,13 @@
 import type { Activation } from '../actor/activation.ts';
 import type { HostedMethod } from '../actor/actor-type.ts';
-import type { Durability, DurabilityParts, DurableTurn, LoadedActor } from '../actor/durability.ts';
+import { type Durability, type DurabilityParts, type DurableTurn, LaterOutcome, type LoadedActor } from '../actor/durability.ts';
 import { abandoned, expired, shardMoved, turnRefusal } from '../actor/refusals.ts';
 import { isThenable } from '../base/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
+import type { ResultListener } from '../events/appender.ts';
 import type { StreamHead } from '../events/commit.ts';
 import { conflictRefusal, loadFailure, tombstoned, unknownCommit } from './commit-errors.ts';
 import type { Doubts } from './doubts.ts';
@@ -30,7 +31,7 @@ export interface CommitCycleOptions {
   readonly fenceLog: FenceLog;
   readonly metrics: DurableMetrics;
   /** The lease, asked in the step in which a record goes to the store. */
-  readonly mayAct: () => boolean;
+  readonly mayAct: (now: number) => boolean;
   /** Asked before: the store may hold records of the shard. */
   readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
   /** Undefined: messages are not delivered here, and reminders not called. */
@@ -48,6 +49,51 @@ interface Uncovered {
 }
 
 type Answer = AppendResult | Uncovered | typeof moved;
+
+interface AnswerListener extends ResultListener {
+  onAnswer(answer: Answer): void;
+}
+
+/** A turn of which the first commit is on its way to the store. */
+class Concluding extends LaterOutcome implements AnswerListener {
+  readonly turn: DurableTurn;
+  readonly held: HeldActor;
+  readonly decided: Decided;
+  readonly value: unknown;
+  readonly #metrics: DurableMetrics;
+  readonly #answered: (concluding: Concluding, answer: Answer) => void;
+
+  constructor(
+    turn: DurableTurn,
+    held: HeldActor,
+    decided: Decided,
+    value: unknown,
+    metrics: DurableMetrics,
+    answered: (concluding: Concluding, answer: Answer) => void,
+  ) {
+    super();
+    this.turn = turn;
+    this.held = held;
+    this.decided = decided;
+    this.value = value;
+    this.#metrics = metrics;
+    this.#answered = answered;
+  }
+
+  onResult(result: AppendResult, ms: number): void {
+    this.#metrics.commitSeconds.observe(ms / 1_000);
+    this.#answered(this, result);
+  }
+
+  onAnswer(answer: Answer): void {
+    this.#answered(this, answer);
+  }
+}
+
+function promised(value: unknown): unknown {
+  if (!(value instanceof LaterOutcome)) return value;
+  return new Promise((resolve, reject) => value.listen(resolve, reject));
+}
 
 /**
  * The way of a turn into the store.
@@ -102,7 +148,7 @@ export class CommitCycle implements Durability {
     }
     if (!isThenable(value)) return this.#conclude(turn, value);
     return value.then(
-      (settled) => this.#conclude(turn, settled),
+      (settled) => promised(this.#conclude(turn, settled)),
       (thrown: unknown) => {
         throw this.#failed(turn, thrown);
       },
@@ -114,17 +160,38 @@ export class CommitCycle implements Durability {
     const held = HeldActor.of(turn.activation);
     const decided = this.#decide(turn, held, value);
     if (decided === undefined) return this.#released(turn, value);
-    const { parts, metrics, duties } = this.#o;
-    const startedAt = parts.clock.now();
-    const concluded = this.#append(turn, held, decided).then((answer) => {
-      metrics.commitSeconds.observe((parts.clock.now() - startedAt) / 1_000);
-      if (answer.kind === 'appended') return this.#stored(turn, held, decided, answer.head, value);
-      return this.#doubtful(turn, held, decided, value, answer);
-    });
-    if (duties === undefined) return concluded;
-    const committed = (): void => duties.committed(turn.activation, held);
-    concluded.then(committed, committed);
-    return concluded;
+    const concluding = new Concluding(turn, held, decided, value, this.#o.metrics, this.#onAnswer);
+    this.#append(turn, held, decided, concluding);
+    return concluding;
+  }
+
+  readonly #onAnswer = (concluding: Concluding, answer: Answer): void => {
+    const { turn, held, decided, value } = concluding;
+    if (answer.kind !== 'appended') {
+      this.#doubtful(turn, held, decided, value, answer).then(
+        (settled) => this.#end(concluding, false, settled),
+        (thrown: unknown) => this.#end(concluding, true, thrown),
+      );
+      return;
+    }
+    let stored: unknown;
+    try {
+      stored = this.#stored(turn, held, decided, answer.head, value);
+    } catch (thrown) {
+      return this.#end(concluding, true, thrown);
+    }
+    this.#end(concluding, false, stored);
+  };
+
+  /** Never throws: the store tells others after this one. */
+  #end(concluding: Concluding, isThrown: boolean, settled: unknown): void {
+    try {
+      this.#o.duties?.committed(concluding.turn.activation, concluding.held);
+    } catch (thrown) {
+      return concluding.reject(thrown);
+    }
+    if (isThrown) concluding.reject(settled);
+    else concluding.resolve(settled);
   }
 
   #decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
@@ -137,31 +204,35 @@ export class CommitCycle implements Durability {
     }
   }
 
-  /** Never rejects. */
-  #append(turn: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
+  /** The listener is told once. */
+  #append(turn: DurableTurn, held: HeldActor, decided: Decided, listener: AnswerListener): void {
     const mayStore = this.#o.mayStore(held.shard, held.author.epoch);
-    if (mayStore === true) return this.#cover(turn, held, decided);
-    return mayStore.then(
-      (isAllowed) => (isAllowed ? this.#cover(turn, held, decided) : moved),
-      () => moved,
+    if (mayStore === true) return this.#cover(turn, held, decided, listener);
+    mayStore.then(
+      (isAllowed) => {
+        if (isAllowed) this.#cover(turn, held, decided, listener);
+        else listener.onAnswer(moved);
+      },
+      () => listener.onAnswer(moved),
     );
   }
 
   /** What the commit makes necessary, a record of wakes says before. */
-  #cover(turn: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
+  #cover(turn: DurableTurn, held: HeldActor, decided: Decided, listener: AnswerListener): void {
     const covered = this.#o.duties?.covered(turn.activation, held, decided.draft);
-    if (covered === undefined) return this.#send(turn, held, decided);
-    return covered.then(
-      () => this.#send(turn, held, decided),
-      (thrown: unknown) => ({ kind: 'uncovered', error: loadFailure(thrown) }),
+    if (covered === undefined) return this.#send(turn, held, decided, listener);
+    covered.then(
+      () => this.#send(turn, held, decided, listener),
+      (thrown: unknown) => listener.onAnswer({ kind: 'uncovered', error: loadFailure(thrown) }),
     );
   }
 
-  #send({ activation }: DurableTurn, held: HeldActor, decided: Decided): Promise<Answer> {
-    const { mayAct, doubts, keeping } = this.#o;
-    if (!mayAct()) return Promise.resolve(moved);
+  #send({ activation }: DurableTurn, held: HeldActor, decided: Decided, listener: AnswerListener): void {
+    const { parts, mayAct, doubts, keeping } = this.#o;
+    const now = parts.clock.now();
+    if (!mayAct(now)) return listener.onAnswer(moved);
     doubts.begin(activation.key, held.head.sequence);
-    return keeping.append(held, decided);
+    keeping.send(held, decided, now, listener);
   }
 
   #stored(turn: DurableTurn, held: HeldActor, decided: Decided, head: StreamHead, value: unknown): unknown {
@@ -198,7 +269,9 @@ export class CommitCycle implements Durability {
       const again = this.#decide(turn, held, reply);
       if (again === undefined) return this.#released(turn, reply);
       decided = again;
-      answer = await this.#append(turn, held, decided);
+      answer = await new Promise<Answer>((resolve) => {
+        this.#append(turn, held, again, { onResult: resolve, onAnswer: resolve });
+      });
     }
   }
 
@@ -276,7 +349,7 @@ export class CommitCycle implements Durability {
     if (error !== undefined) held.stale = true;
     else if (!TurnContext.isLive(turn.ctx)) error = abandoned();
     else if (held.head.ended) error = tombstoned(type.name);
-    else if (!this.#o.mayAct()) error = shardMoved(held.shard, undefined);
+    else if (!this.#o.mayAct(now)) error = shardMoved(held.shard, undefined);
     else if (turn.request !== undefined && turn.request.deadline <= now) error = expired();
     else if (runs >= settings.commitRerunsMax || now >= deadline) error = conflictRefusal(type.name);
     if (isFenced) fenceLog.rejected(held);

@@ -1,12 +1,5 @@
 import type { MissedReminders, ReminderSchedule } from '../actor/aggregate-context.ts';
-import type { CheckedEvent } from '../actor/checked-aggregate.ts';
 import type { Headers } from '../contract/calls.ts';
-
-/** An event that a turn raised. */
-export interface RaisedEvent {
-  readonly event: CheckedEvent;
-  readonly data: unknown;
-}
 
 /** A message that a turn wrote: plain data of its own. */
 export type OutboxDraft =

@@ -32,7 +32,7 @@ export interface DurableActorsOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   /** The lease, asked in the step in which a record goes to the store. */
-  readonly mayAct: () => boolean;
+  readonly mayAct: (now: number) => boolean;
   /** Asked before a record of the shard goes to the store; `true` where any shard's may. */
   readonly mayStore: (shard: number, epoch: number) => true | Promise<boolean>;
   /** A record of a higher epoch than the one under which this node serves the shard. */
@@ -77,7 +77,8 @@ function cycle(
   const doubts = new Doubts();
   const fenceLog = new FenceLog(log, clock, metrics, onFenced);
   const loader = new Loader({
-    ...{ clock, mayAct, keeping, fenceLog, metrics, owner, doubts, barriers },
+    ...{ clock, keeping, fenceLog, metrics, owner, doubts, barriers },
+    mayAct: () => mayAct(clock.now()),
     timeoutMs: settings.loadTimeoutMs,
     onFailure: (activation, error) => failures.note(activation, 'load', { err: error }, 'a durable actor could not be loaded'),
   });

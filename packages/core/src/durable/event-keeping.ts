@@ -7,8 +7,9 @@ import { deepFreeze } from '../base/deep-freeze.ts';
 import { safeText } from '../base/log-text.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
+import type { ResultListener } from '../events/appender.ts';
 import type { BookkeepingLimits } from '../events/bookkeeping.ts';
-import type { CommitAuthor } from '../events/commit.ts';
+import type { CommitAuthor, CommitDraft } from '../events/commit.ts';
 import { EventCatalogue } from '../events/event-catalogue.ts';
 import type { EventStore } from '../events/event-store.ts';
 import { applyCommit, type Fold, rehydrate } from '../events/rehydrate.ts';
@@ -63,30 +64,37 @@ export class EventKeeping implements Keeping {
 
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
     const { events: ids, turns, noteLimits } = this.#o;
+    const { clock } = turns.services;
     const ctx = turn.ctx as AggregateTurnContext;
     const raised = AggregateTurnContext.raisedOf(ctx);
-    const count = raised === undefined ? 0 : raised.length;
-    const now = turns.services.clock.wall();
-    if (count === 0 && DurableTurnContext.draftsOf(ctx) === undefined && ownNotesOf(turn, held, now)?.isDue !== true) return undefined;
-    const notes = notesOf(turn, held, value, noteLimits, now);
-    const outcome = count === 0 ? undefined : AggregateTurnContext.outcomeOf(ctx);
-    const events = raised === undefined ? [] : raised.map(({ event, data }) => ({ name: event.name, schema: event.version, data }));
-    const at = outcome === undefined ? now : outcome.at;
-    const draft = { ...notes, id: commitIdOf(ids, turn), at, events, metadata: metadataOf(turn) };
-    return { draft, kept: undefined, state: outcome === undefined ? turn.activation.state : outcome.state };
+    const own = ownNotesOf(turn, held, clock);
+    if (raised === undefined && own?.isDue !== true && DurableTurnContext.draftsOf(ctx) === undefined) return undefined;
+    const notes = notesOf(turn, held, value, own, noteLimits, clock);
+    const draft: CommitDraft = {
+      id: commitIdOf(ids, turn),
+      at: raised === undefined ? clock.wall() : AggregateTurnContext.raisedAtOf(ctx),
+      events: raised ?? [],
+      metadata: metadataOf(turn),
+      reply: notes?.reply,
+      outbox: notes?.outbox,
+      delivered: notes?.delivered,
+      reminders: notes?.reminders,
+    };
+    return { draft, kept: undefined, state: raised === undefined ? turn.activation.state : AggregateTurnContext.outcomeOf(ctx) };
   }
 
-  append({ stream, head, author }: HeldActor, { draft }: Decided): Promise<AppendResult> {
-    return this.#o.events.append(stream, head, author, draft);
+  send({ stream, head, author }: HeldActor, { draft }: Decided, now: number, listener: ResultListener): void {
+    this.#o.events.send(stream, head, author, draft, now, listener);
   }
 
+  /** A snapshot holds the books as of its last commit, so that they are the same with it and without it. */
   advance(activation: Activation, held: HeldActor, { state, draft }: Decided, versionBefore: number): void {
     activation.state = state;
     held.books.apply(draft, draft.at);
-    const { snapshotEvery, snapshots, turns } = this.#o;
+    const { snapshotEvery, snapshots } = this.#o;
     const { head, books } = held;
     if (!Snapshots.isDue(versionBefore, head.version, snapshotEvery)) return;
-    const bookkeeping = books.pack(turns.services.clock.wall());
+    const bookkeeping = books.pack(draft.at);
     snapshots.save(held.stream, { head, stateVersion: this.#aggregate.stateVersion, state, bookkeeping });
   }
 

@@ -4,6 +4,7 @@ import type { DurableTurn } from '../actor/durability.ts';
 import type { PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
+import type { ResultListener } from '../events/appender.ts';
 import type { CommitAuthor, CommitDraft, KeptState } from '../events/commit.ts';
 import type { DurableTurnContext } from './durable-turn-context.ts';
 import type { HeldActor } from './held-actor.ts';
@@ -37,8 +38,8 @@ export interface Keeping {
   contextOf(activation: Activation, request: InboundRequest | undefined, method: HostedMethod | undefined): DurableTurnContext;
   /** Undefined: nothing has to be stored. Throws `TurnRefusal`. */
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined;
-  /** Sends it to the store in this very step. Never rejects. */
-  append(held: HeldActor, decided: Decided): Promise<AppendResult>;
+  /** Sends it to the store in this very step, at `now` (monotonic ms). */
+  send(held: HeldActor, decided: Decided, now: number, listener: ResultListener): void;
   /** It is stored: what is in memory goes forward. The head does already. */
   advance(activation: Activation, held: HeldActor, decided: Decided, versionBefore: number): void;
   /** Nothing of the turn remains in memory. */

@@ -1,4 +1,5 @@
 import type { DurableTurn } from '../actor/durability.ts';
+import type { Clock } from '../base/clock.ts';
 import type { ReminderChange } from '../events/commit.ts';
 import type { HeldActor } from './held-actor.ts';
 import { ReminderCall } from './reminders/reminder-call.ts';
@@ -17,12 +18,14 @@ export function isWake({ method, activation, request }: DurableTurn): boolean {
   return request === undefined && method === activation.type.wake;
 }
 
-/** Which messages were delivered, and which due times of reminders are dealt with by this turn. `at`: now, in ms since 1970. */
-export function ownNotesOf(turn: DurableTurn, held: HeldActor, at: number): OwnNotes | undefined {
+/** Which messages were delivered, and which due times of reminders are dealt with by this turn. Undefined for nearly every turn. */
+export function ownNotesOf(turn: DurableTurn, held: HeldActor, clock: Clock): OwnNotes | undefined {
   const { request } = turn;
   const { books, deliveredTo, skips } = held;
   const isCall = request instanceof ReminderCall;
   const isWoken = isWake(turn);
+  if (!isCall && !isWoken && books.pendingCount === 0) return undefined;
+  const at = clock.wall();
   const oldest = books.nextPending(0);
   const delivered = oldest !== undefined && oldest.number <= deliveredTo ? deliveredTo : undefined;
   const reminders: ReminderChange[] = [];

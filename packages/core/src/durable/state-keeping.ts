@@ -8,6 +8,7 @@ import { decode, encode } from '../base/codec.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
+import type { ResultListener } from '../events/appender.ts';
 import { Bookkeeping, type BookkeepingLimits } from '../events/bookkeeping.ts';
 import { type CommitAuthor, commitLimits, type CommitNotes, type KeptState, noHead } from '../events/commit.ts';
 import type { StateDraft, StateStore, StoredState } from '../events/state-store.ts';
@@ -44,13 +45,14 @@ export class StateKeeping implements Keeping {
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
     const { states, services, noteLimits } = this.#o;
     const at = services.clock.wall();
-    const isDue = ownNotesOf(turn, held, at)?.isDue === true;
+    const own = ownNotesOf(turn, held, services.clock);
+    const isDue = own?.isDue === true;
     if (!turn.method.changes && !isDue) return undefined;
     const { activation, ctx } = turn;
     const bytes = encoded(activation);
     const isSame = held.keptState !== undefined && Buffer.compare(bytes, held.keptState) === 0;
     if (isSame && !isDue && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
-    const draft = { ...notesOf(turn, held, value, noteLimits, at), id: commitIdOf(states, turn), at, events: [] };
+    const draft = { ...notesOf(turn, held, value, own, noteLimits, services.clock), id: commitIdOf(states, turn), at, events: [] };
     return {
       draft,
       kept: { state: bytes, bookkeeping: [this.#booked(held.books, draft, at), withRecent(held, draft.id)] },
@@ -67,8 +69,8 @@ export class StateKeeping implements Keeping {
     return after.pack(at);
   }
 
-  append({ stream, head, author }: HeldActor, decided: Decided): Promise<AppendResult> {
-    return this.#o.states.save(stream, head, author, draftOf(decided));
+  send({ stream, head, author }: HeldActor, decided: Decided, now: number, listener: ResultListener): void {
+    this.#o.states.send(stream, head, author, draftOf(decided), now, listener);
   }
 
   advance(_activation: Activation, held: HeldActor, { draft, kept }: Decided): void {

@@ -4,14 +4,15 @@ import type { DurableTurn } from '../actor/durability.ts';
 import { turnRefusal } from '../actor/refusals.ts';
 import { callerOf } from '../actor/reply-window.ts';
 import { bareError } from '../base/bare-error.ts';
+import type { Clock } from '../base/clock.ts';
 import { noHeaders } from '../contract/calls.ts';
 import type { CommitIds } from '../events/commit-ids.ts';
-import type { CommitNotes } from '../events/commit.ts';
+import type { CommitNotes, CommittedReply } from '../events/commit.ts';
 import type { EventMetadata } from '../events/stored-event.ts';
-import { DurableTurnContext } from './durable-turn-context.ts';
+import { DurableTurnContext, type TurnDrafts } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
 import { replyNote } from './kept-replies.ts';
-import { ownNotesOf } from './own-notes.ts';
+import type { OwnNotes } from './own-notes.ts';
 import { changeOf, type StoredReminder } from './reminders/stored-reminder.ts';
 
 export interface NoteLimits {
@@ -19,14 +20,36 @@ export interface NoteLimits {
   readonly remindersMax: number;
 }
 
-/** What the turn wants stored beside its events: reply, messages, reminders. Throws `TurnRefusal` for more than may be kept of one actor. */
-export function notesOf(turn: DurableTurn, held: HeldActor, value: unknown, limits: NoteLimits, at: number): CommitNotes {
-  const { books } = held;
-  const own = ownNotesOf(turn, held, at);
-  const delivered = own?.delivered;
+/**
+ * What the turn wants stored beside its events: reply, messages, reminders, `own`. Undefined where it wants nothing. Throws `TurnRefusal` for more
+ * than may be kept of one actor.
+ */
+export function notesOf(
+  turn: DurableTurn,
+  held: HeldActor,
+  value: unknown,
+  own: OwnNotes | undefined,
+  limits: NoteLimits,
+  clock: Clock,
+): CommitNotes | undefined {
   const drafts = DurableTurnContext.draftsOf(turn.ctx as DurableTurnContext);
   const reply = replyNote(turn, value);
-  if (drafts === undefined) return { reply, delivered, reminders: noneIfEmpty(own?.reminders) };
+  if (drafts !== undefined) return draftedNotes(turn, held, drafts, reply, own, limits, clock.wall());
+  if (reply === undefined && own === undefined) return undefined;
+  return { reply, delivered: own?.delivered, reminders: noneIfEmpty(own?.reminders) };
+}
+
+function draftedNotes(
+  turn: DurableTurn,
+  held: HeldActor,
+  drafts: TurnDrafts,
+  reply: CommittedReply | undefined,
+  own: OwnNotes | undefined,
+  limits: NoteLimits,
+  at: number,
+): CommitNotes {
+  const { books } = held;
+  const delivered = own?.delivered;
   const { outbox } = drafts;
   const { outboxPendingMax, remindersMax } = limits;
   if (outbox !== undefined && books.pendingAfter(held.deliveredTo) + outbox.length > outboxPendingMax) {

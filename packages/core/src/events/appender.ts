@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { digestHex } from '../base/digest.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
-import type { AppendOutcome, CommitLog } from '../contract/commit-log.ts';
+import type { AppendListener, AppendOutcome, CommitLog, LogAppend } from '../contract/commit-log.ts';
 import { conflicted, refusalError, refused } from './append-result.ts';
 import type { AppendResult } from './append-result.ts';
 import { CommitWriter } from './commit-writer.ts';
@@ -17,6 +17,11 @@ export interface AppenderParts {
   readonly shards: number;
   readonly eventsMax: number;
   readonly bytesMax: number;
+}
+
+/** Is told what an append came to, and how long the log took for it. Must not throw. */
+export interface ResultListener {
+  onResult(result: AppendResult, ms: number): void;
 }
 
 /**
@@ -34,24 +39,23 @@ export class Appender {
 
   /** Never rejects. */
   append(record: RecordParts): Promise<AppendResult> {
-    const { log, clock, metrics, shards } = this.#parts;
+    return new Promise((resolve) => this.send(record, this.#parts.clock.now(), { onResult: resolve }));
+  }
+
+  /** The listener is told once, perhaps before this returns. */
+  send(record: RecordParts, now: number, listener: ResultListener): void {
+    const { log, shards } = this.#parts;
     const { stream, head, author } = record;
     const known = this.#refusal(record);
-    if (known !== undefined) return Promise.resolve(this.#counted(known));
+    if (known !== undefined) return this.#tell(listener, known, 0);
     let body: Uint8Array;
     try {
       body = this.#writer.write(record);
     } catch (thrown) {
-      return Promise.resolve(this.#counted(refused(thrown as PerkeyError)));
+      return this.#tell(listener, refused(thrown as PerkeyError), 0);
     }
-    const start = clock.now();
-    const sent = answered(() =>
-      log.append({ stream, shard: shardOf(stream.key, shards), expectedSequence: head.sequence, epoch: author.epoch, body }),
-    );
-    return sent.then((outcome) => {
-      metrics.appendSeconds.observe((clock.now() - start) / 1_000);
-      return this.#counted(this.#result(record, body, outcome));
-    });
+    const sent = new SentRecord(record, body, now, listener, this.#onOutcome);
+    sendTo(log, { stream, shard: shardOf(stream.key, shards), expectedSequence: head.sequence, epoch: author.epoch, body }, sent);
   }
 
   #refusal({ head, author, draft }: RecordParts): AppendResult | undefined {
@@ -61,6 +65,13 @@ export class Appender {
     if (draft.events.length <= eventsMax) return undefined;
     return refused(new PerkeyError('commit.too_large', `The commit has ${draft.events.length} events, ${eventsMax} are allowed.`));
   }
+
+  readonly #onOutcome = ({ record, body, sentAt, listener }: SentRecord, outcome: AppendOutcome): void => {
+    const { clock, metrics } = this.#parts;
+    const ms = clock.now() - sentAt;
+    metrics.appendSeconds.observe(ms / 1_000);
+    this.#tell(listener, this.#result(record, body, outcome), ms);
+  };
 
   #result(record: RecordParts, body: Uint8Array, outcome: AppendOutcome): AppendResult {
     switch (outcome.kind) {
@@ -77,19 +88,58 @@ export class Appender {
     }
   }
 
-  #counted(result: AppendResult): AppendResult {
+  #tell(listener: ResultListener, result: AppendResult, ms: number): void {
     this.#parts.metrics.appendEnded(result.kind);
-    return result;
+    listener.onResult(result, ms);
   }
 }
 
-/** A log that rejects, against its law, has said nothing of what became of the record. */
-function answered(append: () => Promise<AppendOutcome>): Promise<AppendOutcome> {
-  const unknown = (thrown: unknown): AppendOutcome => ({ kind: 'unknown', text: describeThrown(thrown) });
+/** A record on its way into the log. */
+class SentRecord implements AppendListener {
+  readonly record: RecordParts;
+  readonly body: Uint8Array;
+  /** Monotonic ms. */
+  readonly sentAt: number;
+  readonly listener: ResultListener;
+  readonly #told: (sent: SentRecord, outcome: AppendOutcome) => void;
+  #isTold = false;
+
+  constructor(
+    record: RecordParts,
+    body: Uint8Array,
+    sentAt: number,
+    listener: ResultListener,
+    told: (sent: SentRecord, outcome: AppendOutcome) => void,
+  ) {
+    this.record = record;
+    this.body = body;
+    this.sentAt = sentAt;
+    this.listener = listener;
+    this.#told = told;
+  }
+
+  /** Only the first outcome counts. */
+  onOutcome(outcome: AppendOutcome): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.#told(this, outcome);
+  }
+
+  onThrown(thrown: unknown): void {
+    this.onOutcome({ kind: 'unknown', text: describeThrown(thrown) });
+  }
+}
+
+/** A log that throws or rejects, against its law, has said nothing of what became of the record. */
+function sendTo(log: CommitLog, append: LogAppend, sent: SentRecord): void {
   try {
-    return append().catch(unknown);
+    if (log.send !== undefined) return log.send(append, sent);
+    void log.append(append).then(
+      (outcome) => sent.onOutcome(outcome),
+      (thrown: unknown) => sent.onThrown(thrown),
+    );
   } catch (thrown) {
-    return Promise.resolve(unknown(thrown));
+    sent.onThrown(thrown);
   }
 }
 

@@ -5,7 +5,7 @@ import type { GivenOptions } from '../base/options.ts';
 import type { Random } from '../base/random.ts';
 import { PerkeyError } from '../base/errors.ts';
 import type { CommitLog, StreamName } from '../contract/commit-log.ts';
-import { Appender } from './appender.ts';
+import { Appender, type ResultListener } from './appender.ts';
 import type { AppendResult } from './append-result.ts';
 
 import type { Commit, CommitAuthor, CommitDraft, StreamHead } from './commit.ts';
@@ -60,6 +60,11 @@ export class EventStore extends CommitIds {
   /** Stores what a command decided, whole or not at all, if `head` is still the stream's last record. Never rejects. */
   append(stream: StreamName, head: StreamHead, author: CommitAuthor, draft: CommitDraft): Promise<AppendResult> {
     return this.#appender.append({ kind: 'commit', stream, head, author, draft });
+  }
+
+  /** The same at `now` (monotonic ms) without a promise: the listener is told once, perhaps before this returns. */
+  send(stream: StreamName, head: StreamHead, author: CommitAuthor, draft: CommitDraft, now: number, listener: ResultListener): void {
+    this.#appender.send({ kind: 'commit', stream, head, author, draft, kept: undefined }, now, listener);
   }
 
   /** Stores nothing but the author's epoch: whatever was sent before with the same head, or comes late, is in the stream before it or never. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { resolveOptions } from '../base/options.ts';
 import type { CommitLog, LogRead, LogRecord, StreamName } from '../contract/commit-log.ts';
-import { Appender } from './appender.ts';
+import { Appender, type ResultListener } from './appender.ts';
 import type { AppendResult } from './append-result.ts';
 import { noHead } from './commit.ts';
 import type { Commit, CommitAuthor, KeptState, StreamHead } from './commit.ts';
@@ -56,6 +56,19 @@ export class StateStore extends CommitIds {
   /** Stores the state if `head` is still the stream's last record. A new owner's first save is also its fence. Never rejects. */
   save(stream: StreamName, head: StreamHead, author: CommitAuthor, { id, at, state, bookkeeping }: StateDraft): Promise<AppendResult> {
     return this.#appender.append({ kind: 'state', stream, head, author, draft: { id, at, events: [] }, kept: { state, bookkeeping } });
+  }
+
+  /** The same at `now` (monotonic ms) without a promise: the listener is told once, perhaps before this returns. */
+  send(
+    stream: StreamName,
+    head: StreamHead,
+    author: CommitAuthor,
+    { id, at, state, bookkeeping }: StateDraft,
+    now: number,
+    listener: ResultListener,
+  ): void {
+    const record = { kind: 'state', stream, head, author, draft: { id, at, events: [] }, kept: { state, bookkeeping } } as const;
+    this.#appender.send(record, now, listener);
   }
 
   /**

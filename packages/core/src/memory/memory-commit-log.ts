@@ -1,4 +1,4 @@
-import type { AppendOutcome, CommitLog, LogAppend, LogBatch, LogRead, StreamName } from '../contract/commit-log.ts';
+import type { AppendListener, AppendOutcome, CommitLog, LogAppend, LogBatch, LogRead, StreamName } from '../contract/commit-log.ts';
 import type { LogTable } from './log-table.ts';
 import type { StoreAnswers } from './store-answers.ts';
 
@@ -17,6 +17,12 @@ export class MemoryCommitLog implements CommitLog {
   append(append: LogAppend): Promise<AppendOutcome> {
     if (this.#answers.closed) return Promise.resolve({ kind: 'refused', reason: 'unavailable', text: 'the store was closed' });
     return this.#answers.later(this.#append(append));
+  }
+
+  send(append: LogAppend, listener: AppendListener): void {
+    if (this.#answers.closed) return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: 'the store was closed' });
+    const outcome = this.#append(append);
+    this.#answers.tell(() => listener.onOutcome(outcome));
   }
 
   async *read(read: LogRead): AsyncGenerator<LogBatch, void, undefined> {

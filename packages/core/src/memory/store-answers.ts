@@ -18,10 +18,13 @@ export class StoreAnswers {
   }
 
   later<T>(answer: T): Promise<T> {
-    return new Promise((resolve) => {
-      this.#answers.push(() => resolve(answer));
-      if (this.#answers.length === 1) this.#clock.defer(() => this.#giveAll());
-    });
+    return new Promise((resolve) => this.tell(() => resolve(answer)));
+  }
+
+  /** The same by a call. */
+  tell(give: () => void): void {
+    this.#answers.push(give);
+    if (this.#answers.length === 1) this.#clock.defer(() => this.#giveAll());
   }
 
   /** Runs at once, answers later; rejects with `store.unavailable` after the end. */

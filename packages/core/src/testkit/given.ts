@@ -173,13 +173,13 @@ export class Decision<State, Events extends EventSpecs, Reply> {
     this.#end();
     if (this.#failure !== undefined) return [];
     const raised = AggregateTurnContext.raisedOf(this.#ctx) ?? [];
-    return raised.map(({ event, data }) => [event.name, data] as unknown as EventPair<Events>);
+    return raised.map(({ name, data }) => [name, data] as unknown as EventPair<Events>);
   }
 
   /** After what it raised; as before when it failed. */
   get state(): State {
     const isChanged = this.events.length > 0;
-    return (isChanged ? AggregateTurnContext.outcomeOf(this.#ctx).state : this.#before) as State;
+    return (isChanged ? AggregateTurnContext.outcomeOf(this.#ctx) : this.#before) as State;
   }
 
   get outbox(): readonly OutboxDraft[] {

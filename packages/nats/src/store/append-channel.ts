@@ -1,4 +1,4 @@
-import type { AppendOutcome, Clock, Random, Timer } from '@perkey/core';
+import type { AppendListener, AppendOutcome, Clock, Random, Timer } from '@perkey/core';
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import type { LiveConnection } from '../connection.ts';
 import type { Wanted } from '../subscription.ts';
@@ -31,7 +31,7 @@ export interface ChannelEnvironment {
 }
 
 interface Waiting {
-  readonly settle: (outcome: AppendOutcome) => void;
+  readonly listener: AppendListener;
   readonly target: AppendTarget;
   readonly subject: string;
   readonly bytes: number;
@@ -103,7 +103,7 @@ export class AppendChannel {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#bytes = 0;
-    for (const { settle } of waiting) settle(lost);
+    for (const { listener } of waiting) listener.onOutcome(lost);
     this.#rest();
   }
 
@@ -116,12 +116,17 @@ export class AppendChannel {
   }
 
   append(target: AppendTarget, subject: string, expectedSequence: number, body: Uint8Array): Promise<AppendOutcome> {
+    return new Promise((resolve) => this.send(target, subject, expectedSequence, body, { onOutcome: resolve }));
+  }
+
+  /** The listener is told once, perhaps before this returns. */
+  send(target: AppendTarget, subject: string, expectedSequence: number, body: Uint8Array, listener: AppendListener): void {
     const live = this.#live;
-    if (live === undefined) return Promise.resolve(down);
+    if (live === undefined) return listener.onOutcome(down);
     const { inFlightMax, inFlightBytesMax } = this.#limits;
     if (this.#waiting.size >= inFlightMax || this.#bytes + body.length > inFlightBytesMax) {
       const text = `${this.#waiting.size} appends of ${this.#bytes} bytes wait for their acknowledgement, and ${inFlightMax} of ${inFlightBytesMax} bytes may; nothing was sent`;
-      return Promise.resolve({ kind: 'refused', reason: 'unavailable', text });
+      return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text });
     }
     const number = (this.#number += 1);
     this.#expectation.set(expectedSequence);
@@ -130,15 +135,12 @@ export class AppendChannel {
       live.nats.publish(subject, body, this.#options);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      return Promise.resolve({ kind: 'refused', reason: 'unavailable', text: `nothing was sent: ${why}` });
+      return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: `nothing was sent: ${why}` });
     }
-    const outcome = new Promise<AppendOutcome>((settle) => {
-      this.#waiting.set(number, { settle, target, subject, bytes: body.length, sentAt: this.#around.clock.now() });
-    });
+    this.#waiting.set(number, { listener, target, subject, bytes: body.length, sentAt: this.#around.clock.now() });
     this.#bytes += body.length;
     if (this.#sweep === undefined) this.#sweepLater();
     this.#around.onWritten(live);
-    return outcome;
   }
 
   #onAnswer(inbox: string, message: Msg): void {
@@ -149,13 +151,17 @@ export class AppendChannel {
     if (waiting === undefined) return;
     this.#waiting.delete(number);
     this.#bytes -= waiting.bytes;
-    waiting.settle(outcomeOf(waiting, message));
-    if (this.#waiting.size === 0) this.#rest();
+    if (this.#waiting.size === 0) this.#tellIdle();
+    waiting.listener.onOutcome(outcomeOf(waiting, message));
   }
 
   #rest(): void {
     this.#sweep?.cancel();
     this.#sweep = undefined;
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
     this.#idle?.();
     this.#idle = undefined;
   }
@@ -174,11 +180,11 @@ export class AppendChannel {
 
   /** The map is in the order of sending. */
   #giveUp(sentBefore: number): void {
-    for (const [number, { settle, bytes, sentAt }] of this.#waiting) {
+    for (const [number, { listener, bytes, sentAt }] of this.#waiting) {
       if (sentAt > sentBefore) return;
       this.#waiting.delete(number);
       this.#bytes -= bytes;
-      settle(late);
+      listener.onOutcome(late);
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { AppendOutcome, CommitLog, LogAppend, LogBatch, LogRead, StreamName } from '@perkey/core';
+import type { AppendListener, AppendOutcome, CommitLog, LogAppend, LogBatch, LogRead, StreamName } from '@perkey/core';
 import { unavailable } from '../store-api.ts';
 import { AckReader } from './append-answer.ts';
 import type { AppendChannel, AppendTarget } from './append-channel.ts';
@@ -48,17 +48,21 @@ export class JetStreamLog implements CommitLog {
     this.#place = { link, names, told: this.#told, pullBytesMax, isClosed };
   }
 
-  append({ stream, expectedSequence, body }: LogAppend): Promise<AppendOutcome> {
+  append(append: LogAppend): Promise<AppendOutcome> {
+    return new Promise((resolve) => this.send(append, { onOutcome: resolve }));
+  }
+
+  send({ stream, expectedSequence, body }: LogAppend, listener: AppendListener): void {
     const text = this.#parts.refusal();
-    if (text !== undefined) return Promise.resolve({ kind: 'refused', reason: 'unavailable', text });
+    if (text !== undefined) return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text });
     if (body.length > this.bodyBytesMax) {
       const large = `the record has ${body.length} bytes, ${this.bodyBytesMax} fit`;
-      return Promise.resolve({ kind: 'refused', reason: 'too_large', text: large });
+      return listener.onOutcome({ kind: 'refused', reason: 'too_large', text: large });
     }
     const subject = this.#subjects.of(stream);
     if (subject === undefined)
-      return Promise.resolve({ kind: 'refused', reason: 'unavailable', text: 'an actor type is 1 to 64 of A-Z a-z 0-9 _ -' });
-    return this.#parts.channel.append(this.#target, subject, expectedSequence, body);
+      return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: 'an actor type is 1 to 64 of A-Z a-z 0-9 _ -' });
+    this.#parts.channel.send(this.#target, subject, expectedSequence, body, listener);
   }
 
   async *read(read: LogRead): AsyncGenerator<LogBatch, void, undefined> {

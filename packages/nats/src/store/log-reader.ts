@@ -11,8 +11,8 @@ import type { StoreLink, StoredMessage } from './store-link.ts';
 import type { LogNames } from './store-names.ts';
 import type { ToldSequences } from './told.ts';
 
-/** So many records are fetched one by one before a consumer is made, which takes two round trips, and on several servers an agreement of them. */
-const walkMax = { alone: 1, replicated: 6 };
+/** So many records of a stream are fetched one by one at most. */
+const walkMax = 64;
 const retryMs = 200;
 /** A read that gets no further for so many attempts gives up. */
 const attemptsMax = 3;
@@ -125,49 +125,59 @@ async function lastThere({ link, names }: ReadPlace, sequence: number): Promise<
 const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, body });
 
 /**
- * The records of one stream as of now. The leader says which one is the last; few are fetched from it one by one. The rest comes from a
- * consumer, which may sit on a copy that lags behind, and is read until that last one has come.
+ * The records of one stream as of now. The leader says which one is the last, and each says which one was before it, so a few are found at the
+ * same cost however long the log is. A server looks for the records of a subject by going through those of all the others (2.9: 10 ms for a
+ * log of 10,000), so a consumer is made only where there are many, or where the way back is not whole. It may sit on a copy that lags behind,
+ * and is read until the last record has come.
  */
 export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
-  const { link, names } = place;
-  await link.ready();
+  const { after, batchMax, signal } = read;
+  await place.link.ready();
   if (read.many === true) return yield* readMany(place, subject, read);
-  const next = (seq: number): Promise<StoredMessage | undefined> => getMessage(link, names.natsStream, { seq, next_by_subj: subject });
-  const [last, first] = await Promise.all([lastOf(place, subject, read.reached), next(read.after + 1)]);
-  const end = last?.sequence ?? 0;
-  if (end <= read.after || last === undefined || isAborted(read.signal)) return;
-  const most = link.replicas > 1 ? walkMax.replicated : walkMax.alone;
-  const records: LogRecord[] = [];
-  for (let found = first; found !== undefined; found = await next(found.sequence + 1)) {
-    records.push(recordOf(found));
-    if (found.sequence >= end || records.length >= most) break;
+  const last = await lastOf(place, subject, read.reached);
+  if (last === undefined || last.sequence <= after || isAborted(signal)) return;
+  const records = await walkBack(place, last, read);
+  if (records === undefined) {
+    yield* readSessions(place, { is: 'stream', subject }, read, last.sequence);
+    return;
   }
-  const through = records.at(-1)?.sequence ?? read.after;
-  for (let i = 0; i < records.length; i += read.batchMax) {
-    if (isAborted(read.signal)) return;
-    const batch = records.slice(i, i + read.batchMax);
-    yield { records: batch, through: batch.at(-1)?.sequence ?? through, live: through >= end && i + read.batchMax >= records.length };
+  for (let i = 0; i < records.length; i += batchMax) {
+    if (isAborted(signal)) return;
+    const batch = records.slice(i, i + batchMax);
+    yield { records: batch, through: batch.at(-1)?.sequence ?? after, live: i + batchMax >= records.length };
   }
-  if (through < end) yield* readSessions(place, { is: 'stream', subject }, { ...read, after: through }, end);
 }
 
-/** The same with a consumer from the beginning, which is made while the leader is asked for the last one. */
+/** From the last record back to the first behind `after`, in the order of the log; `undefined` where they are too many, or one is missing. */
+async function walkBack({ link, names }: ReadPlace, last: StoredMessage, { after, signal }: LogRead): Promise<LogRecord[] | undefined> {
+  const records = [recordOf(last)];
+  let { expected, sequence } = last;
+  while (expected === undefined || expected > after) {
+    if (expected === undefined || expected >= sequence || records.length >= walkMax || isAborted(signal)) return undefined;
+    const found = await getMessage(link, names.natsStream, { seq: expected });
+    if (found?.sequence !== expected || found.subject !== last.subject) return undefined;
+    records.push(recordOf(found));
+    ({ expected, sequence } = found);
+  }
+  return records.toReversed();
+}
+
+/**
+ * The same with a consumer that is made while the leader is asked for the last record: 50 records one after the other take four times as long.
+ * Where that record is the only one, nothing is asked of the consumer.
+ */
 async function* readMany(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
   const filter: SubjectFilter = { is: 'stream', subject };
   const early = PullSession.open(place.link, planOf(place, filter, read.after, 0));
-  const drop = (): void => void early.then((session) => session.end()).catch(() => undefined);
-  let end = 0;
   try {
-    end = (await lastOf(place, subject, read.reached))?.sequence ?? 0;
+    const last = await lastOf(place, subject, read.reached);
+    if (last === undefined || last.sequence <= read.after || isAborted(read.signal)) return;
+    const isOnly = last.expected !== undefined && last.expected <= read.after;
+    if (isOnly) yield { records: [recordOf(last)], through: last.sequence, live: true };
+    else yield* readSessions(place, filter, read, last.sequence, early);
   } finally {
-    if (end <= read.after) drop();
-  }
-  if (end <= read.after) return;
-  try {
-    yield* readSessions(place, filter, read, end, early);
-  } finally {
-    // Idempotent; where the read was given up before it took the session.
-    drop();
+    // Idempotent: it may not have been taken.
+    early.then((session) => session.end()).catch(() => undefined);
   }
 }
 

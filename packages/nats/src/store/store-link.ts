@@ -28,6 +28,8 @@ export interface StoredMessage {
   readonly subject: string;
   readonly sequence: number;
   readonly body: Buffer;
+  /** The last record under its subject when it was appended, 0 for none; undefined where it does not say. */
+  readonly expected: number | undefined;
 }
 
 export type MessageQuery = { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj?: string };
@@ -37,11 +39,17 @@ export async function getMessage(link: StoreLink, natsStream: string, query: Mes
   const reply = await link.api.request(`$JS.API.STREAM.MSG.GET.${natsStream}`, JSON.stringify(query));
   if (reply.error?.err_code === jsErrors.noMessageFound) return undefined;
   answered(link, reply);
-  const message = reply['message'] as { subject?: unknown; seq?: unknown; data?: unknown } | undefined;
+  const message = reply['message'] as { subject?: unknown; seq?: unknown; data?: unknown; hdrs?: unknown } | undefined;
   if (message === undefined || typeof message.subject !== 'string' || !Number.isSafeInteger(message.seq))
     throw unavailable('its answer holds no message');
   const body = Buffer.from(typeof message.data === 'string' ? message.data : '', 'base64');
-  return { subject: message.subject, sequence: message.seq as number, body };
+  return { subject: message.subject, sequence: message.seq as number, body, expected: expectedBy(message.hdrs) };
+}
+
+function expectedBy(headers: unknown): number | undefined {
+  if (typeof headers !== 'string') return undefined;
+  const found = /^Nats-Expected-Last-Subject-Sequence: *(\d{1,16})\r$/m.exec(Buffer.from(headers, 'base64').toString('latin1'));
+  return found ? Number(found[1]) : undefined;
 }
 
 /** Throws `store.unavailable` for an answer that is an error. */

@@ -117,6 +117,7 @@ export function needOf(books: Bookkeeping): number {
 export function needAdded({ outbox, reminders }: CommitNotes): number {
   if (outbox !== undefined && outbox.length > 0) return 0;
   let need = Infinity;
-  for (const { reminder } of reminders ?? []) need = Math.min(need, asReminder(reminder)?.due ?? Infinity);
+  if (reminders === undefined) return need;
+  for (const { reminder } of reminders) need = Math.min(need, asReminder(reminder)?.due ?? Infinity);
   return need;
 }

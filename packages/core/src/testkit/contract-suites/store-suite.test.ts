@@ -40,7 +40,7 @@ const events = (open: OpenStore, spoilt: Partial<CommitLog>): Partial<OpenStore>
       read: (read) => log.read(read),
       last: () => log.last(),
       barrier: () => log.barrier(),
-      trim: (stream, before) => log.trim(stream, before),
+      trim: (of, before) => log.trim(of, before),
       ...spoilt,
     },
   };
@@ -140,9 +140,9 @@ test('snapshots that are kept in the order of their saving, and lists that match
   const unordered = (open: OpenStore): Partial<OpenStore> => ({
     snapshots: {
       bodyBytesMax: open.snapshots.bodyBytesMax,
-      save: (stream, snapshot, kept) => open.snapshots.save(stream, snapshot, kept),
-      load: async (stream) => (await open.snapshots.load(stream)).toReversed(),
-      forget: (stream) => open.snapshots.forget(stream),
+      save: (of, snapshot, kept) => open.snapshots.save(of, snapshot, kept),
+      load: async (of) => (await open.snapshots.load(of)).toReversed(),
+      forget: (of) => open.snapshots.forget(of),
     },
     records: {
       read: (key) => open.records.read(key),

@@ -18,6 +18,7 @@ export class CommitFaults {
   #slowMs = 0;
   #staleAt: Readonly<Record<'events' | 'states', number>> | undefined;
   #appends: AppendFault[] = [];
+  #breaksWith: 'lost' | 'stored_unknown' | undefined;
   readonly #late: (() => void)[] = [];
 
   get isUnavailable(): boolean {
@@ -40,6 +41,11 @@ export class CommitFaults {
   /** Appends are refused, everything else rejects with `store.unavailable`; nothing has an effect. */
   unavailable(): void {
     this.#isUnavailable = true;
+  }
+
+  /** The next append ends so, and with it the store becomes unavailable: the connection breaks with the append on its way. */
+  breakAtAppend(fault: 'lost' | 'stored_unknown'): void {
+    this.#breaksWith = fault;
   }
 
   /** Appends are refused as `full`, other writes reject. Reads work. */
@@ -66,7 +72,10 @@ export class CommitFaults {
   }
 
   takeAppendFault(): AppendFault | undefined {
-    return this.#appends.shift();
+    if (this.#isUnavailable) return 'unavailable';
+    const fault = this.#breaksWith ?? this.#appends.shift();
+    this.#isUnavailable = this.#breaksWith !== undefined;
+    return fault;
   }
 
   /** Keeps what is to happen late. */
@@ -91,5 +100,6 @@ export class CommitFaults {
     this.#slowMs = 0;
     this.#staleAt = undefined;
     this.#appends = [];
+    this.#breaksWith = undefined;
   }
 }

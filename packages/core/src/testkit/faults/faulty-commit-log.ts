@@ -90,9 +90,8 @@ export class FaultyCommitLog implements CommitLog {
   }
 
   async #suffer(append: LogAppend, fault: AppendFault | undefined): Promise<AppendOutcome> {
-    const { isUnavailable, isFull } = this.#faults;
-    if (isUnavailable || fault === 'unavailable') return refusal('unavailable');
-    if (isFull || fault === 'full') return refusal('full');
+    if (fault === 'unavailable') return refusal('unavailable');
+    if (this.#faults.isFull || fault === 'full') return refusal('full');
     if (fault === 'conflict') return { kind: 'conflict' };
     if (fault === 'lost') return unanswered;
     if (fault === 'late') {
