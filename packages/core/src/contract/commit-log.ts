@@ -59,6 +59,8 @@ export interface LogRead extends LogFilter {
   readonly follow?: boolean | undefined;
   /** Ends the read without an error. */
   readonly signal?: AbortSignal | undefined;
+  /** More than a few records are expected, so that it is worth it to prepare for them. Never changes what is given. */
+  readonly many?: boolean | undefined;
   /**
    * Of a read of one stream: that the stream has no record at all is said only by a log that shows, with the same answer, that it has reached
    * this sequence; else the read rejects with `store.unavailable`, or as this does. Asked for only where no record was found, and only by logs

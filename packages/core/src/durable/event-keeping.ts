@@ -124,7 +124,9 @@ export class EventKeeping implements Keeping {
   }
 
   async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal, reached: () => Promise<number>): Promise<Stored> {
-    const { events, snapshots, limits, metrics } = this.#o;
+    const { events, snapshotEvery, limits, metrics } = this.#o;
+    // Of a type that saves none there is nothing to ask for.
+    const snapshots = snapshotEvery > 0 ? this.#o.snapshots : undefined;
     const stream = { type: type.name, key };
     const { state, bookkeeping, head, snapshotVersion } = await rehydrate({
       ...{ events, snapshots, stream, limits, signal, reached },

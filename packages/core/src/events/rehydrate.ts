@@ -48,7 +48,7 @@ export interface Rehydrated<State> {
  */
 export async function rehydrate<State>(parts: RehydrateParts<State>): Promise<Rehydrated<State>> {
   const { snapshots, stream, fold, limits } = parts;
-  for (const content of (await snapshots?.load(stream, fold.stateVersion)) ?? []) {
+  for await (const content of snapshots?.load(stream, fold.stateVersion) ?? []) {
     try {
       const bookkeeping = Bookkeeping.restore(content.bookkeeping, limits);
       const rehydrated = await replay(parts, content.state as State, bookkeeping, content);
@@ -78,7 +78,13 @@ async function replay<State>(
     state = applyCommit(fold, state, commit);
     bookkeeping.apply(commit.notes(), commit.at);
   };
-  const head = await events.load(stream, visit, { from: snapshot?.head ?? noHead, confirm: true, signal, reached });
+  const head = await events.load(stream, visit, {
+    from: snapshot?.head ?? noHead,
+    confirm: true,
+    many: snapshot !== undefined,
+    signal,
+    reached,
+  });
   return { state, bookkeeping, head, snapshotVersion: snapshot?.head.version ?? 0 };
 }
 

@@ -122,7 +122,7 @@ export class CrashPoints {
     return {
       bodyBytesMax: inner.bodyBytesMax,
       save: (...args) => this.#around('snapshot save', () => inner.save(...args)),
-      load: (stream) => this.#around('snapshot load', () => inner.load(stream)),
+      load: (...args) => this.#around('snapshot load', () => inner.load(...args)),
       forget: (stream) => inner.forget(stream),
     };
   }

@@ -133,6 +133,7 @@ const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, 
 export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
   const { after, batchMax, signal } = read;
   await place.link.ready();
+  if (read.many === true) return yield* readMany(place, subject, read);
   const last = await lastOf(place, subject, read.reached);
   if (last === undefined || last.sequence <= after || isAborted(signal)) return;
   const records = await walkBack(place, last, read);
@@ -162,15 +163,35 @@ async function walkBack({ link, names }: ReadPlace, last: StoredMessage, { after
 }
 
 /**
+ * The same with a consumer that is made while the leader is asked for the last record: 50 records one after the other take four times as long.
+ * Where that record is the only one, nothing is asked of the consumer.
+ */
+async function* readMany(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
+  const filter: SubjectFilter = { is: 'stream', subject };
+  const early = PullSession.open(place.link, planOf(place, filter, read.after, 0));
+  try {
+    const last = await lastOf(place, subject, read.reached);
+    if (last === undefined || last.sequence <= read.after || isAborted(read.signal)) return;
+    const isOnly = last.expected !== undefined && last.expected <= read.after;
+    if (isOnly) yield { records: [recordOf(last)], through: last.sequence, live: true };
+    else yield* readSessions(place, filter, read, last.sequence, early);
+  } finally {
+    // Idempotent: it may not have been taken.
+    early.then((session) => session.end()).catch(() => undefined);
+  }
+}
+
+/**
  * Batches from one session after the other, each after what the last one gave. A read that follows goes on for as long as the store is open;
  * one that gets nothing from its first attempts on, and one that does not follow, rejects with `store.unavailable`.
- * `end`: where a read that does not follow ends; asked for where it is not given.
+ * `end`: where a read that does not follow ends; asked for where it is not given. `early`: the first session, which is being opened already.
  */
 export async function* readSessions(
   place: ReadPlace,
   filter: SubjectFilter,
   read: LogRead,
   end?: number,
+  early?: Promise<PullSession>,
 ): AsyncGenerator<LogBatch, void, undefined> {
   const { follow = false, signal } = read;
   let { after } = read;
@@ -181,14 +202,15 @@ export async function* readSessions(
     let session: PullSession | undefined;
     const nudge = (): void => session?.nudge();
     try {
-      const opening = openAfter(place, filter, { ...read, after }, end);
-      const opened = await unlessAborted(signal, opening);
-      if (opened === undefined) {
+      const opening = early === undefined ? openAfter(place, filter, { ...read, after }, end) : opened(early, end);
+      early = undefined;
+      const begins = await unlessAborted(signal, opening);
+      if (begins === undefined) {
         void opening.then((late) => late.session?.end()).catch(() => undefined);
         return;
       }
-      const { last } = opened;
-      session = opened.session;
+      const { last } = begins;
+      session = begins.session;
       if (session === undefined) return;
       if (!follow) end = last;
       signal?.addEventListener('abort', nudge, { once: true });
@@ -222,6 +244,12 @@ export async function* readSessions(
 function recordOnly(names: LogNames): (message: Msg) => boolean {
   const prefix = barrierPrefix(names);
   return (message) => message.data.length > 0 || !message.subject.startsWith(prefix);
+}
+
+async function opened(early: Promise<PullSession>, end = 0): Promise<{ readonly last: number; readonly session: PullSession }> {
+  const session = await early;
+  session.expect(end);
+  return { last: end, session };
 }
 
 /** `session` is absent where a read that does not follow has nothing to read. */

@@ -27,6 +27,7 @@ export const storeReadCases: SuiteCases<StoreWorld> = {
   async 'a read of an empty log ends without a record'({ store: { events } }) {
     assert.deepEqual(await readAll(events), []);
     assert.deepEqual(await readAll(events, { stream: stream('a') }), []);
+    assert.deepEqual(await readAll(events, { stream: stream('a'), many: true }), []);
     assert.deepEqual(await readAll(events, { after: 1_000 }), []);
     assert.equal(await events.last(), 0);
   },
@@ -41,6 +42,7 @@ export const storeReadCases: SuiteCases<StoreWorld> = {
     const all = await readAll(events);
     const of = (records: readonly LogRecord[]): readonly number[] => records.map(({ sequence }) => sequence);
     const mine = of(await readAll(events, { stream: stream('k2', 'Order') }));
+    assert.deepEqual(of(await readAll(events, { stream: stream('k2', 'Order'), many: true, batchMax: 3 })), mine);
     for (const { sequence } of all) {
       assert.deepEqual(
         of(await readAll(events, { after: sequence, batchMax: 3 })),
@@ -92,6 +94,7 @@ export const storeReadCases: SuiteCases<StoreWorld> = {
       sequence = await appended(events, stream('a'), sequence, `${i}`);
       const reads = await Promise.all([
         readAll(events, { stream: stream('a'), after: sequence - 1 }),
+        readAll(events, { stream: stream('a'), after: sequence - 1, many: true }),
         readAll(events, { types: ['Account'], after: sequence - 1 }),
         readAll(events, { after: sequence - 1 }),
       ]);

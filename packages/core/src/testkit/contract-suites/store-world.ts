@@ -132,7 +132,7 @@ export async function appendAll(log: CommitLog, name: StreamName, bodies: readon
 
 export const numbered = (prefix: string, count: number): readonly string[] => Array.from({ length: count }, (_, i) => `${prefix}${i + 1}`);
 
-export interface ReadExtras extends LogFilter, Pick<LogRead, 'reached'> {
+export interface ReadExtras extends LogFilter, Pick<LogRead, 'many' | 'reached'> {
   readonly after?: number;
   readonly batchMax?: number;
 }

@@ -98,7 +98,7 @@ function snapshotsOf(inner: SnapshotStore, answers: Answers): SnapshotStore {
   return {
     bodyBytesMax: inner.bodyBytesMax,
     save: (stream, snapshot, kept) => answers.of(inner.save(stream, snapshot, kept)),
-    load: (stream) => answers.of(inner.load(stream)),
+    load: (stream, max) => answers.of(inner.load(stream, max)),
     forget: (stream) => answers.of(inner.forget(stream)),
   };
 }
