@@ -396,3 +396,40 @@ test('a definition that cannot be is refused by its option', () => {
   expect(refused({ name: 'p' })).toContain('handle');
   expect(refused({ name: 'p', handle, bacthMax: 1 })).toContain('bacthMax');
 });
+
+test('the next batch is handled while a checkpoint is on its way, and no further one', async () => {
+  const seen: number[] = [];
+  const { records } = store;
+  const held: (() => void)[] = [];
+  let holds = false;
+  const written: number[] = [];
+  store = {
+    ...store,
+    records: {
+      read: (key) => records.read(key),
+      forget: (key, upTo) => records.forget(key, upTo),
+      list: (prefix) => records.list(prefix),
+      write: async (key, value, expected) => {
+        if (holds && key.startsWith('checkpoint.')) await new Promise<void>((resolve) => held.push(resolve));
+        const outcome = await records.write(key, value, expected);
+        if (key.startsWith('checkpoint.')) written.push((JSON.parse(value) as { position: number }).position);
+        return outcome;
+      },
+    },
+    shardsHeld: () => store.shardsHeld(),
+    close: () => store.close(),
+  };
+  const group = start({ name: 'p', batchMax: 2, handle: ({ data }) => void seen.push(data as number) });
+  await clock.advance(100);
+  holds = true;
+  source.append('a', 'b', 'c', 'd', 'e', 'f');
+  await clock.advance(100);
+  expect(seen).toEqual([1, 2, 3, 4]);
+  expect(held).toHaveLength(1);
+  holds = false;
+  held[0]?.();
+  await clock.advance(100);
+  expect(seen).toEqual([1, 2, 3, 4, 5, 6]);
+  await clock.run(group.stop());
+  expect(written.slice(-3)).toEqual([2, 4, 6].map((number) => positionOf(number, 0)));
+});
