@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { testServers } from '../support/newest-server.ts';
 import { controls } from './controls.ts';
+import { mutations } from './harness/mutations.ts';
 import { noRun, type RunOptions, runRow } from './harness/run-row.ts';
 import { rows } from './rows.ts';
 
@@ -32,6 +35,15 @@ describe.each(others)('$name', ({ binary }) => {
     const { problems } = await runRow(row, { ...short, binary });
     expect(problems).toEqual([]);
   });
+});
+
+test.each(Object.entries(mutations))('what is taken out without %s is there', async (_, parts) => {
+  for (const { file, find } of parts) {
+    const texts = await Promise.all(
+      ['core', 'nats'].map((name) => readFile(join(import.meta.dirname, '../../packages', name, 'src', file), 'utf8').catch(() => '')),
+    );
+    expect(texts.join(''), file).toContain(find);
+  }
 });
 
 test.each(controls.slice(0, 2))('without $without row $row does not hold', { timeout }, async ({ without, row }) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FileWriter } from './file-writer.ts';
-import type { Group } from './group.ts';
+import { type Group, packAppends } from './group.ts';
 import { openForWriting } from './schema.ts';
 
 let folder = '';
@@ -47,18 +47,12 @@ class FailingCommits extends DatabaseSync {
   }
 }
 
-function groupOf(...keys: readonly string[]): Group {
-  const all = <T>(value: T): T[] => keys.map(() => value);
-  const appends = {
-    logs: all(0),
-    types: all('Account'),
-    keys: [...keys],
-    shards: all(1),
-    expected: all(0),
-    epochs: all(1),
-    lengths: all(2),
-  };
-  return { appends: { ...appends, bodies: new Uint8Array(2 * keys.length) }, edits: [] };
+function groupOf(keys: readonly string[], expected: readonly number[] = []): Group {
+  const appends = keys.map((key, place) => {
+    const stream = { type: 'Account', key };
+    return { log: 0, append: { stream, shard: 1, expectedSequence: expected[place] ?? 0, epoch: 1, body: new Uint8Array(2) } };
+  });
+  return { appends: packAppends(appends), edits: [] };
 }
 
 const stored = (database: DatabaseSync): number =>
@@ -68,17 +62,17 @@ describe('the writer of a file', () => {
   test('a commit that failed on the disk is unknown for the whole group, and is not tried again', () => {
     const database = new FailingCommits(10 | (4 << 8), 1);
     const writer = new FileWriter(database);
-    const { appends, transactions } = writer.run(groupOf('a', 'b', 'c'));
+    const { appends, transactions } = writer.run(groupOf(['a', 'b', 'c']));
     expect(appends).toEqual([1, 2, 3].map(() => ({ reason: 'input_output', text: 'as asked for', certain: false })));
     expect(transactions).toBe(1);
     expect(stored(database)).toBe(0);
-    expect(writer.run(groupOf('a', 'b')).appends).toEqual([1, 2]);
+    expect(writer.run(groupOf(['a', 'b'])).appends).toEqual([1, 2]);
   });
 
   test('a commit for which there was no room is certain, and smaller ones are tried', () => {
     const database = new FailingCommits(13, 3);
     // The group, its first half, and the first of that do not fit; then there is room.
-    const { appends, transactions } = new FileWriter(database).run(groupOf('a', 'b', 'c', 'd'));
+    const { appends, transactions } = new FileWriter(database).run(groupOf(['a', 'b', 'c', 'd']));
     expect(appends).toEqual([{ reason: 'full', text: expect.stringMatching(/full/), certain: true }, 1, 2, 3]);
     expect(transactions).toBe(5);
     expect(stored(database)).toBe(3);
@@ -87,10 +81,9 @@ describe('the writer of a file', () => {
   test('what a transaction that was taken back knew of streams is forgotten: another stream has the id that one had there', () => {
     const database = new FailingCommits(10 | (4 << 8), 1);
     const writer = new FileWriter(database);
-    writer.run(groupOf('a'));
-    expect(writer.run(groupOf('b')).appends).toEqual([1]);
-    const group = groupOf('a', 'b');
-    expect(writer.run({ ...group, appends: { ...group.appends, expected: [1, 1] } }).appends).toEqual([0, 2]);
+    writer.run(groupOf(['a']));
+    expect(writer.run(groupOf(['b'])).appends).toEqual([1]);
+    expect(writer.run(groupOf(['a', 'b'], [1, 1])).appends).toEqual([0, 2]);
     const heads = database.prepare('select cast(key as text) as key, last from events_streams').all();
     expect(heads.map((row) => ({ ...row }))).toEqual([{ key: 'b', last: 2 }]);
   });
@@ -100,18 +93,17 @@ describe('the writer of a file', () => {
     opened.push(other);
     other.exec('begin immediate');
     const writer = new FileWriter(new FailingCommits(0, 0));
-    const { appends, transactions } = writer.run(groupOf('a', 'b', 'c'));
+    const { appends, transactions } = writer.run(groupOf(['a', 'b', 'c']));
     expect(appends).toEqual([1, 2, 3].map(() => ({ reason: 'locked', text: expect.any(String), certain: true })));
     expect(transactions).toBe(1);
     other.exec('rollback');
-    expect(writer.run(groupOf('a')).appends).toEqual([1]);
+    expect(writer.run(groupOf(['a'])).appends).toEqual([1]);
   });
 
   test('conflicts leave no gap, and a stream that is appended to twice in one group is a chain', () => {
     const database = new FailingCommits(0, 0);
-    const group = groupOf('a', 'a', 'a', 'b');
-    const expected = [0, 0, 1, 7];
-    expect(new FileWriter(database).run({ ...group, appends: { ...group.appends, expected } }).appends).toEqual([1, 0, 2, 0]);
+    const group = groupOf(['a', 'a', 'a', 'b'], [0, 0, 1, 7]);
+    expect(new FileWriter(database).run(group).appends).toEqual([1, 0, 2, 0]);
     expect(
       database
         .prepare('select sequence, previous from events_records')

@@ -1,6 +1,15 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { faultOf } from './file-fault.ts';
-import { type AppendColumns, type Edit, type Group, type GroupAnswer, type GroupFault, type LogName, logNames } from './group.ts';
+import {
+  type Edit,
+  type Group,
+  type GroupAnswer,
+  type GroupFault,
+  type LogName,
+  logNames,
+  type UnpackedAppend,
+  unpackAppends,
+} from './group.ts';
 import { LogWriter } from './log-writer.ts';
 
 /** An append or an edit of a group, by its place: appends first. */
@@ -17,6 +26,7 @@ export class FileWriter {
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   #transactions = 0;
+  #commitMs = 0;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -28,16 +38,23 @@ export class FileWriter {
 
   run(group: Group): GroupAnswer {
     const startedAt = performance.now();
-    const { appends, edits } = group;
-    const count = appends.types.length;
+    const appends = unpackAppends(group.appends);
+    const { edits } = group;
+    const count = appends.length;
     const places = Array.from({ length: count + edits.length }, (_, place) => place);
-    const bodies = new Bodies(appends);
     const write = (place: Place): number =>
-      place < count ? this.#append(appends, bodies, place) : this.#edits.run(edits[place - count] as Edit, this.#logs);
+      place < count ? this.#append(appends[place] as UnpackedAppend) : this.#edits.run(edits[place - count] as Edit, this.#logs);
     this.#transactions = 0;
+    this.#commitMs = 0;
     const results = this.#write(places, write);
     const seconds = (performance.now() - startedAt) / 1_000;
-    return { appends: results.slice(0, count), edits: results.slice(count), transactions: this.#transactions, seconds };
+    return {
+      appends: results.slice(0, count),
+      edits: results.slice(count),
+      transactions: this.#transactions,
+      seconds,
+      commitSeconds: this.#commitMs / 1_000,
+    };
   }
 
   /** In the order of the places: a group that does not work as a whole is tried by halves. */
@@ -58,7 +75,9 @@ export class FileWriter {
       for (const log of this.#logs) log.begin();
       const results = places.map(write);
       step = 'commit';
+      const commitAt = performance.now();
       this.#commit.run();
+      this.#commitMs += performance.now() - commitAt;
       return results;
     } catch (error) {
       const fault = faultOf(error);
@@ -71,32 +90,8 @@ export class FileWriter {
     }
   }
 
-  #append(appends: AppendColumns, bodies: Bodies, place: number): number {
-    const log = this.#logs[appends.logs[place] as number] as LogWriter;
-    const [type, key, shard] = [appends.types[place] as string, appends.keys[place] as string, appends.shards[place] as number];
-    return log.append(type, key, shard, appends.expected[place] as number, appends.epochs[place] as number, bodies.at(place));
-  }
-}
-
-/** The bodies of a group, each as a view. */
-class Bodies {
-  readonly #bytes: Uint8Array;
-  readonly #lengths: readonly number[];
-  readonly #starts: number[] = [];
-
-  constructor({ bodies, lengths }: AppendColumns) {
-    this.#bytes = bodies;
-    this.#lengths = lengths;
-    let start = 0;
-    for (const length of lengths) {
-      this.#starts.push(start);
-      start += length;
-    }
-  }
-
-  at(place: number): Uint8Array {
-    const start = this.#starts[place] as number;
-    return this.#bytes.subarray(start, start + (this.#lengths[place] as number));
+  #append({ log, type, key, shard, expected, epoch, body }: UnpackedAppend): number {
+    return (this.#logs[log] as LogWriter).append(type, key, shard, expected, epoch, body);
   }
 }
 

@@ -2,7 +2,7 @@ import type { AppendOutcome } from '@perkey/core';
 import { VirtualClock } from '@perkey/core/testing';
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import type { Group, GroupAnswer } from './group.ts';
+import { type Group, type GroupAnswer, unpackAppends } from './group.ts';
 import { GroupWriter } from './group-writer.ts';
 
 /** A writing thread that answers when it is told to. */
@@ -14,8 +14,18 @@ class FakeThread extends EventEmitter {
     else this.groups.push(message);
   }
 
-  answer(appends: GroupAnswer['appends'], edits: GroupAnswer['edits'] = []): void {
-    this.emit('message', { appends, edits, transactions: 1, seconds: 0 } satisfies GroupAnswer);
+  /** `seconds`: of the whole group, and of its force to the disk. */
+  answer(appends: GroupAnswer['appends'], edits: GroupAnswer['edits'] = [], [seconds, commitSeconds] = [0.01, 0.01]): void {
+    this.emit('message', { appends, edits, transactions: 1, seconds, commitSeconds } satisfies GroupAnswer);
+  }
+
+  /** Every append of a group is stored. */
+  store(count: number, seconds?: [number, number]): void {
+    this.answer(
+      Array.from({ length: count }, (_, i) => i + 1),
+      [],
+      seconds,
+    );
   }
 }
 
@@ -36,7 +46,7 @@ function world(): {
   return { thread, clock, writer, gone, append };
 }
 
-const keysOf = (group: Group | undefined): readonly string[] => group?.appends.keys ?? [];
+const keysOf = (group: Group): readonly string[] => unpackAppends(group.appends).map(({ key }) => key);
 
 describe('the writer of groups', () => {
   test('one turn makes one group, and what comes while the thread is busy makes the next', async () => {
@@ -61,6 +71,36 @@ describe('the writer of groups', () => {
       { kind: 'refused', reason: 'full', text: 'full' },
       { kind: 'unknown', text: 'disk' },
     ]);
+  });
+
+  test('where the disk is quick, large groups go at once, and the thread has the next one while it writes one', async () => {
+    const { thread, clock, append } = world();
+    const many = (count: number): unknown[] => Array.from({ length: count }, (_, i) => append(`k${i}`));
+    many(100);
+    await clock.advance(0);
+    thread.store(100, [0.001, 0.0002]);
+    many(300);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 64, 64]);
+    await clock.advance(10);
+    expect(thread.groups).toHaveLength(3);
+    thread.store(64, [0.001, 0.0002]);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 64, 64, 172]);
+    many(10);
+    thread.store(64, [0.001, 0.0002]);
+    expect(thread.groups).toHaveLength(4);
+    thread.store(172, [0.003, 0.0002]);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 64, 64, 172, 10]);
+  });
+
+  test('where forcing takes long, all that wait share one force', async () => {
+    const { thread, clock, append } = world();
+    for (let i = 0; i < 100; i += 1) void append(`k${i}`);
+    await clock.advance(0);
+    thread.store(100, [0.011, 0.01]);
+    for (let i = 0; i < 300; i += 1) void append(`k${i}`);
+    expect(thread.groups).toHaveLength(1);
+    await clock.advance(0);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 300]);
   });
 
   test('a thread that dies leaves what it had unknown, what it had not refused, and takes nothing more', async () => {

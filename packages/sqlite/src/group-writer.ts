@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { AppendListener, AppendOutcome, Clock, LogAppend } from '@perkey/core';
 import { type FileFault, faultOf } from './file-fault.ts';
-import { type AppendColumns, type Edit, type Group, type GroupAnswer, type GroupFault, type LogName, logNames } from './group.ts';
+import { type Edit, type Group, type GroupAnswer, type GroupFault, type LogName, logNames, packAppends } from './group.ts';
 import type { WriterSettings } from './schema.ts';
 import { closedError, unavailable } from './store-errors.ts';
 
@@ -11,6 +11,11 @@ const groupCountMax = 2_048;
 const groupBytesMax = 8 * 2 ** 20;
 /** What a waiting append costs besides its body, so that many small ones are bounded as well. */
 const overheadBytes = 256;
+/** Groups that the thread has or that wait for it there: so that it never waits for this thread, which is busy with the answers to the one before. */
+const sentMax = 2;
+/** A further group is worth a force to the disk of its own when it takes so many times as long to write as to force, and is not smaller than this. */
+const writingOverForce = 2;
+const furtherCountLeast = 64;
 const closedText = 'the store was closed';
 
 interface WaitingAppend {
@@ -53,8 +58,8 @@ export interface WriterEvents {
 }
 
 /**
- * Gathers what is to be written and hands it to the writing thread, one group at a time: all that came in one turn of the event loop, and all that
- * came while the thread was busy. Every append is answered once: by the thread, or as `unknown` when the thread went away with it, or as
+ * Gathers what is to be written and hands it to the writing thread in groups: all that came in one turn of the event loop, and all that came while
+ * the thread was busy. Where the disk is quick a large group is handed over at once, also while the thread has another one. Every append is answered once: by the thread, or as `unknown` when the thread went away with it, or as
  * refused when it was never handed over.
  */
 export class GroupWriter {
@@ -65,7 +70,10 @@ export class GroupWriter {
   #appends: WaitingAppend[] = [];
   #edits: WaitingEdit[] = [];
   #waitingBytes = 0;
-  #sent: Sent | undefined;
+  /** The oldest first: the thread answers in this order. */
+  readonly #sent: Sent[] = [];
+  /** How many appends make a further group; none are enough before anything is known of the disk. */
+  #enough = Infinity;
   #scheduled = false;
   #state: { readonly kind: 'open' } | { readonly kind: 'closing' | 'gone'; readonly text: string } = { kind: 'open' };
   #onIdle: (() => void) | undefined;
@@ -133,7 +141,7 @@ export class GroupWriter {
   async close(): Promise<void> {
     if (this.#state.kind !== 'open') return;
     this.#state = { kind: 'closing', text: closedText };
-    if (this.#sent !== undefined || this.#appends.length + this.#edits.length > 0) {
+    if (this.#sent.length > 0 || this.#appends.length + this.#edits.length > 0) {
       await new Promise<void>((resolve) => (this.#onIdle = resolve));
     }
     if (this.#isGone) return;
@@ -150,30 +158,31 @@ export class GroupWriter {
 
   #took(bytes: number): void {
     this.#waitingBytes += bytes;
-    if (this.#sent !== undefined || this.#scheduled) return;
+    if (this.#appends.length >= this.#enough) return this.#send();
+    if (this.#sent.length > 0 || this.#scheduled) return;
     this.#scheduled = true;
     this.#clock.defer(() => {
       this.#scheduled = false;
-      this.#send();
+      if (this.#sent.length === 0) this.#send();
     });
   }
 
   #send(): void {
-    if (this.#sent !== undefined || this.#state.kind === 'gone' || this.#appends.length + this.#edits.length === 0) return;
+    if (this.#sent.length >= sentMax || this.#state.kind === 'gone' || this.#appends.length + this.#edits.length === 0) return;
     const appends = takeFirst(this.#appends, ({ append }) => append.body.length);
     const edits = takeFirst(this.#edits, ({ bytes }) => bytes);
-    this.#sent = { appends, edits };
-    const group: Group = { appends: columnsOf(appends), edits: edits.map(({ edit }) => edit) };
-    this.#thread.postMessage(group, [group.appends.bodies.buffer]);
+    this.#sent.push({ appends, edits });
+    const group: Group = { appends: packAppends(appends), edits: edits.map(({ edit }) => edit) };
+    this.#thread.postMessage(group, [group.appends.numbers.buffer, group.appends.bodies.buffer]);
   }
 
   /** The thread gets its next group before those that wait for this answer are told: what they do then takes a while. */
   #onAnswer(answer: GroupAnswer): void {
-    const sent = this.#sent;
+    const sent = this.#sent.shift();
     if (sent === undefined) return;
-    this.#sent = undefined;
     this.#release(sent);
-    this.#send();
+    this.#learn(sent.appends.length, answer);
+    if (this.#sent.length === 0 || this.#appends.length >= this.#enough) this.#send();
     const logs = new Set<LogName>();
     for (const [place, { log, listener }] of sent.appends.entries()) {
       const result = answer.appends[place] as number | GroupFault;
@@ -183,7 +192,15 @@ export class GroupWriter {
     for (const [place, { done }] of sent.edits.entries()) done(answer.edits[place] as number | GroupFault);
     this.#events.onGroup(answer);
     if (logs.size > 0) this.#events.onAppended(logs);
-    if (this.#sent === undefined) this.#onIdle?.();
+    if (this.#sent.length === 0) this.#onIdle?.();
+  }
+
+  /** From large groups only. On a disk that takes long to force, all that wait share one force. */
+  #learn(count: number, { seconds, commitSeconds }: GroupAnswer): void {
+    if (count < furtherCountLeast) return;
+    const eachSeconds = (seconds - commitSeconds) / count;
+    const wanted = Math.ceil((writingOverForce * commitSeconds) / Math.max(1e-6, eachSeconds));
+    this.#enough = Math.min(groupCountMax, Math.max(furtherCountLeast, wanted));
   }
 
   #release({ appends, edits }: Sent): void {
@@ -193,16 +210,15 @@ export class GroupWriter {
 
   #onGone(text: string): void {
     if (this.#state.kind === 'gone') return;
-    const closed = this.#state.kind === 'closing' && this.#sent === undefined;
+    const closed = this.#state.kind === 'closing' && this.#sent.length === 0;
     const gone = closed ? closedText : `the writing thread is gone: ${text}`;
     this.#state = { kind: 'gone', text: gone };
-    const sent = this.#sent ?? { appends: [], edits: [] };
+    const sent = this.#sent.splice(0);
     const [appends, edits] = [this.#appends, this.#edits];
-    this.#sent = undefined;
     [this.#appends, this.#edits, this.#waitingBytes] = [[], [], 0];
-    for (const { listener } of sent.appends) listener.onOutcome({ kind: 'unknown', text: gone });
+    for (const { appends: had } of sent) for (const { listener } of had) listener.onOutcome({ kind: 'unknown', text: gone });
     for (const { listener } of appends) listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: gone });
-    for (const { done } of sent.edits) done({ reason: 'other', text: gone, certain: false });
+    for (const { edits: had } of sent) for (const { done } of had) done({ reason: 'other', text: gone, certain: false });
     for (const { done } of edits) done({ reason: 'other', text: gone, certain: true });
     if (!closed) this.#events.onGone(gone);
     this.#onIdle?.();
@@ -219,27 +235,6 @@ function takeFirst<T>(waiting: T[], bytesOf: (one: T) => number): T[] {
     count += 1;
   }
   return waiting.splice(0, count);
-}
-
-function columnsOf(waiting: readonly WaitingAppend[]): AppendColumns {
-  let total = 0;
-  for (const { append } of waiting) total += append.body.length;
-  const bodies = new Uint8Array(total);
-  const columns: AppendColumns = { logs: [], types: [], keys: [], shards: [], expected: [], epochs: [], lengths: [], bodies };
-  let at = 0;
-  for (const { log, append } of waiting) {
-    const { stream, shard, expectedSequence, epoch, body } = append;
-    bodies.set(body, at);
-    at += body.length;
-    columns.logs.push(log);
-    columns.types.push(stream.type);
-    columns.keys.push(stream.key);
-    columns.shards.push(shard);
-    columns.expected.push(expectedSequence);
-    columns.epochs.push(epoch);
-    columns.lengths.push(body.length);
-  }
-  return columns;
 }
 
 function outcomeOf(result: number | GroupFault): AppendOutcome {

@@ -1,20 +1,76 @@
+import type { LogAppend } from '@perkey/core';
 import type { FileFault } from './file-fault.ts';
 
 /** The two logs of a file; their place in this list stands for them between the threads. */
 export const logNames = ['events', 'states'] as const;
 export type LogName = (typeof logNames)[number];
 
-/** Appends by columns, and their bodies as one run of bytes: a message of few large parts is cheap to hand to another thread. */
-export interface AppendColumns {
-  /** Places in `logNames`. */
-  readonly logs: number[];
-  readonly types: string[];
-  readonly keys: string[];
-  readonly shards: number[];
-  readonly expected: number[];
-  readonly epochs: number[];
-  readonly lengths: number[];
+/** Numbers of one append in a packed group: log (its place in `logNames`), shard, expected sequence, epoch, bytes of the body, length of type and key. */
+const numbersOfAppend = 7;
+
+/** Appends as three large parts, since many small ones are dear to hand to another thread. */
+export interface PackedAppends {
+  readonly numbers: Float64Array<ArrayBuffer>;
+  /** Types and keys, one behind the other. */
+  readonly text: string;
   readonly bodies: Uint8Array<ArrayBuffer>;
+}
+
+export function packAppends(appends: readonly { readonly log: number; readonly append: LogAppend }[]): PackedAppends {
+  let total = 0;
+  for (const { append } of appends) total += append.body.length;
+  const numbers = new Float64Array(appends.length * numbersOfAppend);
+  const bodies = new Uint8Array(total);
+  let [text, at, next] = ['', 0, 0];
+  for (const { log, append } of appends) {
+    const { stream, shard, expectedSequence, epoch, body } = append;
+    numbers[next] = log;
+    numbers[next + 1] = shard;
+    numbers[next + 2] = expectedSequence;
+    numbers[next + 3] = epoch;
+    numbers[next + 4] = body.length;
+    numbers[next + 5] = stream.type.length;
+    numbers[next + 6] = stream.key.length;
+    next += numbersOfAppend;
+    text += stream.type + stream.key;
+    bodies.set(body, at);
+    at += body.length;
+  }
+  return { numbers, text, bodies };
+}
+
+/** One append, as it was packed. */
+export interface UnpackedAppend {
+  readonly log: number;
+  readonly type: string;
+  readonly key: string;
+  readonly shard: number;
+  readonly expected: number;
+  readonly epoch: number;
+  readonly body: Uint8Array;
+}
+
+export function unpackAppends({ numbers, text, bodies }: PackedAppends): readonly UnpackedAppend[] {
+  const appends: UnpackedAppend[] = [];
+  const number = (at: number): number => numbers[at] as number;
+  let [textAt, bodyAt] = [0, 0];
+  for (let next = 0; next < numbers.length; next += numbersOfAppend) {
+    const keyAt = textAt + number(next + 5);
+    const textEnd = keyAt + number(next + 6);
+    const bodyEnd = bodyAt + number(next + 4);
+    appends.push({
+      log: number(next),
+      type: text.slice(textAt, keyAt),
+      key: text.slice(keyAt, textEnd),
+      shard: number(next + 1),
+      expected: number(next + 2),
+      epoch: number(next + 3),
+      body: bodies.subarray(bodyAt, bodyEnd),
+    });
+    textAt = textEnd;
+    bodyAt = bodyEnd;
+  }
+  return appends;
 }
 
 /** Everything else that is written. What each gives back stands with it. */
@@ -39,7 +95,7 @@ export type Edit =
 
 /** What goes into one transaction. */
 export interface Group {
-  readonly appends: AppendColumns;
+  readonly appends: PackedAppends;
   readonly edits: readonly Edit[];
 }
 
@@ -54,4 +110,6 @@ export interface GroupAnswer {
   readonly edits: readonly (number | GroupFault)[];
   readonly transactions: number;
   readonly seconds: number;
+  /** Of them what the force to the disk took. */
+  readonly commitSeconds: number;
 }

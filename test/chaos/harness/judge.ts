@@ -4,7 +4,7 @@ import type { Seen } from './ledger.ts';
 import type { Outcome } from './outcome.ts';
 import type { Turn } from './trace.ts';
 
-const shardCount = 256;
+export const shardCount = 256;
 
 /** A turn with its time, or one that a log holds, whose place says when it was. */
 export type Effect = Omit<Turn, 'is' | 'at'> & { readonly at?: number };

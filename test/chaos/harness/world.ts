@@ -10,6 +10,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type NatsCluster, startNatsCluster } from '../../support/nats-cluster.ts';
+import { shardCount } from './judge.ts';
 import type { Load } from './load.ts';
 import { CannotRun } from './cannot-run.ts';
 import { LoopDisk } from './loop-disk.ts';
@@ -56,8 +57,6 @@ export interface WorldOptions {
 export type SpawnOptions = NodeProgramSettings['options'] &
   Launch &
   Pick<NodeProgramSettings, 'eventVersion'> & { readonly servers?: readonly string[] };
-
-const shardCount = 256;
 
 /** Servers, a cluster of node processes, an observer of its records, callers, and the verbs for what goes wrong. */
 export class World implements AsyncDisposable {

@@ -20,6 +20,7 @@ const sameId: Row = {
     await load.pass(500);
     const before = await observer.readSnapshot();
     const first = world.node('a');
+    const spawnedAt = machineMs();
     const second = await world.spawn('a');
     await second.until('it says what it waits for', () => second.logged('another node holds this id').length > 0);
     const third = await world.spawn('a', { onDuplicateId: 'exit' });
@@ -36,7 +37,8 @@ const sameId: Row = {
     await second.ready();
     await observer.settled(['a', 'b', 'c']);
     stage.exactly('incarnations of the second', second.incarnations.length, 1);
-    stage.exactly('lines that say why', second.logged('another node holds this id').length, 1);
+    const lines = 1 + Math.floor((machineMs() - spawnedAt) / 10_000);
+    stage.below('lines that say why', second.logged('another node holds this id').length, lines);
   },
 };
 

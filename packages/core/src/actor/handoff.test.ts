@@ -358,3 +358,18 @@ test('one-way messages that follow each other keep no shard on its way out: they
   expect(refused).toEqual(['shard.moved']);
   expect(carried.map(({ state }) => state)).toEqual([{ n: 4 }, { n: 3 }]);
 });
+
+test('what is only held up for long is taken in the first half of the time that a shard has to leave', async () => {
+  const { fixture } = host();
+  fixture.ask('mover', 'a', 'wait');
+  void close(fixture, 200);
+  const epochs = async (ms: number): Promise<unknown> => {
+    await fixture.clock.advance(ms);
+    return [fixture.host.leavingEpoch(0, false), fixture.host.leavingEpoch(0, true)];
+  };
+  expect([await epochs(99), await epochs(1), await epochs(100)]).toEqual([
+    [7, 7],
+    [7, undefined],
+    [undefined, undefined],
+  ]);
+});

@@ -5,7 +5,7 @@ import type { Pending } from './pending.ts';
 import type { Routes } from './routes.ts';
 
 /** So long a call made in a turn waits for the move of a shard. Then it may be that the move waits for it: by way of others, which nobody sees. */
-const heldLongMs = 100;
+const heldLongMs = 50;
 
 /**
  * The flag with which a call goes out for whose turn the move of a shard waits, or may wait; 0 for all others. It asks the owner to take it even while

@@ -147,7 +147,7 @@ export class KnownNodes {
   }
 }
 
-/** Takes news into a client's routes. */
+/** Takes news, as `parseNews` gives them, into a client's routes. */
 export function applyNews(news: News, nodes: KnownNodes, routes: Routes): void {
   routes.setShards(news.shards);
   if (news.types.length > 0) routes.addTypes(news.types);
@@ -158,7 +158,7 @@ export function applyNews(news: News, nodes: KnownNodes, routes: Routes): void {
   }
   for (const [shard, place, epoch] of news.routes) {
     const node = news.nodes[place];
-    if (node) routes.hear(shard, node[0], node[1], epoch);
+    if (node) routes.learn({ shard, nodeId: node[0], incarnation: node[1], epoch });
   }
   routes.sweepGone((who) => nodes.isGone(who));
 }

@@ -328,3 +328,20 @@ test('an owner that refuses what is waited for is not asked again and again', as
   await world.clock.advance(2_000);
   expect(refused.length).toBeLessThan(20);
 });
+
+test('a call made in a turn that a move holds up for long says so, and only such a call goes ahead', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  world.call('k', 'of no turn');
+  world.call('k', 'of a turn', { chain: ['t/other'] });
+  for (const { id, mark } of await world.sent()) {
+    expect(mark).toBe(0);
+    world.router.onError(id, moved());
+  }
+  await world.clock.advance(39);
+  expect(await world.sent()).toEqual([]);
+  await world.clock.advance(1);
+  for (const { id } of await world.sent()) world.router.onError(id, moved());
+  await world.clock.advance(20);
+  expect((await world.sent()).map(({ input, mark }) => [input, mark])).toEqual([['of a turn', requestFlag.heldLong]]);
+});

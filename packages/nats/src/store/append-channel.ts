@@ -1,9 +1,10 @@
 import type { AppendListener, AppendOutcome, Clock, Random, Timer } from '@perkey/core';
-import type { Msg, MsgHdrs } from '@nats-io/transport-node';
+import type { Msg } from '@nats-io/transport-node';
 import type { LiveConnection } from '../connection.ts';
 import type { Wanted } from '../subscription.ts';
 import { nobodyThere, reachedNobody } from './append-answer.ts';
 import type { AckReader } from './append-answer.ts';
+import { AppendFrames } from './append-frames.ts';
 
 /** How often appends without an answer are looked for. */
 const sweepMs = 100;
@@ -38,19 +39,6 @@ interface Waiting {
   readonly sentAt: number;
 }
 
-/** The one header of an append, already in its wire form: what the library reads of `headers` is `encode` alone. */
-class Expectation {
-  #bytes: Uint8Array = new Uint8Array(0);
-
-  set(sequence: number): void {
-    this.#bytes = Buffer.from(`NATS/1.0\r\nNats-Expected-Last-Subject-Sequence:${sequence}\r\n\r\n`, 'latin1');
-  }
-
-  encode(): Uint8Array {
-    return this.#bytes;
-  }
-}
-
 const lost: AppendOutcome = Object.freeze({ kind: 'unknown', text: 'the connection to NATS was lost before the append was acknowledged' });
 const late: AppendOutcome = Object.freeze({ kind: 'unknown', text: 'the append was not acknowledged in time' });
 const down: AppendOutcome = Object.freeze({ kind: 'refused', reason: 'unavailable', text: 'not connected to NATS; nothing was sent' });
@@ -65,11 +53,12 @@ export class AppendChannel {
   readonly #limits: AppendLimits;
   readonly #around: ChannelEnvironment;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #expectation = new Expectation();
-  readonly #options: { reply: string; headers: MsgHdrs };
   #live: LiveConnection | undefined;
+  #frames: AppendFrames | undefined;
   #inbox = '';
   #number = 0;
+  /** When the step began of which appends wait to be written. */
+  #stepAt = 0;
   #bytes = 0;
   #sweep: Timer | undefined;
   #idle: (() => void) | undefined;
@@ -77,7 +66,6 @@ export class AppendChannel {
   constructor(limits: AppendLimits, around: ChannelEnvironment) {
     this.#limits = limits;
     this.#around = around;
-    this.#options = { reply: '', headers: this.#expectation as unknown as MsgHdrs };
   }
 
   get inFlight(): number {
@@ -94,11 +82,18 @@ export class AppendChannel {
   /** The connection is up, and `inbox` is subscribed to on it. */
   attach(live: LiveConnection): void {
     this.#live = live;
+    // Between the library's own messages, which it writes whole.
+    this.#frames = new AppendFrames((bytes) => {
+      live.socket.write(bytes);
+      this.#around.onWritten(live);
+    });
   }
 
   /** The connection is lost: what is in flight is unknown from now on. */
   detach(): void {
     this.#live = undefined;
+    this.#frames?.drop();
+    this.#frames = undefined;
     this.#inbox = '';
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
@@ -121,26 +116,19 @@ export class AppendChannel {
 
   /** The listener is told once, perhaps before this returns. */
   send(target: AppendTarget, subject: string, expectedSequence: number, body: Uint8Array, listener: AppendListener): void {
-    const live = this.#live;
-    if (live === undefined) return listener.onOutcome(down);
+    const [live, frames] = [this.#live, this.#frames];
+    if (live === undefined || frames === undefined || live.nats.isClosed()) return listener.onOutcome(down);
     const { inFlightMax, inFlightBytesMax } = this.#limits;
     if (this.#waiting.size >= inFlightMax || this.#bytes + body.length > inFlightBytesMax) {
       const text = `${this.#waiting.size} appends of ${this.#bytes} bytes wait for their acknowledgement, and ${inFlightMax} of ${inFlightBytesMax} bytes may; nothing was sent`;
       return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text });
     }
     const number = (this.#number += 1);
-    this.#expectation.set(expectedSequence);
-    this.#options.reply = this.#inbox + number;
-    try {
-      live.nats.publish(subject, body, this.#options);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: `nothing was sent: ${why}` });
-    }
-    this.#waiting.set(number, { listener, target, subject, bytes: body.length, sentAt: this.#around.clock.now() });
+    if (frames.isEmpty) this.#stepAt = this.#around.clock.now();
+    this.#waiting.set(number, { listener, target, subject, bytes: body.length, sentAt: this.#stepAt });
     this.#bytes += body.length;
     if (this.#sweep === undefined) this.#sweepLater();
-    this.#around.onWritten(live);
+    frames.add(subject, this.#inbox + number, expectedSequence, body);
   }
 
   #onAnswer(inbox: string, message: Msg): void {
