@@ -1,6 +1,7 @@
 import type { AppendOutcome, CommitLog, OpenStore } from '@perkey/core';
-import { storeEnvironment } from '@perkey/core/testing';
+import { storeEnvironment, storeSuite, type SuiteTest } from '@perkey/core/testing';
 import { jetstream } from '@perkey/nats';
+import { connect } from '@nats-io/transport-node';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bytesOf } from './nats-fixture.ts';
@@ -46,6 +47,43 @@ describe('three servers, three copies', () => {
         for await (const { records } of store.events.read({ after: 0, batchMax: 100 })) last = records.at(-1)?.sequence ?? last;
       if (i % 8 === 0) expect(last).toBe(head);
     }
+  });
+
+  let suites = 0;
+  const ofBarriers: SuiteTest = Object.assign((name: string, run: () => Promise<void>) => /barrier/.test(name) && test(name, run, 60_000), {
+    skip: () => undefined,
+  });
+  storeSuite({
+    test: ofBarriers,
+    name: 'jetstream with three copies',
+    open: () => {
+      suites += 1;
+      const shared = jetstream({ servers: cluster.urls, replicas: 3 });
+      return Promise.resolve({ store: shared, another: shared, cluster: `barriers${suites}`, close: () => Promise.resolve() });
+    },
+  });
+
+  test('barriers leave one message of each node, whose id may be one that was used before', async () => {
+    const again = async (): Promise<number> => {
+      const other = await jetstream({ servers: cluster.urls, replicas: 3 }).open(storeEnvironment({ cluster: 'r3', nodeId: 'other' }));
+      await Promise.all(Array.from({ length: 5 }, () => other.events.barrier()));
+      const last = await other.events.barrier();
+      await other.close();
+      return last;
+    };
+    const first = await again();
+    expect(await again()).toBeGreaterThan(first);
+    await store.events.barrier();
+    const raw = await connect({ servers: cluster.urls });
+    const left = async (): Promise<unknown> => {
+      const answer = await raw.request(
+        '$JS.API.STREAM.INFO.perkey_r3_events',
+        JSON.stringify({ subjects_filter: 'perkey.r3.events.=barrier.>' }),
+      );
+      return Object.values(answer.json<{ state: { subjects?: Record<string, number> } }>().state.subjects ?? {});
+    };
+    await expect.poll(left).toEqual([1, 1]);
+    await raw.close();
   });
 
   test('the leader of the log is killed: nothing acknowledged is lost, nothing refused is there, and a reader goes on', async () => {

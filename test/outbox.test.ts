@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { testServers } from './support/newest-server.ts';
 
 const Order = defineActor('order', {
   place: { input: z.object({ items: z.array(z.int()) }) },
@@ -49,49 +50,53 @@ async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
   }
 }
 
-test('over NATS: a stream keeps each message once, subscribers and actors get them, and who comes next goes on', async () => {
-  await using server = await startNatsServer();
-  const raw = await connectRaw({ servers: server.url });
-  const heard: number[] = [];
-  raw.subscribe('news.placed', { callback: (_error, message) => void heard.push(message.json()) });
-  const streams = await jetstreamManager(raw);
-  await streams.streams.add({ name: 'orders', subjects: ['orders.>'] });
-  const kept = async (): Promise<number> => (await streams.streams.info('orders')).state.messages;
-  const options = {
-    cluster: 'outbox',
-    actors,
-    shards: 4,
-    transport: nats({ servers: server.url }),
-    store: jetstream({ servers: server.url }),
-  };
-  const first = await startNode({ ...options, env: {} });
-  await first.actor(Order, 'a').place({ items: [1, 2, 3] });
-  await until(async () => (await kept()) === 3 && heard.length === 3);
-  await first.actor(Order, 'a').remind({ inMs: 1_500 });
-  await first.actor(Order, 'a').place({ items: [4, 5] });
-  await first.stop();
-  const second = await startNode({ ...options, env: {} });
-  try {
-    await until(async () => (await kept()) === 5);
-    const found: unknown[] = [];
-    const ids = new Set<string>();
-    for (let sequence = 1; sequence <= 5; sequence += 1) {
-      const message = await streams.streams.getMessage('orders', { seq: sequence });
-      found.push(message?.json());
-      ids.add(message?.header.get('Nats-Msg-Id') ?? '');
-      expect(message?.header.get('shop')).toBe('north');
+test.each(await testServers())(
+  'over $name: a stream keeps each message once, subscribers and actors get them, and who comes next goes on',
+  async ({ binary }) => {
+    await using server = await startNatsServer({ binary });
+    const raw = await connectRaw({ servers: server.url });
+    const heard: number[] = [];
+    raw.subscribe('news.placed', { callback: (_error, message) => void heard.push(message.json()) });
+    const streams = await jetstreamManager(raw);
+    await streams.streams.add({ name: 'orders', subjects: ['orders.>'] });
+    const kept = async (): Promise<number> => (await streams.streams.info('orders')).state.messages;
+    const options = {
+      cluster: 'outbox',
+      actors,
+      shards: 4,
+      transport: nats({ servers: server.url }),
+      store: jetstream({ servers: server.url }),
+    };
+    const first = await startNode({ ...options, env: {} });
+    await first.actor(Order, 'a').place({ items: [1, 2, 3] });
+    await until(async () => (await kept()) === 3 && heard.length === 3);
+    await first.actor(Order, 'a').remind({ inMs: 1_500 });
+    await first.actor(Order, 'a').place({ items: [4, 5] });
+    await first.stop();
+    const second = await startNode({ ...options, env: {} });
+    try {
+      await until(async () => (await kept()) === 5);
+      const found: unknown[] = [];
+      const ids = new Set<string>();
+      for (let sequence = 1; sequence <= 5; sequence += 1) {
+        const message = await streams.streams.getMessage('orders', { seq: sequence });
+        found.push(message?.json());
+        ids.add(message?.header.get('Nats-Msg-Id') ?? '');
+        expect(message?.header.get('shop')).toBe('north');
+      }
+      expect(found).toEqual([1, 2, 3, 4, 5].map((item) => ({ item, big: '10' })));
+      expect(ids.size).toBe(5);
+      await until(async () => (await second.actor(Stock, 'all').taken()).length === 5);
+      expect(await second.actor(Stock, 'all').taken()).toEqual([1, 2, 3, 4, 5]);
+      expect([...new Set(heard)]).toEqual([1, 2, 3, 4, 5]);
+      await until(async () => (await second.actor(Order, 'a').rung()) === 1);
+    } finally {
+      await second.stop();
+      await raw.close();
     }
-    expect(found).toEqual([1, 2, 3, 4, 5].map((item) => ({ item, big: '10' })));
-    expect(ids.size).toBe(5);
-    await until(async () => (await second.actor(Stock, 'all').taken()).length === 5);
-    expect(await second.actor(Stock, 'all').taken()).toEqual([1, 2, 3, 4, 5]);
-    expect([...new Set(heard)]).toEqual([1, 2, 3, 4, 5]);
-    await until(async () => (await second.actor(Order, 'a').rung()) === 1);
-  } finally {
-    await second.stop();
-    await raw.close();
-  }
-}, 60_000);
+  },
+  60_000,
+);
 
 test('over a file: what waits when its node stops goes on when the file is opened again, without a call', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'perkey-outbox-'));

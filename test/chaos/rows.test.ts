@@ -1,7 +1,10 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { testServers } from '../support/newest-server.ts';
 import { controls } from './controls.ts';
-import { type RunOptions, runRow } from './harness/run-row.ts';
+import { mutations } from './harness/mutations.ts';
+import { noRun, type RunOptions, runRow } from './harness/run-row.ts';
 import { rows } from './rows.ts';
 
 /** A short form: less load, shorter faults, and room for a machine that is busy with other tests. The figures are those of `npm run chaos`. */
@@ -34,7 +37,21 @@ describe.each(others)('$name', ({ binary }) => {
   });
 });
 
+test.each(Object.entries(mutations))('what is taken out without %s is there', async (_, parts) => {
+  for (const { file, find } of parts) {
+    const texts = await Promise.all(
+      ['core', 'nats'].map((name) => readFile(join(import.meta.dirname, '../../packages', name, 'src', file), 'utf8').catch(() => '')),
+    );
+    expect(texts.join(''), file).toContain(find);
+  }
+});
+
 test.each(controls.slice(0, 2))('without $without row $row does not hold', { timeout }, async ({ without, row }) => {
   const { problems } = await runRow(rowOf(row), { ...short, without });
   expect(problems.filter((problem) => problem.startsWith('rejected'))).not.toEqual([]);
+});
+
+test('a row whose servers do not start is told as such, and stops no other', async () => {
+  const { problems, tally } = await runRow(rowOf('F3'), { ...short, binary: '/nowhere/nats-server' });
+  expect([problems.map((problem) => problem.startsWith(noRun)), tally]).toEqual([[true], {}]);
 });

@@ -1,6 +1,6 @@
 import { headers as natsHeaders, type NatsConnection } from '@nats-io/transport-node';
 import { type Client, connect, defineActor, type Node, startNode } from '@perkey/core';
-import { nats } from '@perkey/nats';
+import { jetstream, nats } from '@perkey/nats';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -17,6 +17,19 @@ const Counter = defineActor('counter', {
   increment: { input: z.object({ amount: z.int().default(1) }), output: z.number() },
   get: { output: z.number(), readonly: true },
   relay: { input: z.string(), output: z.number() },
+});
+
+const Order = defineActor('order', { place: { input: z.string() }, placed: { output: z.int(), readonly: true } });
+
+/** What its outbox holds goes where a node may publish, and where it may not. */
+const order = Order.host({
+  state: () => ({ placed: 0 }),
+  persist: 'state',
+  place(ctx, to) {
+    ctx.state.placed += 1;
+    ctx.outbox.publish(to, { n: ctx.state.placed });
+  },
+  placed: (ctx) => ctx.state.placed,
 });
 
 const seen: string[] = [];
@@ -124,6 +137,22 @@ describe.each(await testServers())('$name', ({ binary }) => {
       expect(await api(`CONSUMER.DELETE.${name}.r`)).toMatchObject({ success: true });
       expect(await api(`STREAM.MSG.DELETE.${name}`, { seq: 1, no_erase: true })).toMatchObject({ success: true });
     }
+  });
+
+  test('durable actors and their outboxes: a node with a store in JetStream does all that with these rights', async () => {
+    await using own = await SecuredServer.start({ binary });
+    const options = { cluster: 'demo', actors: [order], shards: 4, log, env: {}, outboxAttemptsMax: 1, outboxTimeoutMs: 500 };
+    const startOne = (nodeId: string): Promise<Node> =>
+      startNode({ ...options, nodeId, transport: nats(own.forNode()), store: jetstream(own.forStore()) });
+    const one = await startOne('one');
+    await one.actor(Order, 'a').place('outbox.demo.placed');
+    await one.stop();
+    await using next = await startOne('next');
+    expect(await next.actor(Order, 'a').placed()).toBe(1);
+    await next.actor(Order, 'a').place('elsewhere.placed');
+    await expect
+      .poll(() => next.deadMessages(), { timeout: 10_000 })
+      .toMatchObject([{ key: 'a', number: 2, error: expect.stringContaining('does not allow') as string }]);
   });
 
   test('the hook of a node knows who calls, whatever the caller says', async () => {

@@ -81,6 +81,11 @@ export class SecuredServer implements AsyncDisposable {
     return { ...this.#at(), nkey: this.seed('node', cluster), control, principal: 'node', inboxPrefix: `_CONTROL.${cluster}` };
   }
 
+  /** What a node of the cluster gives to `jetstream()`. */
+  forStore(cluster = 'demo'): NatsOptions {
+    return { ...this.#at(), nkey: this.seed('store', cluster), inboxPrefix: `_STORE.${cluster}` };
+  }
+
   forClient(user: 'web' | 'batch', cluster = 'demo'): NatsOptions {
     return { ...this.#at(), nkey: this.seed(user, cluster), principal: user };
   }

@@ -124,7 +124,7 @@ async function tryStart(size: number, settings: NatsClusterSettings): Promise<Na
   return { error: failure.reason };
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const listeners = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(listeners.map((listener) => once(listener, 'listening')));
   const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);

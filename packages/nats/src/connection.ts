@@ -7,6 +7,7 @@ import type { ConnectionKind } from './connection-report.ts';
 import { dial, resetSocket, socketOf } from './dial.ts';
 import type { Dial } from './dial.ts';
 import type { ResolvedNats } from './options.ts';
+import { PublishRefusals } from './publish-refusals.ts';
 import { ServerList } from './server-list.ts';
 import { listen } from './subscription.ts';
 import type { Guard, Wanted } from './subscription.ts';
@@ -30,6 +31,7 @@ export interface LiveConnection {
   readonly nats: NatsConnection;
   readonly socket: Socket;
   readonly subscriptions: Subscription[];
+  readonly refusals: PublishRefusals;
 }
 
 type Phase =
@@ -253,7 +255,7 @@ export class ManagedConnection {
         'this version of @nats-io/transport-node does not show its socket, so a lost connection could not be reset',
       );
     }
-    const live = { nats, socket, subscriptions: [] };
+    const live = { nats, socket, subscriptions: [], refusals: new PublishRefusals() };
     this.#phase = { is: 'live', live, lost: ignore };
     socket.prependOnceListener('close', () => this.#lose(live, 'the socket was closed'));
     void nats.closed().then(() => this.#lose(live, 'the connection was closed'));
@@ -299,7 +301,10 @@ export class ManagedConnection {
     if (status.type === 'staleConnection') this.#lose(live, 'the server did not answer the pings');
     else if (status.type === 'disconnect' || status.type === 'close') this.#lose(live, 'the connection was closed');
     else if (status.type === 'ldm') this.#report.serverLeaves();
-    else if (status.type === 'error') this.#report.serverError(status.error);
+    else if (status.type === 'error') {
+      live.refusals.note(status.error);
+      this.#report.serverError(status.error);
+    }
   }
 
   #pause(failures: number): Promise<void> {

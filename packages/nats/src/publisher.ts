@@ -1,7 +1,8 @@
-import { PerkeyError } from '@perkey/core';
+import { PerkeyError, safeText } from '@perkey/core';
 import type { Clock, Publication } from '@perkey/core';
 import { headers as newHeaders } from '@nats-io/transport-node';
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
+import type { LiveConnection } from './connection.ts';
 import { faultText, parseReply, requestFault, type StoreApi, unavailable } from './store-api.ts';
 
 /** How long it is believed whether a stream takes a subject. */
@@ -33,10 +34,7 @@ export class Publisher {
     const isKept = await this.#isKept(subject);
     const { live, timeoutMs } = this.#api;
     if (live === undefined) throw unavailable('not connected to NATS');
-    if (!isKept) {
-      live.nats.publish(subject, data, { headers: marks });
-      return live.nats.flush();
-    }
+    if (!isKept) return this.#tell(live, subject, data, marks);
     let answer: Msg;
     try {
       answer = await live.nats.request(subject, data, { timeout: timeoutMs, headers: marks });
@@ -47,6 +45,16 @@ export class Publisher {
     const { error, stream } = parseReply(answer);
     if (error !== undefined) throw unavailable(faultText(error));
     if (typeof stream !== 'string') throw unavailable('somebody else than a stream answered to the subject');
+  }
+
+  /** What nobody answers to: that the server refused it is told beside, before it answers to the flush. */
+  async #tell({ nats, refusals }: LiveConnection, subject: string, data: Uint8Array, marks: MsgHdrs): Promise<void> {
+    const before = refusals.of(subject);
+    nats.publish(subject, data, { headers: marks });
+    await nats.flush();
+    await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    if (refusals.of(subject) === before) return;
+    throw new PerkeyError('transport.refused', `NATS does not allow the control connection to publish to ${safeText(subject)}`);
   }
 
   async #isKept(subject: string): Promise<boolean> {

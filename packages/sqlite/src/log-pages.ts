@@ -19,16 +19,27 @@ export interface LogPages {
 const pageCountMax = 1_000;
 const pageBytesMax = 2 ** 20;
 const scannedMax = 10_000;
+/** Fewer are read one by one. */
+const denseLeast = 16;
 /** What a read of one stream keeps of what it met on its way back. */
 const heldBytesMax = 8 * 2 ** 20;
 
 type Row = [sequence: number, body: Uint8Array];
+type Size = [count: number, bytes: number | null];
+/** All rows of a span in one: what each row costs by itself is more than to read and to decode it. */
+type Packed = [count: number, bodies: Uint8Array, lengths: string, sequences: string];
+
+/** For `where` over rows of `r`, each body behind the one before it; SQLite joins bytes as they are. */
+const packed = `select count(*), cast(group_concat(r.body, '') as blob), group_concat(length(r.body)), group_concat(r.sequence)`;
 
 /** The statements that read one log. */
 export class LogReader {
   readonly #begin: StatementSync;
   readonly #end: StatementSync;
   readonly #last: StatementSync;
+  readonly #size: StatementSync;
+  readonly #span: StatementSync;
+  readonly #spanOfTypes: StatementSync;
   readonly #all: StatementSync;
   readonly #ofTypes: StatementSync;
   readonly #stream: StatementSync;
@@ -44,6 +55,12 @@ export class LogReader {
     this.#begin = database.prepare('begin');
     this.#end = database.prepare('commit');
     this.#last = rows(`select max(sequence) from ${name}_records`);
+    this.#size = rows(`select count(*), sum(length(body)) from ${name}_records where sequence > ? and sequence <= ?`);
+    this.#span = rows(`${packed} from ${name}_records r where r.sequence > ? and r.sequence <= ?`);
+    this.#spanOfTypes = rows(
+      `${packed} from ${name}_records r cross join ${name}_streams s on s.id = r.stream
+        where r.sequence > ? and r.sequence <= ? and s.type in (select value from json_each(?))`,
+    );
     this.#all = rows(`select sequence, body from ${name}_records where sequence > ? and sequence <= ? order by sequence limit ?`);
     // The cross join keeps SQLite from going through the streams first, in the order of which nothing can be read.
     this.#ofTypes = rows(
@@ -75,15 +92,25 @@ export class LogReader {
         return { next: (after, upTo) => ({ records: [], through: Math.max(after, upTo) }) };
       return new StreamPages(this, stream);
     }
-    if (types === undefined)
-      return { next: (after, upTo, max) => this.#page((limit) => this.#all.iterate(after, upTo, limit), after, upTo, max) };
     const list = JSON.stringify(types);
     return {
       next: (after, upTo, max) => {
+        const span = this.#dense(after, upTo, max);
+        if (span !== undefined && types === undefined) return unpacked(this.#span.get(after, span), span);
+        if (span !== undefined) return unpacked(this.#spanOfTypes.get(after, span, list), span);
+        if (types === undefined) return this.#page((limit) => this.#all.iterate(after, upTo, limit), after, upTo, max);
         const end = Math.min(upTo, after + scannedMax);
         return this.#page((limit) => this.#ofTypes.iterate(after, end, list, limit), after, end, max);
       },
     };
+  }
+
+  /** Up to where the next records can be read at once: no more than `max`, nearly all of which are there, and none of them large. */
+  #dense(after: number, upTo: number, max: number): number | undefined {
+    const count = Math.min(upTo - after, max, pageCountMax);
+    if (count < denseLeast) return undefined;
+    const [found, bytes] = this.#size.get(after, after + count) as unknown as Size;
+    return found * 2 >= count && (bytes ?? 0) <= pageBytesMax ? after + count : undefined;
   }
 
   /** The sequence of the stream's last record, 0 where it has none. */
@@ -113,6 +140,41 @@ export class LogReader {
     const whole = records.length < limit && bytes < pageBytesMax;
     return { records, through: whole ? Math.max(after, upTo) : (records.at(-1) as LogRecord).sequence };
   }
+}
+
+/** The records of a span. Their bodies are parts of one memory, which is no larger than a page. */
+function unpacked(row: unknown, through: number): LogPage {
+  const [count, bodies, lengths, sequences] = row as Packed;
+  if (count === 0) return { records: [], through };
+  const { buffer, byteOffset, byteLength } = bodies;
+  const lengthOf = numbersIn(lengths);
+  const sequenceOf = numbersIn(sequences);
+  const records: LogRecord[] = [];
+  let [at, last] = [0, 0];
+  for (let i = 0; i < count; i += 1) {
+    const [sequence, length] = [sequenceOf[i] as number, lengthOf[i] as number];
+    if (!(sequence > last)) throw new Error('the rows of a span came in another order than theirs');
+    records.push({ sequence, body: new Uint8Array(buffer, byteOffset + at, length) });
+    at += length;
+    last = sequence;
+  }
+  if (at !== byteLength || lengthOf.length !== count) throw new Error('the bodies of a span are not as long as they say');
+  return { records, through };
+}
+
+/** Whole numbers with commas between them. */
+function numbersIn(text: string): readonly number[] {
+  const numbers: number[] = [];
+  let number = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const char = text.charCodeAt(i);
+    if (char === 0x2c) {
+      numbers.push(number);
+      number = 0;
+    } else number = number * 10 + char - 0x30;
+  }
+  numbers.push(number);
+  return numbers;
 }
 
 interface Found {

@@ -79,6 +79,11 @@ export class SqliteCommitLog implements CommitLog {
     return this.#last();
   }
 
+  /** The file is the only copy. */
+  barrier(): Promise<number> {
+    return this.last();
+  }
+
   /** Oldest first, so that the chain of what is left is whole at every moment. */
   async trim(stream: StreamName, before: number): Promise<void> {
     const doomed: number[] = [];

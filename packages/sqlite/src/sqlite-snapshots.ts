@@ -11,7 +11,7 @@ export class SqliteSnapshots implements SnapshotStore {
   constructor(database: DatabaseSync, writer: GroupWriter, bodyBytesMax: number) {
     this.#writer = writer;
     this.bodyBytesMax = bodyBytesMax;
-    this.#load = database.prepare('select sequence, body from snapshots where type = ? and key = ? order by sequence desc');
+    this.#load = database.prepare('select sequence, body from snapshots where type = ? and key = ? order by sequence desc limit ?');
   }
 
   async save({ type, key }: StreamName, { sequence, body }: Snapshot, kept: number): Promise<void> {
@@ -22,9 +22,9 @@ export class SqliteSnapshots implements SnapshotStore {
     await this.#writer.edit({ kind: 'saveSnapshot', type, key, sequence, kept, body }, length);
   }
 
-  async load({ type, key }: StreamName): Promise<readonly Snapshot[]> {
+  async load({ type, key }: StreamName, max: number = -1): Promise<readonly Snapshot[]> {
     try {
-      const rows = this.#load.all(type, Buffer.from(key)) as unknown as Snapshot[];
+      const rows = this.#load.all(type, Buffer.from(key), max) as unknown as Snapshot[];
       return rows.map(({ sequence, body }) => ({ sequence, body }));
     } catch (error) {
       throw readFailed(error);

@@ -4,7 +4,7 @@ import type { Seen } from './ledger.ts';
 import type { Outcome } from './outcome.ts';
 import type { Turn } from './trace.ts';
 
-const shardCount = 256;
+export const shardCount = 256;
 
 /** A turn with its time, or one that a log holds, whose place says when it was. */
 export type Effect = Omit<Turn, 'is' | 'at'> & { readonly at?: number };
@@ -18,15 +18,17 @@ export interface Evidence {
   readonly mayDie: boolean;
   /** Whether calls of one caller to one key run in the order in which they were made; repeats may not. Default: yes. */
   readonly isOrdered?: boolean;
+  /** Whether epochs have to rise for each key, and not for all keys of a shard together. Default: no. */
+  readonly epochsOfKeys?: boolean;
 }
 
 /** Everything that the promise forbids, in words; empty when it holds. What could not be decided is not passed. */
-export function problemsOf({ outcomes, turns, mayDie, isOrdered = true }: Evidence): string[] {
+export function problemsOf({ outcomes, turns, mayDie, isOrdered = true, epochsOfKeys = false }: Evidence): string[] {
   const operations = outcomes.map((outcome) => operationOf(outcome, isOrdered)).filter((operation) => operation !== undefined);
   const history: History = { operations, events: turns.map((turn) => eventOf(turn, isOrdered)) };
   const verdict = checkHistory(history, {
     model: counter(),
-    shardOf: (key) => shardOf(key, shardCount),
+    shardOf: (key) => (epochsOfKeys ? key : shardOf(key, shardCount)),
     mayDie: () => mayDie,
     isLogComplete: true,
     least: { answered: 0, keys: 0 },

@@ -71,8 +71,8 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
   'the fence of a new owner': [
     {
       file: 'durable/loader.ts',
-      find: '(isOthers || doubt === head.sequence)',
-      put: '(isOthers || doubt === head.sequence) && author.epoch < 0',
+      find: '(isOthers || doubts.isDoubtful(key, head.sequence))',
+      put: '(isOthers || doubts.isDoubtful(key, head.sequence)) && author.epoch < 0',
     },
   ],
   // The servers are then started without it: `World`.

@@ -47,7 +47,8 @@ export type NodeOrder =
 const settings = JSON.parse(process.argv[2] ?? '{}') as NodeProgramSettings;
 const trace = new Trace(settings.traceFile);
 const tell = (message: NodeMessage): void => {
-  if (process.connected) process.send?.(message);
+  // Without a callback a harness that has ended would end this process before it says goodbye.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
 };
 
 const write = (level: string) => (fields: object, message: string) => {

@@ -36,7 +36,9 @@ export async function keepControl(result: ControlResult): Promise<void> {
 
 /** Writes the figures of the latest runs into `docs/reliability.md`; the rest of the page stays as it is. */
 export async function writePage(command: string): Promise<void> {
-  const results = await read<RowResult>('row-');
+  const all = await read<RowResult>('row-');
+  // One that could not start is overtaken by a later run on whatever server.
+  const results = all.filter(({ id, turns, date }) => turns > 0 || !all.some((other) => other.id === id && other.date > date));
   const isControl = ({ without, row }: ControlResult): boolean => controlsNow.some((one) => one.without === without && one.row === row);
   const controls = (await read<ControlResult>('control-')).filter(isControl);
   const text = await readFile(page, 'utf8');

@@ -1,7 +1,6 @@
 import type { Load } from './load.ts';
 import { machineMs } from './machine-clock.ts';
 import type { NodeProcess } from './node-process.ts';
-import type { Outcome } from './outcome.ts';
 import type { World, WorldOptions } from './world.ts';
 
 /** How hard and how long a row is run. */
@@ -41,6 +40,11 @@ export interface Row {
   readonly keepsState?: boolean;
   /** Only the newest server can do what this row needs. */
   readonly newestServer?: boolean;
+  /**
+   * Epochs have to rise for each key, not for all keys of a shard together: the records were set back, and only what a log holds says how high
+   * they were.
+   */
+  readonly epochsOfKeys?: boolean;
   /** Keys of the load, where the row brings a load of its own beside it. */
   readonly keys?: number;
   /** Every change carries an idempotency key, so that it is repeated where its outcome is unknown. */
@@ -56,6 +60,15 @@ export interface StageParts {
   readonly intensity: Intensity;
 }
 
+export interface Victim {
+  readonly node: NodeProcess;
+  readonly keys: readonly string[];
+  /** The keys of all other nodes. */
+  readonly others: readonly string[];
+  /** Its incarnation. */
+  readonly first: string;
+}
+
 /** What a row works with: a world under load, and a place for what it finds. */
 export class Stage {
   readonly world: World;
@@ -63,8 +76,6 @@ export class Stage {
   readonly intensity: Intensity;
   readonly figures: Figure[] = [];
   readonly problems: string[] = [];
-  /** Answers that are not held against the promise, and why is said by the row that leaves them out. */
-  leftOut: (outcome: Outcome) => boolean = () => false;
   /** Named only so that a run without a bite can be told from one that is well. */
   bites = 0;
 
@@ -116,6 +127,22 @@ export class Stage {
   /** Readers inside the node, on a few of its keys. */
   readersIn(node: NodeProcess, everyMs: number = 2): void {
     node.readers(this.keysOf(node.nodeId, 8), everyMs);
+  }
+
+  /** The node that something is about to be done to, after a second under load with readers inside it, and what it owns by then. */
+  async victim(nodeId: string, readers: boolean = true): Promise<Victim> {
+    const node = this.world.node(nodeId);
+    if (readers) this.readersIn(node);
+    await this.load.pass(1_000);
+    const keys = this.keysOf(nodeId);
+    const own = new Set(keys);
+    return { node, keys, others: this.load.keys.filter((key) => !own.has(key)), first: node.incarnation };
+  }
+
+  /** Waits until the node has joined anew, and all of the world's nodes own equal parts again. */
+  async backAgain(node: NodeProcess): Promise<void> {
+    await node.until('it joins again', () => node.incarnations.length >= 2);
+    await this.world.observer.settled(this.world.nodes.map(({ nodeId }) => nodeId));
   }
 
   /** A turn of a key of this node that takes so long; resolves when it runs. */

@@ -42,8 +42,26 @@ const liveWithinMs = 10_000;
 /** Kept where a run failed. */
 export const keepFolder: string = join(import.meta.dirname, '../../../.cache/chaos');
 
-/** Runs one row in a world of its own. Problems are in the result; it rejects only where no run came about. */
+/** How the problem of a row begins that could not even start. */
+export const noRun = 'no run came about';
+
+/** Runs one row in a world of its own. Problems are in the result. */
 export async function runRow(row: Row, options: RunOptions): Promise<RowResult> {
+  const since = machineMs();
+  try {
+    return await run(row, options);
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    const why = error instanceof CannotRun ? { skipped: text, problems: [] } : { problems: [`${noRun}: ${text}`] };
+    return {
+      ...{ id: row.id, fault: row.fault, toReach: row.toReach, server: 'nats-server', replicas: 1, network: '' },
+      ...{ date: new Date().toISOString(), seconds: (machineMs() - since) / 1_000, figures: [], tally: {}, turns: 0 },
+      ...why,
+    };
+  }
+}
+
+async function run(row: Row, options: RunOptions): Promise<RowResult> {
   const since = machineMs();
   const busy = (loadavg()[0] ?? 0) / availableParallelism();
   const { without } = options;
@@ -74,12 +92,12 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   }
   await load.stop().catch((error: unknown) => stage.problems.push(String(error)));
   const history = world.history(load);
-  const outcomes = history.outcomes.filter((outcome) => !stage.leftOut(outcome));
-  const isOrdered = row.idempotent !== true;
+  const { outcomes } = history;
+  const rules = { isOrdered: row.idempotent !== true, epochsOfKeys: row.epochsOfKeys === true };
   const { turns } =
     row.world?.durable === true
-      ? await judgeLog(stage, outcomes, isOrdered)
-      : judge(stage, { outcomes, turns: history.turns, mayDie: row.keepsState !== true, isOrdered });
+      ? await judgeLog(stage, outcomes, rules)
+      : judge(stage, { outcomes, turns: history.turns, mayDie: row.keepsState !== true, ...rules });
   if (stage.bites === 0 && skipped === undefined) stage.problems.push('nothing shows that the fault bit');
   const result: RowResult = {
     ...{ id: row.id, fault: row.fault, toReach: row.toReach, server, replicas, network: network ?? '' },
@@ -97,14 +115,16 @@ function judge(stage: Stage, evidence: Evidence): Pick<Evidence, 'turns'> {
   return evidence;
 }
 
+type Rules = Pick<Evidence, 'isOrdered' | 'epochsOfKeys'>;
+
 /** The log is what happened: held against what callers were told, and read for itself. */
-async function judgeLog(stage: Stage, outcomes: readonly Outcome[], isOrdered: boolean): Promise<Pick<Evidence, 'turns'>> {
+async function judgeLog(stage: Stage, outcomes: readonly Outcome[], rules: Rules): Promise<Pick<Evidence, 'turns'>> {
   try {
     const { turns, problems, fences } = await stage.world.stored();
     stage.note('events in the log', turns.length, '');
     stage.note('fences', fences, '');
     stage.problems.push(...problems.slice(0, 5), ...lateAppends(outcomes, turns).slice(0, 5));
-    return judge(stage, { outcomes, turns, mayDie: false, isOrdered });
+    return judge(stage, { outcomes, turns, mayDie: false, ...rules });
   } catch (error) {
     stage.problems.push(`rejected: the store does not open again: ${String(error)}`);
     return { turns: [] };

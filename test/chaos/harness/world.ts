@@ -10,6 +10,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type NatsCluster, startNatsCluster } from '../../support/nats-cluster.ts';
+import { shardCount } from './judge.ts';
 import type { Load } from './load.ts';
 import { CannotRun } from './cannot-run.ts';
 import { LoopDisk } from './loop-disk.ts';
@@ -56,8 +57,6 @@ export interface WorldOptions {
 export type SpawnOptions = NodeProgramSettings['options'] &
   Launch &
   Pick<NodeProgramSettings, 'eventVersion'> & { readonly servers?: readonly string[] };
-
-const shardCount = 256;
 
 /** Servers, a cluster of node processes, an observer of its records, callers, and the verbs for what goes wrong. */
 export class World implements AsyncDisposable {
@@ -166,10 +165,15 @@ export class World implements AsyncDisposable {
     return node;
   }
 
+  /** Starts a process of the same kind for a cluster of its own. */
+  async stranger(): Promise<NodeProcess> {
+    const settings = { cluster: `${this.cluster}-other`, nodeId: 'stranger', nats: this.#natsOptions() };
+    return this.#stack.use(NodeProcess.spawn({ ...settings, traceFile: join(this.#folder, 'stranger.jsonl') })).ready();
+  }
+
   /** Starts a process and resolves when its node serves. */
   async start(nodeId: string, options: SpawnOptions = {}): Promise<NodeProcess> {
-    const node = await this.spawn(nodeId, options);
-    return node.ready();
+    return (await this.spawn(nodeId, options)).ready();
   }
 
   /** SIGTERM; resolves with the exit code. */

@@ -1,7 +1,7 @@
-import { Odd } from '../harness/ledger.ts';
 import { Load } from '../harness/load.ts';
 import { machineMs } from '../harness/machine-clock.ts';
 import type { Row, Stage } from '../harness/row.ts';
+import { slowToRead, standStillUnread } from './links.ts';
 
 /** Actors with their history in JetStream, whose callers repeat what is unknown: each is in the log exactly once, or refused before it ran. */
 const repeated = { idempotent: true, perSecond: 1_000, mayEnd: /^no (node\.overloaded|shard\.moved)$/ } as const;
@@ -57,11 +57,7 @@ function away(id: string, how: 'frozen' | 'cut'): Row {
     world: { durable: true, ...(how === 'cut' && { apart: ['a'] }) },
     async run(stage) {
       const { world, load } = stage;
-      const a = world.node('a');
-      const keys = stage.keysOf('a');
-      stage.readersIn(a);
-      await load.pass(1_000);
-      const first = a.incarnation;
+      const { node: a, keys, first } = await stage.victim('a');
       const { rid, outcome } = await stage.longTurn('a', 300);
       if (how === 'frozen') await world.freeze('a');
       else await world.cut('a');
@@ -71,8 +67,7 @@ function away(id: string, how: 'frozen' | 'cut'): Row {
       if (how === 'frozen') world.thaw('a');
       else await world.heal('a');
       const backAt = machineMs();
-      await a.until('it joins again', () => a.incarnations.length === 2);
-      await world.observer.settled(['a', 'b', 'c']);
+      await stage.backAgain(a);
       const { told } = await outcome;
       stage.bit('the long turn was run again by another owner', 'ok' in told && told.ok.by !== first);
       stage.bit('it had run before', world.turns().filter((turn) => turn.rid === rid).length > 1);
@@ -125,8 +120,7 @@ const lateAppends: Row = {
       before.every(({ told }) => 'ok' in told && told.ok.by !== first),
     );
     world.release('a');
-    await a.until('it joins again', () => a.incarnations.length === 2);
-    await observer.settled(['a', 'b', 'c']);
+    await stage.backAgain(a);
     await Promise.all(keys.map((key) => quiet.get(key)));
     const sent = runsBy(stage, first, heldAt);
     stage.note('runs whose appends were held', sent.length, 'turns');
@@ -143,26 +137,8 @@ const slowConsumer: Row = {
   id: 'F25 log',
   fault: 'an owner of durable actors stands still until NATS drops its connection for not reading; every change is repeated under its key',
   toReach: 'every change answered, and in its stream exactly once',
-  world: { durable: true, serverConfig: 'write_deadline: "500ms"\nmax_pending: 2097152' },
-  async run(stage) {
-    const { world, load } = stage;
-    await load.pass(1_000);
-    const client = await world.client();
-    const [key = ''] = stage.keysOf('a', 1);
-    await world.freeze('a');
-    const frozenAt = machineMs();
-    // Enough to fill the buffers of the sockets between, so that the server has to wait for the reader.
-    const heavy = Array.from({ length: 100 }, () => client.actor(Odd, key).swallow('x'.repeat(200_000), { timeoutMs: 4_000 }));
-    const ends = Promise.allSettled(heavy);
-    await load.pass(1_300);
-    world.thaw('a');
-    const thawedAt = machineMs();
-    await ends;
-    await load.recovered(load.keys, thawedAt);
-    stage.note('stood still for', thawedAt - frozenAt, 'ms');
-    stage.bit('NATS dropped a slow consumer', (await world.server.log()).includes('Slow Consumer'));
-    await load.pass(2_000);
-  },
+  world: { durable: true, serverConfig: slowToRead },
+  run: standStillUnread,
 };
 
 /** F28: a release that writes a newer version of an event goes over the cluster, node by node. */

@@ -20,6 +20,7 @@ const sameId: Row = {
     await load.pass(500);
     const before = await observer.readSnapshot();
     const first = world.node('a');
+    const spawnedAt = machineMs();
     const second = await world.spawn('a');
     await second.until('it says what it waits for', () => second.logged('another node holds this id').length > 0);
     const third = await world.spawn('a', { onDuplicateId: 'exit' });
@@ -36,7 +37,8 @@ const sameId: Row = {
     await second.ready();
     await observer.settled(['a', 'b', 'c']);
     stage.exactly('incarnations of the second', second.incarnations.length, 1);
-    stage.exactly('lines that say why', second.logged('another node holds this id').length, 1);
+    const lines = 1 + Math.floor((machineMs() - spawnedAt) / 10_000);
+    stage.below('lines that say why', second.logged('another node holds this id').length, lines);
   },
 };
 
@@ -120,12 +122,8 @@ const suspended: Row = {
     const thawedAt = machineMs();
     await a.until('it joins again', () => a.incarnations.length === 2);
     await world.observer.settled(['a', 'b', 'c']);
-    // The wall clock is looked at every quarter of a millisecond: that much later at most the node knows, which is no later than what it
-    // had written before could have left.
-    const woken = world.history(load).outcomes.filter(({ told, t1 }) => 'ok' in told && told.ok.by === first && t1 > thawedAt);
-    const wokeAt = Math.min(...woken.map(({ t1 }) => t1));
-    stage.leftOut = ({ told, t1 }) => 'ok' in told && told.ok.by === first && t1 > thawedAt && t1 <= wokeAt + 2;
-    stage.exactly('answers of the old owner later than 2 ms after its wake', woken.filter(({ t1 }) => t1 > wokeAt + 2).length, 0);
+    const stale = world.history(load).outcomes.filter(({ told, t0 }) => 'ok' in told && told.ok.by === first && t0 > thawedAt);
+    stage.exactly('answers of the old owner to calls made after its wake', stale.length, 0);
     stage.bit(
       'others had taken over',
       world.turns().some(({ key, by, at }) => at < thawedAt && by !== first && keysOfA.includes(key)),

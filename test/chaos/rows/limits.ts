@@ -3,6 +3,7 @@ import { PerkeyError } from '@perkey/core';
 import { shardOf } from '@perkey/core/internal';
 import { malformedFrames } from '../../faults/support/raw-frames.ts';
 import { Brittle, Odd } from '../harness/ledger.ts';
+import { shardCount } from '../harness/judge.ts';
 import { machineMs } from '../harness/machine-clock.ts';
 import { CannotRun } from '../harness/cannot-run.ts';
 import type { Row, Stage } from '../harness/row.ts';
@@ -166,7 +167,7 @@ const malformed: Row = {
     const { world, load } = stage;
     const { nodeId, incarnation } = world.node('a');
     const [key = ''] = stage.keysOf('a', 1);
-    const shard = shardOf(key, 256);
+    const shard = shardOf(key, shardCount);
     await load.pass(1_000);
     const raw = await natsConnect({ servers: world.server.url, reconnect: false });
     const since = machineMs();

@@ -6,13 +6,6 @@ import type { Row, Stage } from '../harness/row.ts';
 
 const nodes = ['a', 'b', 'c'] as const;
 
-/** Waits until the node of this id has joined anew and the shards are shared out again. */
-async function backAgain(stage: Stage, nodeId: string, incarnations: number = 2): Promise<void> {
-  const node = stage.world.node(nodeId);
-  await node.until('it joins again', () => node.incarnations.length >= incarnations);
-  await stage.world.observer.settled(nodes);
-}
-
 /** F6 and F7: a node in a black hole, on one or both ways. */
 function blackHole(id: string, way: Way): Row {
   const words = { both: 'both ways', toNode: 'what it should hear', toServer: 'what it says' }[way];
@@ -24,12 +17,7 @@ function blackHole(id: string, way: Way): Row {
     async run(stage) {
       const { world, load } = stage;
       const { observer } = world;
-      const a = world.node('a');
-      const keysOfA = stage.keysOf('a');
-      const others = load.keys.filter((key) => !keysOfA.includes(key));
-      stage.readersIn(a);
-      await load.pass(1_000);
-      const first = a.incarnation;
+      const { node: a, keys: keysOfA, others, first } = await stage.victim('a');
       const grantsBefore = observer.grants.length;
       await world.cut('a', way);
       const cutAt = machineMs();
@@ -46,7 +34,7 @@ function blackHole(id: string, way: Way): Row {
       stage.exactly('claims of one shard', Math.max(...[...claims.values()].map((same) => same.length)), 1);
       await world.heal('a');
       const healedAt = machineMs();
-      await backAgain(stage, 'a');
+      await stage.backAgain(a);
       stage.note('joined and settled after', machineMs() - healedAt, 'ms');
     },
   };
@@ -61,11 +49,7 @@ const oneWayForGood: Row = {
   async run(stage) {
     const { world, load } = stage;
     const { observer } = world;
-    const a = world.node('a');
-    const keysOfA = stage.keysOf('a');
-    stage.readersIn(a);
-    await load.pass(1_000);
-    const first = a.incarnation;
+    const { node: a, keys: keysOfA, first } = await stage.victim('a');
     const grantsBefore = observer.grants.length;
     world.hold('a', 'toNode');
     const cutAt = machineMs();
@@ -80,7 +64,7 @@ const oneWayForGood: Row = {
     stage.exactly('claims of one shard', most, 1);
     world.proxy('a').reset();
     world.release('a');
-    await backAgain(stage, 'a');
+    await stage.backAgain(a);
   },
 };
 
@@ -92,18 +76,13 @@ const reset: Row = {
   world: { apart: ['a'], by: 'proxy' },
   async run(stage) {
     const { world, load } = stage;
-    const a = world.node('a');
-    const keysOfA = stage.keysOf('a');
-    const others = load.keys.filter((key) => !keysOfA.includes(key));
-    stage.readersIn(a);
-    await load.pass(1_000);
-    const first = a.incarnation;
+    const { node: a, keys: keysOfA, others, first } = await stage.victim('a');
     const { outcome } = await stage.longTurn('a', 400);
     world.proxy('a').reset(true);
     const cutAt = machineMs();
     await stage.gap(keysOfA, cutAt, 3_500, first);
     await world.heal('a');
-    await backAgain(stage, 'a');
+    await stage.backAgain(a);
     const { told } = await outcome;
     stage.bit('the long turn was lost', 'code' in told && told.code === 'node.lost');
     const late = load.within(cutAt, Infinity, keysOfA).filter(({ t0, told: end }) => t0 > cutAt + 500 && 'code' in end);
@@ -215,13 +194,9 @@ function heldBytes(way: 'toNode' | 'toServer'): Row {
     toReach: 'nothing of it has an effect',
     world: { apart: ['a'], by: 'proxy', nats: patient },
     async run(stage) {
-      const { world, load } = stage;
+      const { world } = stage;
       const { observer } = world;
-      const a = world.node('a');
-      const keysOfA = stage.keysOf('a');
-      stage.readersIn(a);
-      await load.pass(1_000);
-      const first = a.incarnation;
+      const { node: a, keys: keysOfA, first } = await stage.victim('a');
       world.hold('a', way);
       const heldAt = machineMs();
       await stage.gap(keysOfA, heldAt, 3_500, first);
@@ -231,7 +206,7 @@ function heldBytes(way: 'toNode' | 'toServer'): Row {
       stage.bit('bytes were held', held > 5_000);
       const [grantsBefore, turnoverBefore] = [observer.grants.length, observer.turnover.length];
       world.release('a');
-      await backAgain(stage, 'a');
+      await stage.backAgain(a);
       const turns = world.turns().filter(({ by, at }) => by === first && at > heldAt);
       if (way === 'toServer') stage.bit('turns ran whose answers were held', turns.length > 50);
       stage.exactly('turns of the old owner past its lease', turns.filter(({ at }) => at > heldAt + 2_500).length, 0);
@@ -253,11 +228,7 @@ function lastBytes(signal: 'SIGKILL' | 'SIGTERM'): Row {
     async run(stage) {
       const { world, load } = stage;
       const { observer } = world;
-      const a = world.node('a');
-      const keysOfA = stage.keysOf('a');
-      stage.readersIn(a);
-      await load.pass(1_000);
-      const first = a.incarnation;
+      const { node: a, keys: keysOfA, first } = await stage.victim('a');
       world.hold('a', 'toServer');
       const heldAt = machineMs();
       const [proxy] = world.proxy('a').proxies;
@@ -351,33 +322,36 @@ const swizzle: Row = {
 };
 
 /** F25: a node stands still for less than its lease, long enough for the server to drop it as a slow consumer. */
+export async function standStillUnread(stage: Stage): Promise<void> {
+  const { world, load } = stage;
+  await load.pass(1_000);
+  const client = await world.client();
+  const [key = ''] = stage.keysOf('a', 1);
+  await world.freeze('a');
+  const frozenAt = machineMs();
+  // Enough to fill the buffers of the sockets between, so that the server has to wait for the reader.
+  const heavy = Array.from({ length: 100 }, () => client.actor(Odd, key).swallow('x'.repeat(200_000), { timeoutMs: 4_000 }));
+  const ends = Promise.allSettled(heavy);
+  await load.pass(1_300);
+  world.thaw('a');
+  const thawedAt = machineMs();
+  await ends;
+  await load.recovered(load.keys, thawedAt);
+  stage.note('stood still for', thawedAt - frozenAt, 'ms');
+  stage.bit('NATS dropped a slow consumer', (await world.server.log()).includes('Slow Consumer'));
+  await load.pass(3_000);
+}
+
+export const slowToRead: string = 'write_deadline: "500ms"\nmax_pending: 2097152';
+
 const slowConsumer: Row = {
   id: 'F25',
   keepsState: true,
   fault: 'a node stands still until NATS drops its connection for not reading',
   toReach: 'what was lost on the way is told as unknown; no call is executed twice, none acknowledged is lost',
-  world: { serverConfig: 'write_deadline: "500ms"\nmax_pending: 2097152' },
+  world: { serverConfig: slowToRead },
   mayEnd: /^unknown (node|link)\.lost$/,
-  async run(stage) {
-    const { world, load } = stage;
-    await load.pass(1_000);
-    const client = await world.client();
-    const [key = ''] = stage.keysOf('a', 1);
-    await world.freeze('a');
-    const frozenAt = machineMs();
-    // Enough to fill the buffers of the sockets between, so that the server has to wait for the reader.
-    const heavy = Array.from({ length: 100 }, () => client.actor(Odd, key).swallow('x'.repeat(200_000), { timeoutMs: 4_000 }));
-    const ends = Promise.allSettled(heavy);
-    await load.pass(1_300);
-    world.thaw('a');
-    const thawedAt = machineMs();
-    await ends;
-    await load.recovered(load.keys, thawedAt);
-    stage.note('stood still for', thawedAt - frozenAt, 'ms');
-    const log = await world.server.log();
-    stage.bit('NATS dropped a slow consumer', log.includes('Slow Consumer'));
-    await load.pass(3_000);
-  },
+  run: standStillUnread,
 };
 
 export const linkRows: readonly Row[] = [

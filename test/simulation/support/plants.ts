@@ -165,12 +165,23 @@ export const plants: readonly Plant[] = [
   {
     name: 'no-fence',
     what: 'a new owner of a stream does not fence it before its first turn',
-    faults: ['late-append'],
     edits: [
       {
         file: 'durable/loader.ts',
         from: 'if (!head.ended && (isOthers || doubts.isDoubtful(key, head.sequence))) {',
         to: 'if (head.ended && (isOthers || doubts.isDoubtful(key, head.sequence))) {',
+      },
+    ],
+  },
+  {
+    name: 'empty-on-any-word',
+    what: 'a new owner takes an actor for new on the word of a log that may be older than its claim',
+    faults: ['stale-log', 'drain', 'crash'],
+    edits: [
+      {
+        file: 'durable/barriers.ts',
+        from: 'reached: this.#log.barrier() }',
+        to: 'reached: Promise.resolve(0) }',
       },
     ],
   },
@@ -205,5 +216,21 @@ export const plants: readonly Plant[] = [
     name: 'reply-not-in-commit',
     what: 'the reply of a command with an idempotency key is not stored with its effect',
     edits: [{ file: 'durable/turn-notes.ts', from: 'const reply = replyNote(turn, value);', to: 'const reply = undefined;' }],
+  },
+  {
+    name: 'replies-age-by-wall-clock',
+    what: 'stored replies are as old as the wall clock of the node says',
+    edits: [{ file: 'events/bookkeeping.ts', from: 'return Number.isNaN(this.#now) ? wall : this.#now + ', to: 'return wall + 0 * ' }],
+  },
+  {
+    name: 'stale-not-reloaded',
+    what: 'an actor of whose last commit nobody knows whether it is stored goes on with what is in memory',
+    edits: [
+      {
+        file: 'durable/commit-cycle.ts',
+        from: 'return activation.extras?.held instanceof HeldActor && activation.extras.held.stale;',
+        to: 'return activation.extras === undefined;',
+      },
+    ],
   },
 ];

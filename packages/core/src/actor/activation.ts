@@ -1,6 +1,6 @@
 import type { InboundRequest } from '../contract/calls.ts';
 import type { ActorTimer, Tick } from './timers.ts';
-import type { WakeTurn } from './own-turn.ts';
+import { OwnTurn, type WakeTurn } from './own-turn.ts';
 import type { ActorType } from './actor-type.ts';
 import type { BackgroundTask } from './background.ts';
 import type { RememberedReply } from './reply-window.ts';
@@ -79,10 +79,16 @@ export class Activation {
     this.state = undefined;
   }
 
+  /** Somebody waits for what is in the mailbox. Nobody does for one-way messages, which bring no chain, nor for turns that nobody asked for. */
+  get isAwaited(): boolean {
+    return this.queue !== undefined && this.queue.some((message) => !(message instanceof OwnTurn) && message.chain.length > 0);
+  }
+
   /** Has work that a move of the shard waits for. A quarantined turn is not waited for: it was given up already. */
   get busy(): boolean {
     const { status } = this;
     if (status === 'running' || status === 'activating' || status === 'deactivating') return true;
+    if (this.queue !== undefined && (status === 'idle' || status === 'dormant')) return true;
     return this.extras !== undefined && this.extras.background !== undefined;
   }
 }

@@ -76,9 +76,9 @@ export class ActorHost {
    * Takes a request for a shard of this node. Never throws: every outcome goes to `request.reply`, for most synchronous handlers before this returns.
    * Requests for one key run in the order of the calls.
    */
-  admit(shard: number, request: InboundRequest): void {
+  admit(shard: number, request: InboundRequest, isAwaited: boolean = false): void {
     const slot = this.#slots[shard];
-    if (slot === undefined || slot.phase !== 'open') {
+    if (slot === undefined || (slot.phase !== 'open' && !(isAwaited && slot.isLeaving))) {
       this.#refuse(request, '', this.#notOpen(shard, slot));
       return;
     }
@@ -103,7 +103,20 @@ export class ActorHost {
     const activation = slot.find(type, request.key) ?? this.#create(slot, type, request);
     if (activation === undefined) return;
     if (activation.status === 'dormant' && this.#mustWait(activation, request)) return;
-    this.#parts.scheduler.deliver(activation, request);
+    if (slot.phase === 'open') this.#parts.scheduler.deliver(activation, request);
+    else this.#parts.closer.awaitTurn(activation, request);
+  }
+
+  /** See `RequestHost`. */
+  isLeaving(chain: readonly string[], isOneWay: boolean): boolean {
+    return this.#parts.closer.isLeaving(chain, isOneWay);
+  }
+
+  /** See `RequestHost`. */
+  leavingEpoch(shard: number, isHeldLong: boolean): number | undefined {
+    const slot = this.#slots[shard];
+    if (slot?.isLeaving !== true || (isHeldLong && this.#o.clock.now() >= slot.halfTimeAt)) return undefined;
+    return slot.epoch;
   }
 
   /**
@@ -225,7 +238,8 @@ export class ActorHost {
       admit: (shard, request) => {
         const slot = this.#slots[shard];
         const type = this.#parts.typeByName.get(request.type);
-        if (slot?.phase === 'open' && type !== undefined) this.#deliver(slot, type, request);
+        // Those that had to wait for a decision were refused when their shard began to leave, but for what was taken since.
+        if (slot !== undefined && (slot.phase === 'open' || slot.isLeaving) && type !== undefined) this.#deliver(slot, type, request);
         else this.#refuse(request, type?.name ?? '', this.#notOpen(shard, slot));
         this.#parts.scheduler.onRest?.();
       },

@@ -93,7 +93,7 @@ test('calls inherit deadline, chain and trace headers', async () => {
   expect(asked.outcome).toBe('ok');
   const traced = { traceparent: 't', tracestate: 's', baggage: 'b' };
   expect(fixture.calls[0]).toMatchObject({ timeoutMs: 10, deadline, chain: ['probe/root', 'probe/k'], headers: { ...traced, mine: '1' } });
-  expect(fixture.calls[1]).toEqual({ headers: traced });
+  expect(fixture.calls[1]).toEqual({ chain: ['probe/root', 'probe/k'], headers: traced });
 });
 
 test('a call that would wait for itself is refused with its path', async () => {

@@ -76,6 +76,43 @@ test('I17: what waits is refused at once, what runs ends, and the state goes alo
   expect(fixture.clock.pending).toBe(0);
 });
 
+test('a shard that waits for turns takes what such turns wait for, until there are none', async () => {
+  const { fixture, seen } = host();
+  fixture.ask('mover', 'idle', 'add');
+  const running = fixture.ask('mover', 'a', 'wait');
+  const closing = close(fixture);
+  expect(fixture.host.isLeaving(['mover/idle'], false)).toBe(false);
+  expect(fixture.host.isLeaving(['mover/elsewhere', 'mover/a'], false)).toBe(true);
+  expect(fixture.host.leavingEpoch(0, false)).toBe(7);
+  const awaited = ['idle', 'new', 'a'].map((key) => fixture.askAwaited('mover', key, 'wait'));
+  const behind = fixture.askAwaited('mover', 'a', 'add');
+  expect(fixture.ask('mover', 'idle', 'add').error?.code).toBe('shard.moved');
+  expect(seen.gates).toHaveLength(3);
+  for (let i = 0; i < 4; i += 1) {
+    expect(behind.outcome).toBe('waiting');
+    seen.gates[i]?.();
+    await fixture.clock.settle();
+  }
+  const carried = await fixture.clock.run(closing, { limitMs: 1 });
+  expect([running, ...awaited, behind].map(({ value }) => value)).toEqual([10, 11, 10, 20, 21]);
+  expect(carried.map(({ key, state }) => [key, state])).toEqual([
+    ['idle', { n: 111 }],
+    ['a', { n: 121 }],
+    ['new', { n: 110 }],
+  ]);
+  expect([fixture.host.isLeaving(['mover/a'], false), fixture.host.leavingEpoch(0, false)]).toEqual([false, undefined]);
+});
+
+test('what was awaited and is no longer keeps no shard', async () => {
+  const { fixture, seen } = host();
+  fixture.ask('mover', 'a', 'wait');
+  const closing = close(fixture);
+  fixture.askAwaited('mover', 'a', 'add', { id: 77 });
+  fixture.host.cancel(({ id }) => id === 77);
+  seen.gates[0]?.();
+  expect(await fixture.clock.run(closing, { limitMs: 1 })).toEqual([{ type: 'mover', key: 'a', state: { n: 110 } }]);
+});
+
 test('a turn that does not end within drainMs is abandoned, and its leftovers cannot touch the state that goes', async () => {
   const { fixture, seen } = host();
   fixture.ask('mover', 'a', 'add');
@@ -223,4 +260,116 @@ test('an actor that is being activated when its shard closes is waited for', asy
   expect(asked.outcome).toBe('shard.moved');
   gates[0]?.();
   expect(await fixture.clock.run(closing)).toEqual([{ type: 'late', key: 'a', state: 1 }]);
+});
+
+test('what needs no turn of its own, as a repeat, holds up no shard that waits for turns', async () => {
+  const { fixture, seen } = host();
+  const first = fixture.ask('mover', 'a', 'add', undefined, { idempotencyKey: 'once' });
+  fixture.ask('mover', 'a', 'wait');
+  const closing = close(fixture);
+  const again = fixture.askAwaited('mover', 'a', 'add', { idempotencyKey: 'once', chain: ['mover/b'] });
+  seen.gates[0]?.();
+  await fixture.clock.run(closing, { limitMs: 1 });
+  expect([first.value, again.value]).toEqual([1, 1]);
+});
+
+test('a turn that a shard on its way out takes calls in its first moment already as one that is waited for', () => {
+  const seen: boolean[] = [];
+  const relay = Mover.host({
+    state: () => ({ n: 0 }),
+    add: (ctx) => ctx.state.n,
+    wait: async () => new Promise<number>(() => {}),
+    work(ctx) {
+      ctx.notify(Mover, 'other').add();
+    },
+    stubborn: () => {},
+    spoil: () => {},
+  });
+  const fixture = new ActorFixture([relay]);
+  fixture.notify = (_type, _method, _key, _input, options) => void seen.push(fixture.host.isLeaving(options?.chain ?? [], true));
+  fixture.ask('mover', 'a', 'wait');
+  void close(fixture);
+  fixture.askAwaited('mover', 'b', 'work', { chain: ['mover/elsewhere'] });
+  expect(seen).toEqual([true]);
+});
+
+test('when the time for turns is over, what still waits is refused, and no turn begins any more', async () => {
+  const { fixture, seen } = host();
+  fixture.ask('mover', 'b', 'add');
+  const resumes = {
+    ok: () => {},
+    error: () => {
+      fixture.mayAct = true;
+      fixture.host.resume();
+    },
+  };
+  fixture.ask('mover', 'a', 'wait', undefined, { reply: resumes });
+  const closing = close(fixture, 200);
+  fixture.mayAct = false;
+  const late = fixture.askAwaited('mover', 'b', 'wait', { chain: ['mover/a'] });
+  expect(late.outcome).toBe('waiting');
+  const carried = await fixture.clock.run(closing, { limitMs: 210 });
+  expect(late.error).toMatchObject({ code: 'shard.moved', executed: 'no' });
+  expect(seen.gates).toHaveLength(1);
+  expect(carried.map(({ state }) => state)).toEqual([{ n: 101 }, { n: 100 }]);
+});
+
+test('one-way messages that follow each other keep no shard on its way out: they go on where its actors do', async () => {
+  const turns: string[] = [];
+  const ball = Mover.host({
+    state: () => ({ n: 0 }),
+    add: (ctx) => ctx.state.n,
+    async wait(ctx) {
+      turns.push(ctx.key);
+      ctx.state.n += 1;
+      await new Promise<void>((resolve) => fixture.clock.setTimer(10, resolve));
+      ctx.notify(Mover, ctx.key === 'ping' ? 'pong' : 'ping').wait();
+      return ctx.state.n;
+    },
+    work: () => {},
+    stubborn: () => {},
+    spoil: () => {},
+  });
+  const fixture = new ActorFixture([ball]);
+  const refused: string[] = [];
+  fixture.notify = (type, method, key, _input, { chain = [] } = {}) => {
+    const reply = { ok: () => {}, error: (_id: number, { code }: { readonly code: string }) => void refused.push(code) };
+    const isAwaited = fixture.host.isLeaving(chain, true);
+    fixture.host.admit(
+      0,
+      {
+        id: 1,
+        type,
+        method,
+        key,
+        input: undefined,
+        headers: {},
+        chain: [],
+        ...{ idempotencyKey: undefined, caller: '', deadline: 1e6, reply },
+      },
+      isAwaited,
+    );
+  };
+  fixture.ask('mover', 'ping', 'wait');
+  await fixture.clock.advance(55);
+  const before = turns.length;
+  const carried = await fixture.clock.run(close(fixture, 1_000), { limitMs: 20 });
+  expect([before, turns.length]).toEqual([6, 7]);
+  expect(refused).toEqual(['shard.moved']);
+  expect(carried.map(({ state }) => state)).toEqual([{ n: 4 }, { n: 3 }]);
+});
+
+test('what is only held up for long is taken in the first half of the time that a shard has to leave', async () => {
+  const { fixture } = host();
+  fixture.ask('mover', 'a', 'wait');
+  void close(fixture, 200);
+  const epochs = async (ms: number): Promise<unknown> => {
+    await fixture.clock.advance(ms);
+    return [fixture.host.leavingEpoch(0, false), fixture.host.leavingEpoch(0, true)];
+  };
+  expect([await epochs(99), await epochs(1), await epochs(100)]).toEqual([
+    [7, 7],
+    [7, undefined],
+    [undefined, undefined],
+  ]);
 });

@@ -15,6 +15,11 @@ export class LinePace {
   #left = 0;
   #lastLeftAt = 0;
 
+  /** When somebody last left the line; `undefined` while nothing is measured. */
+  get lastLeftAt(): number | undefined {
+    return this.#since === undefined ? undefined : this.#lastLeftAt;
+  }
+
   /** Somebody at the front of the line has its turn now. */
   left(now: number): void {
     if (this.#since === undefined) return;

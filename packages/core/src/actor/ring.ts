@@ -30,6 +30,11 @@ export class Ring<T> {
     return item;
   }
 
+  some(chosen: (item: T) => boolean): boolean {
+    for (let i = 0; i < this.#length; i += 1) if (chosen(this.#slots[(this.#head + i) & (this.#slots.length - 1)] as T)) return true;
+    return false;
+  }
+
   /** Takes out what `unwanted` says, in order, and keeps the order of the rest. */
   remove(unwanted: (item: T) => boolean): void {
     const count = this.#length;

@@ -230,13 +230,16 @@ export class Scheduler {
     return bareError('node.overloaded', text, { retryAfterMs: type.estimateMs(this.#waiting) });
   }
 
-  /** What waits in line takes longer than the request could wait: it would only make the line longer, and end as expired. */
+  /**
+   * What waits in line takes longer than the request could wait: it would only make the line longer, and end as expired. The time is that of the
+   * last turn, since a reading of the clock for each of many that come at once would cost more than the rest of the question.
+   */
   #noTime(request: InboundRequest): PerkeyError | undefined {
     if (this.#inLine < lineLeast) {
       this.#pace.reset();
       return undefined;
     }
-    const now = this.#lastEnd ?? this.#o.clock.now();
+    const now = this.#lastEnd ?? this.#pace.lastLeftAt ?? this.#o.clock.now();
     const waitMs = this.#pace.estimateMs(this.#inLine, now);
     if (waitMs <= (request.deadline - now) * waitPartMax) return undefined;
     const text = `what waits on this node takes about ${Math.ceil(waitMs)} ms, too long for the time that the request has`;
@@ -266,6 +269,7 @@ export class Scheduler {
     this.#waiting -= before - queue.length;
     if (activation.scheduled) this.#inLine -= before - queue.length;
     this.#dropIfEmpty(activation);
+    if (activation.slot.phase !== 'open') activation.slot.settled(activation);
   }
 
   #dropIfEmpty(activation: Activation): void {
@@ -324,6 +328,7 @@ export class Scheduler {
         activation.scheduled = false;
         this.#inLine -= activation.queue?.length ?? 0;
         now = this.#visit(activation, now);
+        if (activation.slot.phase !== 'open') activation.slot.settled(activation);
         this.ready(activation);
       }
     } catch (thrown) {

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { copyPlain } from '../base/plain.ts';
-import type { CarriedActor } from '../contract/calls.ts';
+import type { CarriedActor, InboundRequest } from '../contract/calls.ts';
 import type { Activation } from './activation.ts';
 import type { ActorMetrics } from './actor-metrics.ts';
 import type { BackgroundRunner } from './background.ts';
@@ -31,9 +31,30 @@ export interface ShardCloserOptions {
 /** How the actors of a shard leave this node: with their state, or without. */
 export class ShardCloser {
   readonly #o: ShardCloserOptions;
+  /** Those that the closing of their shard waits, or waited, for, by their address. */
+  readonly #leaving = new Map<string, Activation>();
 
   constructor(options: ShardCloserOptions) {
     this.#o = options;
+  }
+
+  /** See `RequestHost.isLeaving`. */
+  isLeaving(chain: readonly string[], isOneWay: boolean): boolean {
+    if (this.#leaving.size === 0) return false;
+    return chain.some((address) => {
+      const activation = this.#leaving.get(address);
+      return activation?.slot.isAwaiting(activation, isOneWay);
+    });
+  }
+
+  /** A shard that is leaving takes a request that is awaited elsewhere: its turn is waited for as well, and so are those that it asks for. */
+  awaitTurn(activation: Activation, request: InboundRequest): void {
+    const { address, slot } = activation;
+    this.#leaving.set(address, activation);
+    slot.expect(activation, request.chain.length === 0);
+    this.#o.scheduler.deliver(activation, request);
+    if (activation.status === 'gone') this.#leaving.delete(address);
+    else if (slot.isLeaving) slot.await(activation);
   }
 
   /** I17: what waits is refused at once, what runs ends within `drainMs`, and then the state goes with the shard. Empty if the shard is dropped meanwhile. */
@@ -42,6 +63,7 @@ export class ShardCloser {
     const endsAt = clock.now() + drainMs;
     slot.phase = 'closing';
     slot.successor = successor;
+    slot.halfTimeAt = endsAt - drainMs / 2;
     const busy = new Set<Activation>();
     for (const activation of slot.activations()) {
       if (activation.queue !== undefined) scheduler.clear(activation, shardMoved(slot.shard, successor));
@@ -49,8 +71,13 @@ export class ShardCloser {
       background.abort(activation);
       if (activation.busy) busy.add(activation);
     }
+    for (const activation of busy) this.#leaving.set(activation.address, activation);
     await this.#quiet(slot, busy, endsAt);
+    for (const [address, activation] of this.#leaving) if (activation.slot === slot) this.#leaving.delete(address);
     if (this.#isDropped(slot)) return [];
+    slot.phase = 'collecting';
+    for (const activation of slot.activations())
+      if (activation.queue !== undefined) scheduler.clear(activation, shardMoved(slot.shard, successor));
     for (const activation of slot.activations()) this.#o.runner.abandon(activation);
     gate.flush(clock.now());
     gate.drop(slot);
@@ -62,7 +89,7 @@ export class ShardCloser {
     const { clock, lifecycle, runner, yieldAfterMs } = this.#o;
     const carried: CarriedActor[] = [];
     const leave = (activation: Activation): void => {
-      if (slot.phase === 'closing') this.#collect(activation, carried);
+      if (slot.phase === 'collecting') this.#collect(activation, carried);
       lifecycle.remove(activation, 'moved');
     };
     const busy = new Set<Activation>();

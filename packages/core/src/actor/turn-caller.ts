@@ -35,8 +35,7 @@ export class TurnCaller implements Caller {
 
   notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {
     if (!this.#isLive()) throw endedTurn();
-    // Nobody waits for a notify, so that it closes no cycle and outlives the deadline.
-    this.#caller.notify(type, method, key, input, { ...options, headers: this.#headers(options) });
+    this.#caller.notify(type, method, key, input, { ...options, chain: this.#chain, headers: this.#headers(options) });
   }
 
   #headers(options: CallOptions | undefined): Headers {

@@ -2,7 +2,7 @@ import { bareError } from './bare-error.ts';
 import { defaultCodecLimits, extension, forbiddenName } from './codec-limits.ts';
 import type { CodecLimits } from './codec-limits.ts';
 import { bigintBytes, explainRefusal, isPlainArray, isPlainPrototype, tooManyNodes } from './plain.ts';
-import { Slab } from './slab.ts';
+import { emptyChunk, Slab } from './slab.ts';
 import type { Chunk } from './slab.ts';
 
 /** Room that every step may use without asking; larger than any number, date or header. */
@@ -34,7 +34,7 @@ export class Encoder {
   constructor(slab: Slab = new Slab(), limits: CodecLimits = defaultCodecLimits) {
     this.#slab = slab;
     this.#limits = limits;
-    this.#chunk = slab.cut(0);
+    this.#chunk = emptyChunk();
     this.#bytes = this.#chunk.bytes;
     this.#view = this.#chunk.view;
   }

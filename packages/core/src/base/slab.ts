@@ -13,6 +13,11 @@ function newChunk(bytes: number): Chunk {
   return { bytes: buffer, view: new DataView(buffer.buffer), plain: new Uint8Array(buffer.buffer), used: 0 };
 }
 
+/** Room for nothing: what there is before the first region is cut. */
+export function emptyChunk(): Chunk {
+  return newChunk(0);
+}
+
 /**
  * Cuts many small buffers from few large ones. What was cut is never handed out again, so it may be kept by anybody for any time;
  * a chunk is freed when nothing cut from it is in use any more.

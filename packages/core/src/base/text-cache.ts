@@ -3,15 +3,17 @@ const bytesMin = 4;
 /** The longest text worth remembering, in bytes. */
 const bytesMax = 36;
 const wordsPerSlot = bytesMax / 4;
+const nothing = new Int32Array(0);
 
 /**
  * Finds a short text by its bytes, so that one that comes again and again (a name, a key) is neither decoded nor allocated again, and so that
  * property names are already known to the engine. Bounded: a text takes the slot of the one before it.
  */
 export class TextCache {
-  readonly #texts: string[] = new Array<string>(slots).fill('');
+  /** Empty until the first text is learned: many caches are made for a process that never reads a text. */
+  #texts: string[] = [];
   /** Per slot: the bytes of the text in words of four, the last word taken from its very end. */
-  readonly #words = new Int32Array(slots * wordsPerSlot);
+  #words: Int32Array = nothing;
 
   /** The text of `bytes[from, to)`, UTF-8; `view` is over the same bytes. */
   read(bytes: Buffer, view: DataView, from: number, to: number): string {
@@ -21,8 +23,8 @@ export class TextCache {
     const mixed =
       (Math.imul(view.getInt32(from) ^ length, 0x9e37_79b1) + Math.imul(view.getInt32(from + (length >> 1) - 2) ^ last, 0x85eb_ca6b)) | 0;
     const slot = (mixed ^ (mixed >>> 11) ^ (mixed >>> 22)) & (slots - 1);
-    const text = this.#texts[slot] as string;
-    if (text.length === length) {
+    const text = this.#texts[slot];
+    if (text?.length === length) {
       const words = this.#words;
       let word = slot * wordsPerSlot;
       let at = from;
@@ -39,6 +41,10 @@ export class TextCache {
     const text = bytes.toString('utf8', from, to);
     // A text of as many characters as bytes is ASCII, or holds replacement characters for bytes that are not UTF-8.
     if (text.length !== to - from || text.includes('\ufffd')) return text;
+    if (this.#texts.length === 0) {
+      this.#texts = new Array<string>(slots).fill('');
+      this.#words = new Int32Array(slots * wordsPerSlot);
+    }
     let word = slot * wordsPerSlot;
     for (let at = from; at < to - 4; at += 4) this.#words[word++] = view.getInt32(at);
     this.#words[word] = view.getInt32(to - 4);

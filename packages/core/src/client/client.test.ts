@@ -166,6 +166,31 @@ test('calls to a node that died while news were lost end or go on as soon as the
   expect(new Set(await Promise.all(stuck))).toEqual(new Set(['node.lost unknown', 'link.lost unknown']));
 });
 
+const former = [
+  ['another node', 'n9', false],
+  ['a later incarnation of the same node', 'n1', false],
+  ['a later incarnation of the same node, which has stopped', 'n1', true],
+] as const;
+test.each(former)(
+  'after the records were lost a lower epoch counts as soon as nobody listens at the former owner, %s',
+  async (_, nodeId, gone) => {
+    const { clock, tap, node, client, addAll } = world();
+    await node();
+    const one = await client();
+    const routes = Array.from({ length: 8 }, (__, shard) => [shard, 0, Number.MAX_SAFE_INTEGER]);
+    const told = (isGone: boolean): Uint8Array =>
+      encodeControlFrame(frameKind.topology, { shards: 8, nodes: [[nodeId, 'zzzzzzzz-x', isGone]], routes, types: ['counter'] });
+    tap.push(told(false));
+    if (gone) tap.push(told(true));
+    expect(one.reachability().reachable).toBe(gone ? 0 : 8);
+    const started = clock.now();
+    expect(await addAll(one)).toEqual(keys.map(() => 1));
+    expect(clock.now() - started).toBeLessThan(1_000);
+    expect(one.reachability().reachable).toBe(8);
+    await clock.run(one.close());
+  },
+);
+
 test('what is no news is passed over and counted', async () => {
   const { clock, tap, node, client, addAll } = world();
   await node();

@@ -55,6 +55,15 @@ export class Attempts {
     return pending?.id === id ? pending : undefined;
   }
 
+  /** Ends the attempt with this id, as its target told what became of it; `undefined` for one that is no longer waited for. */
+  answered(id: number): Pending | undefined {
+    const pending = this.get(id);
+    if (pending === undefined) return undefined;
+    this.end(pending);
+    if (pending.target !== undefined) pending.target.isUnheard = false;
+    return pending;
+  }
+
   end(pending: Pending): void {
     if (pending.id === 0) return;
     this.#places[pending.id & (this.#places.length - 1)] = undefined;

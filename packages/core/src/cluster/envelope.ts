@@ -14,9 +14,10 @@ export const requestPrefixBytes = 24;
 
 /**
  * Flags of a request. A reader refuses an envelope with a flag of the upper byte that it does not know, and ignores one of the lower byte.
- * `notify`: one way, no reply is wanted.
+ * `notify`: one way, no reply is wanted. `awaited`: made in a turn that the move of its shard waits for. `heldLong`: made in a turn, and held
+ * back for long by the move of a shard. Both are believed of nodes only.
  */
-export const requestFlag = { notify: 0x0001 } as const;
+export const requestFlag = { notify: 0x0001, awaited: 0x0002, heldLong: 0x0004 } as const;
 
 const criticalFlags = 0xff00;
 const criticalFlagsKnown = 0x0000;
@@ -142,6 +143,11 @@ export class RequestReader extends EnvelopeReader {
 
   get notify(): boolean {
     return (this.flags & requestFlag.notify) !== 0;
+  }
+
+  /** 0: none. */
+  get mark(): number {
+    return this.flags & (requestFlag.awaited | requestFlag.heldLong);
   }
 
   /** The epoch at which the caller believes the shard to be owned. */

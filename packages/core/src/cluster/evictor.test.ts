@@ -2,14 +2,14 @@ import { expect, test } from 'vitest';
 import { silentLogger } from '../base/log.ts';
 import { ScriptedRecordStore } from '../testkit/scripted-record-store.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
-import { Evictor } from './evictor.ts';
+import { Evictor, type EvictorOptions } from './evictor.ts';
 import { Members } from './members.ts';
 import { type Incarnated, type MemberRecord, parseMember } from './records.ts';
 
 const minute = 60_000;
 
 /** Node `a`, which watches the others. */
-function evicting(options: { owners?: () => readonly Incarnated[] } = {}) {
+function evicting(options: Partial<Pick<EvictorOptions, 'owners' | 'orphans'>> = {}) {
   const clock = new VirtualClock();
   const store = new ScriptedRecordStore(clock);
   const members = new Members(clock, () => {});
@@ -195,7 +195,7 @@ test('while the store is down nothing is asked more often than it looks', async 
 test('what its surroundings throw does not end its looking', async () => {
   let throws = 5;
   const { clock, write, stored, evictor } = evicting({
-    owners: () => {
+    orphans: () => {
       throws -= 1;
       if (throws > 0) throw new Error('thrown');
       return [];

@@ -124,10 +124,12 @@ export class Evictor {
   async #forgetOld(): Promise<void> {
     const { members, clock, owners } = this.#options;
     if (!owners) return;
-    const needed = new Set(owners().map((owner) => owner.nodeId));
+    let needed: ReadonlySet<string> | undefined;
     const isOld = (seenAt: number): boolean => clock.now() - seenAt > keptMs;
     for (const { record, revision, seenAt } of members.all()) {
-      if (record.state === 'gone' && isOld(seenAt) && !needed.has(record.nodeId)) await this.#forget(memberKey(record.nodeId), revision);
+      if (record.state !== 'gone' || !isOld(seenAt)) continue;
+      needed ??= new Set(owners().map((owner) => owner.nodeId));
+      if (!needed.has(record.nodeId)) await this.#forget(memberKey(record.nodeId), revision);
     }
     for (const [key, { revision, seenAt }] of members.candidates()) if (isOld(seenAt)) await this.#forget(key, revision);
   }

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { PerkeyError } from '../base/errors.ts';
 import { noMetrics } from '../base/metrics.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
+import { requestFlag } from './envelope.ts';
 import { Gates } from './gates.ts';
 import { InFlightKeys } from './in-flight-keys.ts';
 import { Pending } from './pending.ts';
@@ -21,6 +23,7 @@ function world() {
     clock,
     isQuiet: () => state.isQuiet,
     mayTry: () => state.mayTry,
+    mayGoAhead: ({ madeIn }) => madeIn.length > 0,
     inFlight: () => new InFlightKeys([], routes),
     dispatch: (pending) => {
       out.push(pending.seq);
@@ -125,4 +128,44 @@ test('overtaken are the refused calls to the same actor that were made before', 
   const passing = call();
   expect(gates.overtakenBy(passing)).toEqual([first, late]);
   expect(gates.overtakenBy(first)).toEqual([]);
+});
+
+test('a call that a move waits for goes ahead of calls of others, and behind those of its own actor', async () => {
+  const { clock, gates, out, call } = world();
+  const madeIn = (actor: string, key = 'k'): Pending => Object.assign(call(0, key), { madeIn: [actor] });
+  const [others, first, second, alone] = [call(), madeIn('t/a'), madeIn('t/a'), madeIn('t/b')];
+  gates.hold(others);
+  expect(gates.mayGoAhead(first)).toBe(true);
+  gates.hold(first);
+  expect(gates.mayGoAhead(second)).toBe(false);
+  expect(gates.mayGoAhead(alone)).toBe(true);
+  expect(gates.mayGoAhead(call())).toBe(false);
+  gates.hold(second);
+  await clock.advance(25);
+  expect(out).toEqual([first.seq, second.seq]);
+});
+
+test('what a call that went ahead has overtaken is refused only where its own actor made it', () => {
+  const { gates, call } = world();
+  const refusal = new PerkeyError('shard.moved', 'moved');
+  const [others, own, later] = [call(), call(), call()].map((one) => Object.assign(one, { refusal }));
+  Object.assign(own!, { madeIn: ['t/a'] });
+  gates.holdBack(others!, 1);
+  gates.holdBack(own!, 1);
+  Object.assign(later!, { madeIn: ['t/a'], mark: requestFlag.awaited });
+  expect(gates.overtakenBy(later!)).toEqual([own]);
+  later!.mark = 0;
+  expect(gates.overtakenBy(later!)).toEqual([others, own]);
+});
+
+test('calls that go ahead go out once each, although the end of one opens their gate', async () => {
+  const { clock, gates, state, hooks, out, call } = world();
+  const calls = ['k', 'l', 'm'].map((key) => Object.assign(call(0, key), { madeIn: ['t/a'] }));
+  for (const one of calls) gates.hold(one);
+  hooks.dispatch = () => {
+    state.mayTry = true;
+    gates.tryOpen(0);
+  };
+  await clock.advance(100);
+  expect([out, gates.held, gates.size]).toEqual([[1, 2, 3], 0, 0]);
 });

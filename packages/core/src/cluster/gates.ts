@@ -15,6 +15,8 @@ export interface GatesOptions {
   readonly mayTry: (shard: number, gate: Gate) => boolean;
   /** What is under way for the shards that have a gate. */
   readonly inFlight: () => InFlightKeys;
+  /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. */
+  readonly mayGoAhead: (pending: Pending) => boolean;
   /** Takes each call of an opened gate, in order. May hold it back again. */
   readonly dispatch: (pending: Pending) => void;
   /** Called every now and then while calls wait. */
@@ -100,13 +102,31 @@ export class Gates {
 
   /** Calls to the same actor as `pending`, made before it, whose last attempt was refused. */
   overtakenBy(pending: Pending): Pending[] {
-    const { seq, type, key } = pending;
-    const overtaken: Pending[] = [];
-    for (const held of this.#byShard.get(pending.shard)?.inOrder() ?? []) {
+    return this.#heldBefore(pending, pending.mark !== 0).filter((held) => held.refusal?.executed === 'no');
+  }
+
+  /** Whether the call has to wait. */
+  stops(pending: Pending): boolean {
+    return this.#byShard.has(pending.shard) && !this.mayGoAhead(pending);
+  }
+
+  /**
+   * Whether the call need not wait at its gate: the move of one shard waits for it, and would wait for the move of another if it did. Only calls
+   * that its own actor made before it come first.
+   */
+  mayGoAhead(pending: Pending): boolean {
+    return this.#o.mayGoAhead(pending) && this.#heldBefore(pending, true).length === 0;
+  }
+
+  /** Those to the same actor that were made before `pending`, by whomever or by the same actor. */
+  #heldBefore(pending: Pending, isBySame: boolean): Pending[] {
+    const { shard, seq, type, key } = pending;
+    const before: Pending[] = [];
+    for (const held of this.#byShard.get(shard)?.inOrder() ?? []) {
       if (held.seq >= seq) break;
-      if (held.refusal?.executed === 'no' && held.key === key && held.type === type) overtaken.push(held);
+      if (isBySame ? held.isBySame(pending) : held.key === key && held.type === type) before.push(held);
     }
-    return overtaken;
+    return before;
   }
 
   /** Every call held back. */
@@ -174,12 +194,21 @@ export class Gates {
     }
   }
 
+  /** What an owner refused although it was waited for waits for the next owner, or for a while, as all calls do. */
+  #letAhead(): void {
+    for (const [shard, gate] of [...this.#byShard]) {
+      const mayTry = ({ mark }: Pending): boolean => mark === 0 || this.#o.mayTry(shard, gate);
+      if (!gate.isOpening) this.#giveOut(gate, (pending) => mayTry(pending) && this.mayGoAhead(pending));
+    }
+  }
+
   #watch(): void {
     if (this.#isStopped) return;
     this.#timer ??= this.#o.clock.setTimer(lookEveryMs, () => {
       this.#timer = undefined;
       this.#o.wantNews();
       this.tryOpenAll();
+      this.#letAhead();
       this.#letPass(this.#o.clock.now());
       if (this.#byShard.size > 0) this.#watch();
     });

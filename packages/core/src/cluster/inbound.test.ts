@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
 import { Decoder } from '../base/decoder.ts';
-import { Encoder } from '../base/encoder.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
 import { MetricsRegistry } from '../base/metrics-registry.ts';
 import { seededRandom } from '../base/random.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import { plainVia, type Via } from '../contract/transport.ts';
+import { requestFrame } from '../testkit/request-frame.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
-import { RequestTailEncoder, writeRequest } from './envelope.ts';
-import { encodeControlFrame, frameKind, headerOnlyFrame, writeFrameHeader } from './frame.ts';
+import { requestFlag, RequestTailEncoder } from './envelope.ts';
+import { encodeControlFrame, frameKind, headerOnlyFrame } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import { Inbound } from './inbound.ts';
 import { type ShardRecord, shardKey } from './records.ts';
@@ -21,26 +21,6 @@ const shards = 4;
 const self = { nodeId: 'a', incarnation: '1-a' };
 const tails = new RequestTailEncoder(10_000);
 const shard = shardOf('k', shards);
-
-interface Sent {
-  readonly id: number;
-  readonly epoch?: number;
-  readonly remainingMs?: number;
-  readonly key?: string;
-  readonly shard?: number;
-  readonly input?: unknown;
-  readonly tail?: Uint8Array;
-}
-
-function frameOf(...requests: Sent[]): Uint8Array {
-  const encoder = new Encoder();
-  encoder.open(64);
-  writeFrameHeader(encoder, frameKind.request);
-  for (const { id, epoch = 7, remainingMs = 1_000, key = 'k', input, tail, shard: of = shard } of requests) {
-    writeRequest(encoder, id, of, 0, epoch, remainingMs, tail ?? tails.encode('t', key, 'm', input, undefined, undefined, undefined, ''));
-  }
-  return encoder.take();
-}
 
 /** The inbound side of node `a`, which serves nothing until it is told to. */
 function world() {
@@ -59,6 +39,7 @@ function world() {
     error: (fields: object) => void lines.push(fields),
   };
   const epochs = new Map<number, number>();
+  const leaving = new Map<number, number>();
   const hooks: { admit: (request: InboundRequest) => void } = { admit: () => {} };
   const table = new ShardTable(
     shards,
@@ -90,6 +71,8 @@ function world() {
       },
       cancel: (chosen) => cancelled.push(...admitted.filter(chosen).map(({ id }) => id)),
       admitTogether: (all) => all(),
+      isLeaving: () => false,
+      leavingEpoch: (of) => leaving.get(of),
     },
     epochOf: (of) => epochs.get(of),
     answerAsk: (from) => void events.push(`ask ${from}`),
@@ -120,14 +103,14 @@ function world() {
         'value' in one ? one.value : 0,
       ]),
     );
-  return { clock, inbound, admitted, cancelled, inputs, answers, details, events, lines, hooks, open, close, record, take, bad };
+  return { leaving, clock, inbound, admitted, cancelled, inputs, answers, details, events, lines, hooks, open, close, record, take, bad };
 }
 
 test('a request under the right epoch is admitted with its deadline, and its answer goes to where it came from', async () => {
   const { open, take, admitted, answers, clock } = world();
   open(7);
   const now = clock.now();
-  await take(frameOf({ id: 5, input: { n: 1 } }, { id: 6, remainingMs: 0 }));
+  await take(requestFrame({ id: 5, input: { n: 1 } }, { id: 6, remainingMs: 0 }));
   expect(admitted).toHaveLength(1);
   expect(admitted[0]).toMatchObject({ id: 5, type: 't', method: 'm', key: 'k', input: { n: 1 }, deadline: now + 1_000 });
   admitted[0]!.reply.ok(5, { done: true }, now);
@@ -135,12 +118,24 @@ test('a request under the right epoch is admitted with its deadline, and its ans
   expect(answers).toEqual(['caller 6 request.expired no', 'caller 5 {"done":true}']);
 });
 
+test('a shard on its way out takes under its epoch what a node says is awaited, and what a client says so of is refused', async () => {
+  const { open, close, leaving, take, admitted, answers } = world();
+  open(7);
+  close();
+  leaving.set(shard, 7);
+  const flags = requestFlag.awaited;
+  await take(requestFrame({ id: 1, flags }, { id: 2 }, { id: 3, flags, epoch: 6 }), 'caller', 'peer');
+  await take(requestFrame({ id: 4, flags }));
+  expect(admitted.map(({ id }) => id)).toEqual([1]);
+  expect(answers).toEqual([2, 3, 4].map((id) => `caller ${id} shard.moved no`));
+});
+
 test('a request under another epoch is refused with the owner that is known', async () => {
   const { open, take, record, admitted, answers, details } = world();
   record({ epoch: 9 }, 2);
-  await take(frameOf({ id: 1, epoch: 7 }));
+  await take(requestFrame({ id: 1, epoch: 7 }));
   open(11);
-  await take(frameOf({ id: 2, epoch: 10 }, { id: 3, epoch: Number.NaN }, { id: 4, epoch: -1 }, { id: 5, epoch: 11.5 }));
+  await take(requestFrame({ id: 2, epoch: 10 }, { id: 3, epoch: Number.NaN }, { id: 4, epoch: -1 }, { id: 5, epoch: 11.5 }));
   expect(admitted).toEqual([]);
   expect(answers).toEqual([1, 2, 3, 4, 5].map((id) => `caller ${id} shard.moved no`));
   expect(details[0]).toEqual({ owner: 'b', incarnation: '1-b', epoch: 9 });
@@ -152,22 +147,22 @@ test('a node does not send callers to itself while it does not serve', async () 
   open(7);
   record({ ...self, epoch: 7 }, 2);
   close();
-  await take(frameOf({ id: 1, epoch: 7 }));
+  await take(requestFrame({ id: 1, epoch: 7 }));
   expect([answers, details]).toEqual([['caller 1 shard.moved no'], [{}]]);
 });
 
 test('requests that come before the answer to the claim wait for it, in order', async () => {
   const { open, take, record, inputs, answers, clock, hooks } = world();
   record({ epoch: 6 }, 1);
-  await take(frameOf({ id: 1, input: 1 }, { id: 2, input: 2 }));
+  await take(requestFrame({ id: 1, input: 1 }, { id: 2, input: 2 }));
   record({ ...self, epoch: 7 }, 2);
-  await take(frameOf({ id: 3, input: 3 }));
+  await take(requestFrame({ id: 3, input: 3 }));
   expect([inputs(), answers]).toEqual([[], []]);
   hooks.admit = (request) => {
     if (request.input === 2) throw new Error('a defect');
   };
   open(7);
-  await take(frameOf({ id: 4, input: 4 }));
+  await take(requestFrame({ id: 4, input: 4 }));
   expect(inputs()).toEqual([1, 3, 4]);
   expect(answers).toEqual(['caller 2 turn.abandoned unknown']);
   await clock.advance(200);
@@ -186,7 +181,7 @@ const endings: readonly (readonly [string, (at: World) => void | Promise<void>])
 test.each(endings)('requests that came too early are refused when %s', async (_what, happens) => {
   const at = world();
   at.record({ epoch: 6 }, 1);
-  await at.take(frameOf({ id: 1, remainingMs: 5_000 }, { id: 2, remainingMs: 5_000 }));
+  await at.take(requestFrame({ id: 1, remainingMs: 5_000 }, { id: 2, remainingMs: 5_000 }));
   await happens(at);
   await at.clock.advance(60);
   expect([at.admitted.length, at.answers]).toEqual([0, ['caller 1 shard.moved no', 'caller 2 shard.moved no']]);
@@ -195,7 +190,7 @@ test.each(endings)('requests that came too early are refused when %s', async (_w
 
 test('an early request whose time is over when the shard opens does not start', async () => {
   const { open, take, admitted, answers, clock } = world();
-  await take(frameOf({ id: 1, remainingMs: 30 }, { id: 2, remainingMs: 500 }));
+  await take(requestFrame({ id: 1, remainingMs: 30 }, { id: 2, remainingMs: 500 }));
   await clock.advance(40);
   open(7);
   await clock.settle();
@@ -205,15 +200,15 @@ test('an early request whose time is over when the shard opens does not start', 
 test('a request that comes after later ones of its caller, over a connection that it has lost, is not executed (I6)', async () => {
   const { open, take, admitted, answers, clock } = world();
   open(7);
-  await take(frameOf({ id: 5 }, { id: 6 }));
-  await take(frameOf({ id: 3 }, { id: 7 }));
-  await take(frameOf({ id: 4 }), 'another caller');
+  await take(requestFrame({ id: 5 }, { id: 6 }));
+  await take(requestFrame({ id: 3 }, { id: 7 }));
+  await take(requestFrame({ id: 4 }), 'another caller');
   expect(admitted.map(({ id }) => id)).toEqual([5, 6, 7, 4]);
   await clock.settle();
   expect(answers).toEqual(['caller 3 request.expired no']);
   // Ids begin anew.
   const last = 2 ** 30 - 1;
-  await take(frameOf({ id: last }, { id: 1 }, { id: last - 1 }), 'old caller');
+  await take(requestFrame({ id: last }, { id: 1 }, { id: last - 1 }), 'old caller');
   expect(admitted.slice(4).map(({ id }) => id)).toEqual([last, 1]);
 });
 
@@ -221,13 +216,14 @@ test('an epoch that was served here once is never early again', async () => {
   const { open, close, take, answers } = world();
   open(7);
   close();
-  await take(frameOf({ id: 1, epoch: 7 }));
+  await take(requestFrame({ id: 1, epoch: 7 }));
   expect(answers).toEqual(['caller 1 shard.moved no']);
 });
 
 test('early requests are bounded', async () => {
   const { take, answers } = world();
-  for (let i = 0; i < 42; i += 1) await take(frameOf(...Array.from({ length: 100 }, (_, j) => ({ id: i * 100 + j + 1, epoch: 2 ** 52 }))));
+  for (let i = 0; i < 42; i += 1)
+    await take(requestFrame(...Array.from({ length: 100 }, (_, j) => ({ id: i * 100 + j + 1, epoch: 2 ** 52 }))));
   expect(answers).toHaveLength(4_200 - 4_096);
 });
 
@@ -235,14 +231,14 @@ test('a key under the number of another shard is refused: it could be active on 
   const { open, take, admitted, answers } = world();
   const other = (shard + 1) % shards;
   open(7, other);
-  await take(frameOf({ id: 1, shard: other }, { id: 2, shard: 60_000 }));
+  await take(requestFrame({ id: 1, shard: other }, { id: 2, shard: 60_000 }));
   expect([admitted.length, answers]).toEqual([0, ['caller 1 request.malformed no', 'caller 2 shard.moved no']]);
 });
 
 test('a request that cannot be read costs only itself', async () => {
   const { open, take, inputs, answers, bad } = world();
   open(7);
-  await take(frameOf({ id: 1, input: 1 }, { id: 2, tail: Uint8Array.of(0xc1) }, { id: 3, input: 3 }));
+  await take(requestFrame({ id: 1, input: 1 }, { id: 2, tail: Uint8Array.of(0xc1) }, { id: 3, input: 3 }));
   expect([inputs(), answers, bad()]).toEqual([[1, 3], ['caller 2 request.malformed no'], { envelope: 1 }]);
 });
 
@@ -250,7 +246,7 @@ test('nothing that arrives throws, and none of it is logged with its content', a
   const { open, take, bad, lines, clock } = world();
   open(7);
   const random = seededRandom(11);
-  const good = (): Uint8Array => frameOf({ id: 1, input: 'secret content' }, { id: 2, input: ['secret content'] });
+  const good = (): Uint8Array => requestFrame({ id: 1, input: 'secret content' }, { id: 2, input: ['secret content'] });
   for (let i = 0; i < 3_000; i += 1) {
     const frame =
       random.next() < 0.3 ? Uint8Array.from({ length: Math.floor(random.next() * 60) }, () => Math.floor(random.next() * 256)) : good();
@@ -268,7 +264,7 @@ test('nothing that arrives throws, and none of it is logged with its content', a
 test('who takes no answers gets none, and its requests are executed', async () => {
   const { open, take, admitted, answers, clock } = world();
   open(7);
-  await take(frameOf({ id: 1 }, { id: 2, epoch: 3 }), '');
+  await take(requestFrame({ id: 1 }, { id: 2, epoch: 3 }), '');
   admitted[0]!.reply.ok(1, 'done', 0);
   await clock.settle();
   expect([admitted.length, answers]).toEqual([1, []]);
@@ -277,16 +273,16 @@ test('who takes no answers gets none, and its requests are executed', async () =
 test('a frame of more envelopes than anybody sends is read up to the limit, so that it holds up nobody', async () => {
   const { open, take, admitted, bad } = world();
   open(7);
-  await take(frameOf(...Array.from({ length: 4_096 }, (_, id) => ({ id }))));
+  await take(requestFrame(...Array.from({ length: 4_096 }, (_, id) => ({ id }))));
   expect([admitted.length, bad()]).toEqual([4_096, {}]);
-  await take(frameOf(...Array.from({ length: 5_000 }, (_, i) => ({ id: 4_096 + i }))));
+  await take(requestFrame(...Array.from({ length: 5_000 }, (_, i) => ({ id: 4_096 + i }))));
   expect([admitted.length, bad()]).toEqual([8_192, { envelope: 1 }]);
 });
 
 test('an answer that cannot travel is told as executed', async () => {
   const { open, take, admitted, answers, clock } = world();
   open(7);
-  await take(frameOf({ id: 1 }, { id: 2 }, { id: 3 }));
+  await take(requestFrame({ id: 1 }, { id: 2 }, { id: 3 }));
   admitted[0]!.reply.ok(1, 'x'.repeat(10_000), 0);
   admitted[1]!.reply.ok(2, () => 1, 0);
   admitted[2]!.reply.ok(3, 'fine', 0);
@@ -298,7 +294,7 @@ test('requests are cancelled by their own caller only, and also while they are e
   const { open, take, cancelled, admitted, answers, bad } = world();
   open(7);
   const cancel = (ids: unknown): Uint8Array => encodeControlFrame(frameKind.cancel, ids);
-  await take(frameOf({ id: 1 }, { id: 2 }, { id: 3, epoch: 9 }, { id: 4, epoch: 9 }));
+  await take(requestFrame({ id: 1 }, { id: 2 }, { id: 3, epoch: 9 }, { id: 4, epoch: 9 }));
   await take(cancel([1, 4, 77]), 'somebody else');
   await take(cancel([1, 4]), '');
   for (const hostile of [1, null, {}, [{}], ['1'], [Number.NaN]]) await take(cancel(hostile));
@@ -313,7 +309,7 @@ test('a request that was read late, since the process stood still, does not star
   const { open, take, admitted, answers, clock, inbound } = world();
   open(7);
   await clock.advance(200);
-  const later = (): void => inbound.take(frameOf({ id: 1, remainingMs: 700 }, { id: 2, remainingMs: 5_000 }), 'caller', plainVia.node);
+  const later = (): void => inbound.take(requestFrame({ id: 1, remainingMs: 700 }, { id: 2, remainingMs: 5_000 }), 'caller', plainVia.node);
   clock.defer(later);
   clock.freeze();
   await clock.advance(1_000);
@@ -322,7 +318,7 @@ test('a request that was read late, since the process stood still, does not star
   expect([admitted.map(({ id }) => id), answers]).toEqual([[2], ['caller 1 request.expired no']]);
   expect(admitted[0]!.deadline - clock.now()).toBeLessThan(4_110);
   await clock.advance(100);
-  await take(frameOf({ id: 3, remainingMs: 700 }));
+  await take(requestFrame({ id: 3, remainingMs: 700 }));
   expect(admitted).toHaveLength(2);
 });
 
@@ -336,7 +332,7 @@ test.each([
   ['a cancellation', frameKind.cancel, ['node', 'peer']],
 ] as const)('%s is taken where it may come from, and nowhere else', async (_, kind, places) => {
   const frames = {
-    [frameKind.request]: () => frameOf({ id: 5 }),
+    [frameKind.request]: () => requestFrame({ id: 5 }),
     [frameKind.reply]: () => replyFrame([5]),
     [frameKind.topologyAsk]: () => headerOnlyFrame(frameKind.topologyAsk),
     [frameKind.cancel]: () => encodeControlFrame(frameKind.cancel, [1]),
@@ -344,7 +340,7 @@ test.each([
   for (const at of ['reply', 'node', 'peer', 'shared'] as const) {
     const { take, events, bad, open, admitted, cancelled } = world();
     open(7);
-    if (kind === frameKind.cancel) await take(frameOf({ id: 1 }));
+    if (kind === frameKind.cancel) await take(requestFrame({ id: 1 }));
     const before = admitted.length;
     await take((frames[kind] ?? (() => encodeControlFrame(kind, {})))(), 'caller', at);
     const isTaken = events.length + (admitted.length - before) + cancelled.length > 0;
@@ -357,7 +353,7 @@ test('a request says no more of its source than is proven', async () => {
   open(7);
   const claims = tails.encode('t', 'k', 'm', undefined, undefined, undefined, undefined, 'me', 'alice');
   for (const [at, via] of [plainVia.node, { at: 'node', principal: 'bob' } as const, plainVia.peer].entries()) {
-    inbound.take(frameOf({ id: 2 * at + 1 }, { id: 2 * at + 2, tail: claims }), 'caller', via);
+    inbound.take(requestFrame({ id: 2 * at + 1 }, { id: 2 * at + 2, tail: claims }), 'caller', via);
   }
   expect(admitted.map(({ source }) => source)).toEqual([
     ...[

@@ -10,7 +10,7 @@ import { type CallSource, fromAnyone, fromNode, type InboundRequest, type ReplyP
 import type { Address, Via } from '../contract/transport.ts';
 import { EarlyRequests } from './early-requests.ts';
 import { isLateRequest, LatestRequests } from './latest-requests.ts';
-import { RequestReader } from './envelope.ts';
+import { requestFlag, RequestReader } from './envelope.ts';
 import {
   cancelLimits,
   controlLimits,
@@ -171,7 +171,7 @@ export class Inbound {
       const { request } = early;
       if (early.epoch !== epoch) request.reply.error(request.id, this.#moved(shard, epoch));
       else if (request.deadline <= now) request.reply.error(request.id, expired());
-      else this.#admit(host, shard, request);
+      else this.#admit(host, shard, request, false);
     }
   }
 
@@ -234,14 +234,16 @@ export class Inbound {
       left -= 1;
       const { id, shard } = reader;
       const remainingMs = reader.remainingMs - late;
-      const epoch = epochOf(shard);
+      const mark = source === fromNode ? reader.mark : 0;
+      const leaving = mark === 0 ? undefined : host.leavingEpoch(shard, mark === requestFlag.heldLong);
+      const epoch = epochOf(shard) ?? leaving;
       if (latest !== undefined && isLateRequest(latest, id)) {
         replies.error(id, overtaken());
       } else if (remainingMs <= 0) {
         replies.error(id, expired());
       } else if (epoch === reader.epoch) {
         const request = this.#read(reader, shard, now + remainingMs, replies, source);
-        if (request) this.#admit(host, shard, request);
+        if (request) this.#admit(host, shard, request, leaving !== undefined);
       } else if (this.#takeEarly(reader, shard, now + remainingMs, replies, source, bytes)) bytes = 0;
       else replies.error(id, this.#moved(shard, epoch));
     }
@@ -265,9 +267,9 @@ export class Inbound {
     return undefined;
   }
 
-  #admit(host: InboundOptions['host'], shard: number, request: InboundRequest): void {
+  #admit(host: InboundOptions['host'], shard: number, request: InboundRequest, isAwaited: boolean): void {
     try {
-      host.admit(shard, request);
+      host.admit(shard, request, isAwaited);
     } catch (error) {
       this.#o.log.error({ err: error, shard }, 'a request was not taken');
       request.reply.error(request.id, bareError('turn.abandoned', 'the node failed to run the request'));

@@ -76,6 +76,16 @@ test('a machine that was suspended between a renewal and its answer may not act 
   lease.stop();
 });
 
+test('a holder that was asked just before a suspension says no in the moment of the wake (F12)', async () => {
+  const { wires, lease, clock, mayAct } = held();
+  await wires.advance(100);
+  expect(mayAct()).toBe(true);
+  clock.rate = 0;
+  await wires.advance(3_000);
+  expect(mayAct()).toBe(false);
+  lease.stop();
+});
+
 test('a suspension too short to void the lease shortens it', async () => {
   const { wires, store, lease, clock, mayAct } = held();
   store.always = { write: { end: 'unavailable' }, read: 'unavailable' };

@@ -9,12 +9,6 @@ const clockDriftMaxMs = 1_000;
 /** For so long a leader that was deposed was seen to answer reads with what it had. */
 const staleReadsMs = 20_000;
 
-/**
- * How long, by the monotonic clock, one look at the wall clock serves. A machine that was suspended notices it this much later at most: no
- * later than what it had already written would have left.
- */
-const wallLookEveryMs = 0.25;
-
 export interface LeaseTimes {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -59,15 +53,14 @@ interface Attempt {
 export class Lease<Body extends { readonly incarnation: string; readonly state: string }> implements Guard {
   readonly #options: LeaseOptions<Body>;
   #body: Body;
+  /** Without its last brace; none after the body changed. */
+  #bodyText: string | undefined;
   #revision: number;
   #n: number;
   #deadline = Number.NEGATIVE_INFINITY;
   #heldSince = Number.POSITIVE_INFINITY;
   /** As of the renewal that the deadline counts from. */
   #wallMinusMonotonic = 0;
-  /** The last look at the wall clock: when, by the monotonic clock, and how far it had drifted from it. */
-  #lookedAt = Number.NEGATIVE_INFINITY;
-  #drift = 0;
   #phase: 'running' | 'lost' | 'stopped' = 'running';
   #renewing = false;
   #again = false;
@@ -95,11 +88,7 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   }
 
   mayAct(now: number): boolean {
-    if (!(now - this.#lookedAt < wallLookEveryMs && now >= this.#lookedAt)) {
-      this.#lookedAt = now;
-      this.#drift = this.#options.clock.wall() - now - this.#wallMinusMonotonic;
-    }
-    const drift = this.#drift;
+    const drift = this.#options.clock.wall() - now - this.#wallMinusMonotonic;
     const latest = drift > 0 ? now + drift : now;
     if (latest < this.#deadline && drift < clockDriftMaxMs && drift > -clockDriftMaxMs) return true;
     this.#denied = true;
@@ -126,6 +115,7 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
   update(change: Partial<Body>): Promise<void> {
     if (this.#phase !== 'running') return Promise.resolve();
     this.#body = { ...this.#body, ...change };
+    this.#bodyText = undefined;
     if (this.#resigned) this.#deadline = Number.NEGATIVE_INFINITY;
     this.#version += 1;
     const version = this.#version;
@@ -208,9 +198,15 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     this.#n = n;
     const attempt = { sentAt: { now: clock.now(), wall: clock.wall() }, version: this.#version };
     this.#attempts.set(n, attempt);
-    const outcome = await store.write(key, JSON.stringify({ ...this.#body, n }), this.#revision);
+    const outcome = await store.write(key, this.#text(n), this.#revision);
     if (outcome.applied) this.#proven(outcome.revision, attempt);
     else await this.#readBack();
+  }
+
+  /** The body with `n` at its end: whoever reads it sees at once that nothing else has changed. */
+  #text(n: number): string {
+    this.#bodyText ??= JSON.stringify({ ...this.#body, n: undefined }).slice(0, -1);
+    return `${this.#bodyText},"n":${n}}`;
   }
 
   /** After a refusal or no answer: what does the store hold? Only its own incarnation tells whose write it was. */
@@ -269,7 +265,6 @@ export class Lease<Body extends { readonly incarnation: string; readonly state: 
     if (deadline > this.#deadline) {
       this.#deadline = deadline;
       this.#wallMinusMonotonic = sentAt.wall - sentAt.now;
-      this.#lookedAt = Number.NEGATIVE_INFINITY;
     }
     if (!this.mayAct(now)) return;
     if (gap) this.#heldSince = now;

@@ -89,3 +89,20 @@ test('nothing is told before everything is known', () => {
   hear(2, { state: 'draining' });
   expect(changes()).toBe(2);
 });
+
+test('a renewal whose text differs in its n alone is known by that, and every other text is read in full', () => {
+  const { members } = watching();
+  const body = '{"nodeId":"b","incarnation":"5-b","inbox":"","weight":1,"types":{"t,\\"n\\":4}":"1"},"state":"active","protocol":1';
+  let revision = 0;
+  const hear = (value: string): MemberRecord | undefined => {
+    members.onRecord({ key: 'member.b', value, revision: (revision += 1) });
+    return members.get('b')?.record;
+  };
+  expect(hear(`${body},"n":7}`)).toMatchObject({ n: 7, state: 'active' });
+  expect(hear(`${body},"n":10}`)).toEqual({ ...JSON.parse(`${body},"n":10}`) });
+  // A text that is no record leaves what is known.
+  for (const end of ['"n":011}', '"n":-}', '"n":1e}', '"n":12}}', '"n":"12"}', '"n":12', '"n":}'])
+    expect(hear(`${body},${end}`)).toMatchObject({ n: 10 });
+  expect(hear(`${body.replace('active', 'gone')},"n":10}`)).toMatchObject({ n: 10, state: 'gone' });
+  expect(hear(`${body.replace('5-b', '6-b')},"n":1}`)).toMatchObject({ n: 1, incarnation: '6-b' });
+});

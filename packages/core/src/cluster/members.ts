@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { RecordListener, StoredRecord } from '../contract/record-store.ts';
-import { generationOf, type Incarnated, type MemberRecord, parseMember, sameIncarnation } from './records.ts';
+import { generationOf, type Incarnated, type MemberRecord, parseMember, renewedMember, sameIncarnation } from './records.ts';
 
 export interface Sighting {
   readonly revision: number;
@@ -10,6 +10,8 @@ export interface Sighting {
 
 export interface Member extends Sighting {
   readonly record: MemberRecord;
+  /** What it was read from. */
+  readonly text: string;
 }
 
 const prefix = 'member.';
@@ -93,11 +95,12 @@ export class Members implements RecordListener {
       return;
     }
     if (!stored.key.startsWith(prefix)) return;
-    const record = parseMember(stored.value);
+    const { revision, value: text } = stored;
+    const before = this.#byId.get(stored.key.slice(prefix.length));
+    const record = (before && renewedMember(before, text)) ?? parseMember(text);
     if (!record || stored.key !== prefix + record.nodeId) return;
-    const before = this.#byId.get(record.nodeId);
-    if (before && before.revision >= stored.revision && !isLater(before.record, record)) return;
-    this.#byId.set(record.nodeId, { record, revision: stored.revision, seenAt: this.#clock.now() });
+    if (before && before.revision >= revision && !isLater(before.record, record)) return;
+    this.#byId.set(record.nodeId, { record, text, revision, seenAt: this.#clock.now() });
     if (before && !matters(before.record, record)) return;
     this.#changes += 1;
     if (this.#synced) this.#onChange();

@@ -111,12 +111,26 @@ test('of two incarnations of a node the earlier one is gone, in whatever order t
     { nodeId: 'a', incarnation: '1-x' },
     { nodeId: 'a', incarnation: '2-y' },
   ];
-  nodes.note('a', '2-y', false);
-  nodes.note('a', '1-x', false);
+  const note = (incarnation: string, gone: boolean, isUnheard = false): void => nodes.note('a', incarnation, gone, () => isUnheard);
+  note('2-y', false);
+  note('1-x', false);
   expect([nodes.isGone(first), nodes.isGone(second), nodes.isGone({ nodeId: 'b', incarnation: '1-b' })]).toEqual([true, false, false]);
-  nodes.note('a', '2-y', true);
-  nodes.note('a', '2-y', false);
+  note('2-y', true);
+  note('2-y', false);
   expect(nodes.isGone(second)).toBe(true);
+  note('1-x', true);
+  expect([nodes.isGone(first), nodes.isGone(second)]).toEqual([true, true]);
+});
+
+test('an earlier incarnation is there after all where the later one has ended, as after records were set back', () => {
+  const nodes = new KnownNodes();
+  const areGone = (): boolean[] => ['1-x', '2-y'].map((incarnation) => nodes.isGone({ nodeId: 'a', incarnation }));
+  nodes.note('a', '2-y', false, () => false);
+  nodes.note('a', '1-x', false, (known) => known === '2-y');
+  expect(areGone()).toEqual([false, false]);
+  nodes.note('a', '2-y', true, () => false);
+  nodes.note('a', '1-x', false, () => false);
+  expect(areGone()).toEqual([false, false]);
 });
 
 test('a single fact that fits no frame is an error, not an endless loop', () => {

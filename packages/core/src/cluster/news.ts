@@ -114,11 +114,13 @@ export class KnownNodes {
     return this.#latest.size;
   }
 
-  note(nodeId: string, incarnation: string, gone: boolean): void {
+  /** `isPast`: whether the latest incarnation that was known has ended, so that one below it may be there after all (the records were set back). */
+  note(nodeId: string, incarnation: string, gone: boolean, isPast: (incarnation: string) => boolean): void {
     const before = this.#latest.get(nodeId);
     if (!before && this.#latest.size >= knownNodesMax) this.#forgetOldest();
     if (before?.incarnation === incarnation) before.gone ||= gone;
     else if (!before || generationOf(before.incarnation) < generationOf(incarnation)) this.#latest.set(nodeId, { incarnation, gone });
+    else if (!gone && (before.gone || isPast(before.incarnation))) this.#latest.set(nodeId, { incarnation, gone });
     if (this.#latest.size > knownMax) this.#forgetOne();
   }
 
@@ -145,17 +147,18 @@ export class KnownNodes {
   }
 }
 
-/** Takes news into a client's routes. */
+/** Takes news, as `parseNews` gives them, into a client's routes. */
 export function applyNews(news: News, nodes: KnownNodes, routes: Routes): void {
   routes.setShards(news.shards);
   if (news.types.length > 0) routes.addTypes(news.types);
   for (const [nodeId, incarnation, gone, links = 0] of news.nodes) {
-    nodes.note(nodeId, incarnation, gone);
+    nodes.note(nodeId, incarnation, gone, (before) => routes.isUnheard(before));
+    if (!nodes.isGone({ nodeId, incarnation })) routes.revive({ nodeId, incarnation });
     routes.noteLinks({ nodeId, incarnation }, links);
   }
   for (const [shard, place, epoch] of news.routes) {
     const node = news.nodes[place];
-    if (node) routes.hear(shard, node[0], node[1], epoch);
+    if (node) routes.learn({ shard, nodeId: node[0], incarnation: node[1], epoch });
   }
   routes.sweepGone((who) => nodes.isGone(who));
 }

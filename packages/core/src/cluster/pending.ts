@@ -17,6 +17,8 @@ export class Pending {
   /** Order of the calls of this caller. */
   readonly seq: number;
   deadline = 0;
+  /** The actors in whose turns the call was made, the outermost first. */
+  madeIn: readonly string[] = noChain;
   /** -1: not known yet. */
   shard = -1;
   /** The call in its wire form, made once; another attempt sends the same bytes. */
@@ -30,6 +32,8 @@ export class Pending {
   ordinal = 0;
   target: Target | undefined;
   epoch = 0;
+  /** The flag of the last attempt (see `markOf`); 0: none. */
+  mark = 0;
   /** An earlier attempt may have been executed. */
   doubt = false;
   refusal: PerkeyError | undefined;
@@ -58,6 +62,21 @@ export class Pending {
     this.series = series;
     this.resolve = resolve;
     this.reject = reject;
+  }
+
+  /** Made by the same actor to the same one. */
+  isBySame({ type, key, madeIn }: Pending): boolean {
+    return this.key === key && this.type === type && this.madeIn.at(-1) === madeIn.at(-1);
+  }
+
+  /** Calls `abort` when the signal aborts before the call has settled, at once if it has aborted already. */
+  listen(signal: AbortSignal, abort: () => void): void {
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener('abort', abort, { once: true });
+    this.stopListening = () => signal.removeEventListener('abort', abort);
   }
 
   succeed(value: unknown, now: number): void {

@@ -112,6 +112,21 @@ export function parseMember(text: string): MemberRecord | undefined {
   return value as unknown as MemberRecord;
 }
 
+const renewal = /^(0|[1-9][0-9]{0,14})\}$/;
+
+/**
+ * The member record of `text`, where `before` is the text of one and differs from it in nothing but the `n` at its end; `undefined` where it
+ * differs in more. A mere renewal is the commonest news there is, and need not be read in full. Within JSON only a name begins `,"n":`.
+ */
+export function renewedMember(before: { readonly text: string; readonly record: MemberRecord }, text: string): MemberRecord | undefined {
+  const mark = ',"n":';
+  const at = text.lastIndexOf(mark);
+  if (at < 0 || before.text.lastIndexOf(mark) !== at || !before.text.startsWith(text.slice(0, at))) return undefined;
+  const n = text.slice(at + mark.length);
+  if (!renewal.test(n) || !renewal.test(before.text.slice(at + mark.length))) return undefined;
+  return { ...before.record, n: Number.parseInt(n, 10) };
+}
+
 /** `undefined` for text that is no shard record; such a record is passed over. */
 export function parseShard(text: string): ShardRecord | undefined {
   const value = parseObject(text);

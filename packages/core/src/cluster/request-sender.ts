@@ -54,7 +54,7 @@ export class RequestSender {
     const remaining = Math.max(1, Math.ceil(pending.deadline - now));
     lane.appended += 1;
     pending.ordinal = lane.appended;
-    this.#batcher.request(lane.address, pending.id, pending.shard, 0, pending.epoch, remaining, pending.tail!);
+    this.#batcher.request(lane.address, pending.id, pending.shard, pending.mark, pending.epoch, remaining, pending.tail!);
   }
 
   /** Tells the target that nobody waits for this attempt any more. */
@@ -82,7 +82,8 @@ export class RequestSender {
 
   /** The target is gone and nothing of it is waited for. */
   forget(target: Target): void {
-    this.#lanes.delete(target.lane.address);
+    const { lane } = target;
+    if (this.#lanes.get(lane.address) === lane) this.#lanes.delete(lane.address);
   }
 
   /** Takes out everything that was not yet handed to the connection. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
+import { requestFlag } from './envelope.ts';
 import { RouterFixture } from '../testkit/router-fixture.ts';
 
 const moved = (details: object = {}): PerkeyError => new PerkeyError('shard.moved', 'not mine', { details: { ...details } });
@@ -272,4 +273,75 @@ test('what an owner that is gone may have got ends as unknown or is sent again, 
   expect([lost.told, repeated.state]).toEqual(['node.lost unknown', 'waiting']);
   world.own('b', 8);
   expect(await world.sentOne()).toMatchObject({ to: 'node/b/1-b', input: 2 });
+});
+
+test('calls of one turn to one key keep their order when its shard begins to leave between them', async () => {
+  const world = new RouterFixture({ admit: () => {} });
+  world.own('a', 7);
+  const made = { chain: ['t/self'] };
+  world.call('k', 1, made);
+  world.leaving.add('t/self');
+  world.call('k', 2, made);
+  world.call(world.keysBeside('k', 2)[1]!, 'elsewhere', made);
+  world.call('k', 'of another', { chain: ['t/self', 't/third'] });
+  const sent = await world.sent();
+  expect(sent.map(({ mark }) => mark)).toEqual([0, 0, requestFlag.awaited, requestFlag.awaited]);
+  for (const { id } of sent.slice(0, 2)) world.router.onError(id, moved());
+  for (const { id } of sent.slice(2)) world.router.onOk(id, 'done', 0);
+  await world.clock.advance(25);
+  expect((await world.sent()).map(({ input, mark }) => [input, mark])).toEqual([
+    [1, requestFlag.awaited],
+    [2, requestFlag.awaited],
+  ]);
+});
+
+test('calls that go ahead run once each, although the first of them opens their gate', async () => {
+  const ran: unknown[] = [];
+  const world = new RouterFixture({
+    admit: (_shard, { id, input, reply }, isAwaited) => {
+      if (isAwaited !== true) return reply.error(id, moved());
+      ran.push(input);
+      if (ran.length === 1) world.own('self', 8, '1-self');
+      reply.ok(id, input, 0);
+    },
+  });
+  world.own('self', 7, '1-self');
+  const made = { chain: ['t/self'] };
+  const calls = world.keysBeside('k', 3).map((key, i) => world.call(key, i, made));
+  expect(calls.map(({ state }) => state)).toEqual(['waiting', 'waiting', 'waiting']);
+  world.leaving.add('t/self');
+  await world.clock.advance(300);
+  expect([ran, world.router.inFlight]).toEqual([[0, 1, 2], 0]);
+});
+
+test('an owner that refuses what is waited for is not asked again and again', async () => {
+  const refused: number[] = [];
+  const world = new RouterFixture({
+    admit: (_shard, { id, reply }) => {
+      refused.push(world.clock.now());
+      reply.error(id, moved());
+    },
+  });
+  world.own('self', 7, '1-self');
+  world.leaving.add('t/self');
+  world.call('k', 1, { chain: ['t/self'] });
+  await world.clock.advance(2_000);
+  expect(refused.length).toBeLessThan(20);
+});
+
+test('a call made in a turn that a move holds up for long says so, and only such a call goes ahead', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  world.call('k', 'of no turn');
+  world.call('k', 'of a turn', { chain: ['t/other'] });
+  for (const { id, mark } of await world.sent()) {
+    expect(mark).toBe(0);
+    world.router.onError(id, moved());
+  }
+  await world.clock.advance(39);
+  expect(await world.sent()).toEqual([]);
+  await world.clock.advance(1);
+  for (const { id } of await world.sent()) world.router.onError(id, moved());
+  await world.clock.advance(20);
+  expect((await world.sent()).map(({ input, mark }) => [input, mark])).toEqual([['of a turn', requestFlag.heldLong]]);
 });

@@ -1,12 +1,13 @@
 import { PerkeyError, retryRule } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
 import { asRefusal, copyPlain } from '../base/plain.ts';
-import { type Caller, type CallOptions } from '../contract/calls.ts';
+import { type Caller, type CallOptions, noChain } from '../contract/calls.ts';
+import { markOf } from './ahead.ts';
 import { Attempts } from './attempts.ts';
 import { checkCall } from './call-checks.ts';
 import { closedEarly, fallenSilent, linkDown, linkLost, overtaken, tooLate, unknownType } from './call-errors.ts';
 import { Deadlines } from './deadlines.ts';
-import { inputOfTail } from './envelope.ts';
+import { inputOfTail, requestFlag } from './envelope.ts';
 import type { Gate } from './gate.ts';
 import { Gates } from './gates.ts';
 import { InFlightKeys } from './in-flight-keys.ts';
@@ -15,8 +16,7 @@ import { LocalReplies } from './local-replies.ts';
 import { Pending } from './pending.ts';
 import { RequestSender } from './request-sender.ts';
 import type { RouterOptions } from './router-options.ts';
-import type { Target } from './routes.ts';
-import type { Lane } from './sent-frames.ts';
+import type { Route, Target } from './routes.ts';
 
 const noOptions: CallOptions = Object.freeze({});
 const ignore = (): void => {};
@@ -56,6 +56,7 @@ export class Router implements Caller {
           this.#attempts.filter(({ shard }) => this.#gates.has(shard)),
           routes,
         ),
+      mayGoAhead: (pending) => this.#routeTo(pending.shard) !== undefined && this.#markOf(pending, clock.now()) !== 0,
       dispatch: (pending) => this.#attempt(pending, clock.now()),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
@@ -74,6 +75,7 @@ export class Router implements Caller {
   request(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const pending = this.#pendingFor(type, method, key, options, resolve, reject);
+      pending.madeIn = options.chain ?? noChain;
       try {
         this.#take(pending, input);
       } catch (error) {
@@ -84,7 +86,9 @@ export class Router implements Caller {
 
   notify(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): void {
     const oneWay = { ...options, chain: undefined, deadline: undefined, signal: undefined };
-    this.#take(this.#pendingFor(type, method, key, oneWay, ignore, this.#notifyFailed), input);
+    const pending = this.#pendingFor(type, method, key, oneWay, ignore, this.#notifyFailed);
+    pending.madeIn = options.chain ?? noChain;
+    this.#take(pending, input);
   }
 
   #pendingFor(
@@ -113,7 +117,7 @@ export class Router implements Caller {
       this.#o.wantNews();
       throw unknownType(pending.type);
     }
-    if (options.signal) this.#listen(pending, options.signal);
+    if (options.signal) pending.listen(options.signal, () => this.#abort(pending));
     if (pending.settled) return;
     if (routes.shards > 0) pending.shard = shardOf(pending.key, routes.shards);
     if (pending.shard >= 0 && routes.get(pending.shard)?.target.local) pending.input = copyPlain(input);
@@ -123,18 +127,8 @@ export class Router implements Caller {
     if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
     this.#deadlines.watch(pending.deadline);
     if (pending.shard < 0) this.#unrouted.add(pending);
-    else if (this.#gates.size > 0 && this.#gates.has(pending.shard)) this.#gates.hold(pending);
+    else if (this.#gates.size > 0 && this.#gates.stops(pending)) this.#gates.hold(pending);
     else this.#attempt(pending, startedAt);
-  }
-
-  #listen(pending: Pending, signal: AbortSignal): void {
-    const abort = (): void => this.#abort(pending);
-    if (signal.aborted) {
-      abort();
-      return;
-    }
-    signal.addEventListener('abort', abort, { once: true });
-    pending.stopListening = () => signal.removeEventListener('abort', abort);
   }
 
   #abort(pending: Pending): void {
@@ -147,12 +141,13 @@ export class Router implements Caller {
 
   /** Sends the call to the owner, or holds it back until there is one. */
   #attempt(pending: Pending, now: number): void {
-    const route = this.#o.routes.get(pending.shard);
+    const route = this.#routeTo(pending.shard);
     if (pending.deadline <= now) this.#reject(pending, tooLate(pending));
-    else if (!route || !this.#reachable(route.target)) this.#gates.holdBack(pending, 0);
+    else if (!route) this.#gates.holdBack(pending, 0);
     else {
       pending.target = route.target;
       pending.epoch = route.epoch;
+      pending.mark = this.#markOf(pending, now);
       this.#attempts.begin(pending);
       if (route.target.local) this.#sendLocally(pending);
       else this.#sendRemotely(pending, route.target, now);
@@ -170,27 +165,26 @@ export class Router implements Caller {
 
   #sendLocally(pending: Pending): void {
     const { local, callerName } = this.#o;
-    const { id } = pending;
+    const { id, shard, mark } = pending;
+    const isAwaited = mark !== 0 && local?.leavingEpoch(shard, mark === requestFlag.heldLong) !== undefined;
     if (pending.tail && pending.input === undefined) pending.input = inputOfTail(pending.tail);
     try {
-      local?.admit(pending.shard, pending.inbound(callerName, this.#localReplies));
+      local?.admit(shard, pending.inbound(callerName, this.#localReplies), isAwaited);
     } catch (error) {
       this.onError(id, new PerkeyError('turn.abandoned', 'this node failed to run the request', { cause: error }));
     }
   }
 
   onOk(id: number, value: unknown, now: number): void {
-    const pending = this.#attempts.get(id);
+    const pending = this.#attempts.answered(id);
     if (!pending) return;
-    this.#attempts.end(pending);
     if (!pending.settled) pending.succeed(value, now);
     if (this.#gates.size > 0) this.#passed([pending]);
   }
 
   onError(id: number, error: PerkeyError): void {
-    const pending = this.#attempts.get(id);
+    const pending = this.#attempts.answered(id);
     if (!pending) return;
-    this.#attempts.end(pending);
     if (pending.settled) {
       if (error.executed === 'no') this.#gates.tryOpen(pending.shard);
       else this.#passed([pending]);
@@ -214,15 +208,25 @@ export class Router implements Caller {
     if (pending.settled) return;
     this.#o.metrics.retries.inc();
     pending.refusal = error;
+    if (error.code === 'node.unreachable') pending.target!.isUnheard = true;
     if (error.executed === 'unknown') pending.doubt = true;
     this.#gates.holdBack(pending, this.#reachable(pending.target!) ? pending.epoch : 0);
   }
 
+  #markOf(pending: Pending, now: number): number {
+    return markOf(pending, now, this.#o.local, this.#attempts, this.#o.routes);
+  }
+
+  /** To the owner, where it is reachable. */
+  #routeTo(shard: number): Route | undefined {
+    const route = this.#o.routes.get(shard);
+    return route && this.#reachable(route.target) ? route : undefined;
+  }
+
   /** Calls go out to an owner that is reachable; to one that refused, only after a while. */
   #mayTry(shard: number, gate: Gate): boolean {
-    const route = this.#o.routes.get(shard);
-    if (!route || !this.#reachable(route.target)) return false;
-    return route.epoch > gate.epoch || this.#o.clock.now() >= gate.retryAt;
+    const route = this.#routeTo(shard);
+    return route !== undefined && (route.epoch > gate.epoch || this.#o.clock.now() >= gate.retryAt);
   }
 
   #reachable(target: Target): boolean {
@@ -355,12 +359,8 @@ export class Router implements Caller {
   /** Calls that were certainly not executed wait for the next attempt. */
   #takeBackUnsent(chosen: (pending: Pending) => boolean): void {
     const unsent = this.#endAll((pending) => chosen(pending) && !this.#sender.wasSent(pending));
-    const lanes = new Set<Lane>();
-    for (const pending of unsent) {
-      lanes.add(pending.target!.lane);
-      this.#again(pending, linkDown());
-    }
-    for (const lane of lanes) this.#sender.dropUnsent(lane);
+    for (const pending of unsent) this.#again(pending, linkDown());
+    for (const lane of new Set(unsent.map(({ target }) => target!.lane))) this.#sender.dropUnsent(lane);
     for (const { shard } of unsent) this.#gates.tryOpen(shard);
   }
 

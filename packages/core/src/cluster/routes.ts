@@ -9,6 +9,8 @@ export interface Target extends Incarnated {
   readonly local: boolean;
   /** Known to be gone: it will answer nothing more. */
   gone: boolean;
+  /** Nobody listened at its address when it was last tried. */
+  isUnheard: boolean;
   /** How often its connection is known to have been made anew. */
   links: number;
 }
@@ -37,7 +39,10 @@ export interface RoutesOptions {
   readonly onRelinked?: (target: Target) => void;
 }
 
-/** Who owns each shard, as far as this process has heard. Epochs only rise, so news may arrive late, twice and in any order. */
+/**
+ * Who owns each shard, as far as this process has heard. Epochs only rise, so news may arrive late, twice and in any order. They fall where the
+ * records were lost or set back; then what counts is who can be reached, and each owner decides for itself, as always.
+ */
 export class Routes {
   readonly #options: RoutesOptions;
   #routes: (Route | undefined)[] = [];
@@ -86,7 +91,9 @@ export class Routes {
 
   /** For who hears of members late and in any order: a type that was hosted once is asked for, and refused by its owner if it must be. */
   addTypes(types: Iterable<string>): void {
-    this.#types = new Set([...(this.#types ?? []), ...types]);
+    const known = this.#types;
+    const added = known === undefined ? [...types] : [...types].filter((type) => !known.has(type));
+    if (known === undefined || added.length > 0) this.#types = new Set([...(known ?? []), ...added]);
   }
 
   learn(change: RouteChange): void {
@@ -98,11 +105,29 @@ export class Routes {
   }
 
   /**
-   * A lower epoch counts where the known owner is gone for good and another one is told that is not: the records may have been set back, and
-   * nobody can claim above an epoch that he never saw. It may also be old news; its owner then refuses, and later news leads on.
+   * A lower epoch counts where the known owner is gone for good, or nobody listens at its address, and another one is told that is not gone: the
+   * records may have been set back, and nobody can claim above an epoch that he never saw. It may also be old news; its owner then refuses, and
+   * later news leads on.
    */
   #isSetBack({ target }: Route, { incarnation }: RouteChange): boolean {
-    return target.gone && target.incarnation !== incarnation && this.#targets.get(incarnation)?.gone !== true;
+    return (target.gone || target.isUnheard) && target.incarnation !== incarnation && this.#targets.get(incarnation)?.gone !== true;
+  }
+
+  /** Whether nobody listened at the address of this incarnation when it was last tried. */
+  isUnheard(incarnation: string): boolean {
+    return this.#targets.get(incarnation)?.isUnheard === true;
+  }
+
+  /** It was taken for gone because of what a store said that was set back since. */
+  revive(who: Incarnated): void {
+    const former = this.#targets.get(who.incarnation);
+    if (!former?.gone) return;
+    this.#targets.delete(who.incarnation);
+    for (const [shard, route] of this.#routes.entries()) {
+      if (route?.target !== former) continue;
+      this.#routes[shard] = { target: this.#target(who), epoch: route.epoch };
+      this.#options.onRoute(shard);
+    }
   }
 
   markGone(who: Incarnated): void {
@@ -129,11 +154,18 @@ export class Routes {
   }
 
   #forgetUnused(): void {
+    let used: Set<Target> | undefined;
+    for (const [incarnation, target] of this.#targets) {
+      if (!target.gone) continue;
+      used ??= this.#usedTargets();
+      if (!used.has(target)) this.#targets.delete(incarnation);
+    }
+  }
+
+  #usedTargets(): Set<Target> {
     const used = new Set<Target>();
     for (const route of this.#routes) if (route) used.add(route.target);
-    for (const [incarnation, target] of this.#targets) {
-      if (target.gone && !used.has(target)) this.#targets.delete(incarnation);
-    }
+    return used;
   }
 
   #target(who: Incarnated): Target {
@@ -146,6 +178,7 @@ export class Routes {
       lane: newLane(addressOf(who)),
       local: isLocal(who),
       gone: false,
+      isUnheard: false,
       links: 0,
     };
     this.#targets.set(who.incarnation, target);

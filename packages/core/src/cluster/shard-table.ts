@@ -18,6 +18,8 @@ export interface ClaimedFrom {
  */
 export class ShardTable implements RecordListener {
   readonly #entries: (ShardEntry | undefined)[];
+  /** As of the entries; none after one of them changed. */
+  #owners: readonly Incarnated[] | undefined;
   /** In the course of which listing each entry was learned. */
   readonly #learnedIn: number[] = [];
   /** What the watch has told in the current listing and since. */
@@ -59,7 +61,11 @@ export class ShardTable implements RecordListener {
     return record.epoch === epoch && record.state === 'owned';
   }
 
-  owners(): Incarnated[] {
+  owners(): readonly Incarnated[] {
+    return (this.#owners ??= this.#listOwners());
+  }
+
+  #listOwners(): readonly Incarnated[] {
     const owners = new Map<string, Incarnated>();
     for (const entry of this.#entries) {
       if (entry && entry.record.state !== 'free') owners.set(entry.record.incarnation, entry.record);
@@ -69,7 +75,7 @@ export class ShardTable implements RecordListener {
 
   /** Every incarnation that a record names, as owner or as successor. */
   named(): Incarnated[] {
-    const named = this.owners();
+    const named = [...this.owners()];
     for (const entry of this.#entries) if (entry?.record.successor) named.push(entry.record.successor);
     return named;
   }
@@ -104,6 +110,7 @@ export class ShardTable implements RecordListener {
     const before = this.#entries[record.shard];
     if (before && (before.record.epoch > record.epoch || (before.record.epoch === record.epoch && before.revision >= revision))) return;
     this.#entries[record.shard] = entry;
+    this.#owners = undefined;
     this.#learnedIn[record.shard] = this.#listing;
     this.#onChange(entry);
   }
@@ -112,6 +119,7 @@ export class ShardTable implements RecordListener {
   setBack(shard: number, to: StoredRecord | undefined): void {
     const entry = to && this.#parse(to);
     this.#entries[shard] = entry;
+    this.#owners = undefined;
     if (entry) this.#onChange(entry);
   }
 

@@ -47,8 +47,20 @@ export interface ReplyPort {
 
 /** Takes the requests for the actors of a node. Never throws. */
 export interface RequestHost {
-  /** Every outcome goes to the request's reply port. */
-  admit(shard: number, request: InboundRequest): void;
+  /** Every outcome goes to the request's reply port. `isAwaited`: a turn of an actor that leaves its node waits for it. */
+  admit(shard: number, request: InboundRequest, isAwaited?: boolean): void;
+  /**
+   * Whether one of these actors leaves this node, once the turn that it runs has ended. `isOneWay`: not where that turn itself was asked for by
+   * a one-way message, taken since then.
+   */
+  isLeaving(chain: readonly string[], isOneWay: boolean): boolean;
+  /**
+   * The epoch of a shard that leaves this node once its turns have ended; `undefined` for all others. Until then it takes what is awaited by
+   * turns of this and other shards that leave: they could wait for each other in a circle. `isHeldLong`: it is only that a turn has waited for
+   * long for the move. That may be such a circle as well, by way of others; it is taken in the first half of the time that the shard has, so
+   * that the turns that it asks for do not keep the shard to the last.
+   */
+  leavingEpoch(shard: number, isHeldLong: boolean): number | undefined;
   /** Nobody waits for the chosen requests any more. */
   cancel(chosen: (request: InboundRequest) => boolean): void;
 }
@@ -72,7 +84,10 @@ export interface CallOptions {
 /** Sends requests to actors wherever they are. Implemented by the client; a node has one too. */
 export interface Caller {
   request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown>;
-  /** One way: at most once, no answer. Throws what is not sent at all: bad key, not plain, too large, too many in flight, closed. */
+  /**
+   * One way: at most once, no answer. Throws what is not sent at all: bad key, not plain, too large, too many in flight, closed. The chain is not
+   * sent, since nobody waits for it, so that it closes no cycle; nor does it end with the deadline.
+   */
   notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void;
 }
 

@@ -59,6 +59,14 @@ export interface LogRead extends LogFilter {
   readonly follow?: boolean | undefined;
   /** Ends the read without an error. */
   readonly signal?: AbortSignal | undefined;
+  /** More than a few records are expected, so that it is worth it to prepare for them. Never changes what is given. */
+  readonly many?: boolean | undefined;
+  /**
+   * Of a read of one stream: that the stream has no record at all is said only by a log that shows, with the same answer, that it has reached
+   * this sequence; else the read rejects with `store.unavailable`, or as this does. Asked for only where no record was found, and only by logs
+   * of which several copies may answer.
+   */
+  readonly reached?: (() => Promise<number>) | undefined;
 }
 
 export interface LogBatch {
@@ -76,7 +84,8 @@ export interface LogBatch {
  * of two appends with one expectation at most one is applied;
  * a record, once given by any read, never changes and never goes, except by `trim`;
  * a read that begins after an append through this same object was answered `appended` gives that record;
- * a read of one stream begins where the log's own leader is, never from a copy that may lag behind what this object was told.
+ * a read of one stream begins where the log's own leader is, never from a copy that may lag behind what this object was told;
+ * a read with `reached` that gives no record of its stream proves that no record of it lies at or below that sequence.
  */
 export interface CommitLog {
   /** Largest `body`, in bytes. */
@@ -92,6 +101,12 @@ export interface CommitLog {
   read(read: LogRead): AsyncIterable<LogBatch>;
   /** The highest sequence of the log, 0 while it is empty. May lag. */
   last(): Promise<number>;
+  /**
+   * A sequence above which no record lies that was acknowledged to anybody before the call. It is the log's own word, never that of a copy which
+   * may lag: a log of several copies appends something for it that no read gives. Rejects with `store.unavailable`, or with `store.full` where
+   * there is no room for that.
+   */
+  barrier(): Promise<number>;
   /** Removes the stream's records below `before`, for good. The last record of a stream always stays. Repeating it changes nothing. */
   trim(stream: StreamName, before: number): Promise<void>;
 }

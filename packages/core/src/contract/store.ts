@@ -18,8 +18,8 @@ export interface SnapshotStore {
   readonly bodyBytesMax: number;
   /** Keeps the stream's `kept` newest ones, this one among them. Rejects with `store.unavailable`; with `payload.too_large` for a larger body. */
   save(stream: StreamName, snapshot: Snapshot, kept: number): Promise<void>;
-  /** Those that are there, the newest first. Rejects with `store.unavailable`. */
-  load(stream: StreamName): Promise<readonly Snapshot[]>;
+  /** Those that are there, the newest first, at most `max` of them. Rejects with `store.unavailable`. */
+  load(stream: StreamName, max?: number): Promise<readonly Snapshot[]>;
   /** Removes all of the stream's. */
   forget(stream: StreamName): Promise<void>;
 }

@@ -214,6 +214,7 @@ test('a log that rejects or throws, against its law, has said nothing: what it w
       bodyBytesMax: store.events.bodyBytesMax,
       read: (read) => store.events.read(read),
       last: () => store.events.last(),
+      barrier: () => store.events.barrier(),
       trim: (stream, before) => store.events.trim(stream, before),
       append: (append) => {
         const now = fault;

@@ -85,11 +85,11 @@ test.each(['account', 'counter'] as const)(
           ? [
               ...['before snapshot load', 'after snapshot load', 'before read events', 'after read events', 'before end of read events'],
               ...['after end of read events', 'before append events', 'after append events', 'reply'],
-              ...['before snapshot save', 'after snapshot save'],
+              ...['before snapshot save', 'after snapshot save', 'before barrier events', 'after barrier events'],
             ]
           : [
               ...['before read states', 'after read states', 'before end of read states', 'after end of read states'],
-              ...['before append states', 'after append states', 'reply'],
+              ...['before append states', 'after append states', 'reply', 'before barrier states', 'after barrier states'],
             ],
       ),
     );

@@ -7,6 +7,7 @@ import type { OpenStore } from '../contract/store.ts';
 import { EventStore } from '../events/event-store.ts';
 import { Snapshots } from '../events/snapshots.ts';
 import { StateStore } from '../events/state-store.ts';
+import { Barriers } from './barriers.ts';
 import { CommitCycle } from './commit-cycle.ts';
 import { Doubts } from './doubts.ts';
 import { DurableMetrics } from './durable-metrics.ts';
@@ -48,18 +49,20 @@ export function durableActors(options: DurableActorsOptions): DurabilityFactory 
   const events = new EventStore({ ...shared, log: store.events });
   const states = new StateStore({ ...shared, log: store.states });
   const snapshots = new Snapshots({ store: store.snapshots, clock, log, metrics, kept: settings.snapshotsKept });
+  const barriers = { events: new Barriers(store.events), states: new Barriers(store.states) };
   return (parts) => {
     const { durable, createState, idempotency } = parts.type.definition;
     const { services } = parts;
     const ofType = new DurableMetrics(metrics, parts.type.name);
     const limits = { repliesMax: idempotency.countMax, replyAgeMs: idempotency.ageMs };
     if (durable?.kind !== 'events') {
-      return cycle(options, parts, new StateKeeping({ services, states, limits, noteLimits: settings, createState }), ofType);
+      const keeping = new StateKeeping({ services, states, limits, noteLimits: settings, createState });
+      return cycle(options, parts, keeping, barriers.states, ofType);
     }
     const { aggregate, snapshotEvery = settings.snapshotEvery } = durable;
     const turns = { aggregate, services, eventsMax: eventsPerCommitMax, versionOf, remindersOf };
     const rest = { events, snapshots, snapshotEvery, limits, noteLimits: settings, metrics: ofType };
-    return cycle(options, parts, new EventKeeping(parts.type.name, { turns, ...rest }), ofType);
+    return cycle(options, parts, new EventKeeping(parts.type.name, { turns, ...rest }), barriers.events, ofType);
   };
 }
 
@@ -67,13 +70,14 @@ function cycle(
   { settings, owner, log, mayAct, mayStore, onFenced, duties }: DurableActorsOptions,
   parts: DurabilityParts,
   keeping: Keeping,
+  barriers: Barriers,
   metrics: DurableMetrics,
 ): Durability {
   const { clock, failures } = parts;
   const doubts = new Doubts();
   const fenceLog = new FenceLog(log, clock, metrics, onFenced);
   const loader = new Loader({
-    ...{ clock, keeping, fenceLog, metrics, owner, doubts },
+    ...{ clock, keeping, fenceLog, metrics, owner, doubts, barriers },
     mayAct: () => mayAct(clock.now()),
     timeoutMs: settings.loadTimeoutMs,
     onFailure: (activation, error) => failures.note(activation, 'load', { err: error }, 'a durable actor could not be loaded'),

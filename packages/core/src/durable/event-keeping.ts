@@ -87,13 +87,14 @@ export class EventKeeping implements Keeping {
     this.#o.events.send(stream, head, author, draft, now, listener);
   }
 
+  /** A snapshot holds the books as of its last commit, so that they are the same with it and without it. */
   advance(activation: Activation, held: HeldActor, { state, draft }: Decided, versionBefore: number): void {
     activation.state = state;
     held.books.apply(draft, draft.at);
-    const { snapshotEvery, snapshots, turns } = this.#o;
+    const { snapshotEvery, snapshots } = this.#o;
     const { head, books } = held;
     if (!Snapshots.isDue(versionBefore, head.version, snapshotEvery)) return;
-    const bookkeeping = books.pack(turns.services.clock.wall());
+    const bookkeeping = books.pack(draft.at);
     snapshots.save(held.stream, { head, stateVersion: this.#aggregate.stateVersion, state, bookkeeping });
   }
 
@@ -122,11 +123,13 @@ export class EventKeeping implements Keeping {
     return { ...what, failure: undefined };
   }
 
-  async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal): Promise<Stored> {
-    const { events, snapshots, limits, metrics } = this.#o;
+  async load({ key, slot, type }: Activation, author: CommitAuthor, signal: AbortSignal, reached: () => Promise<number>): Promise<Stored> {
+    const { events, snapshotEvery, limits, metrics } = this.#o;
+    // Of a type that saves none there is nothing to ask for.
+    const snapshots = snapshotEvery > 0 ? this.#o.snapshots : undefined;
     const stream = { type: type.name, key };
     const { state, bookkeeping, head, snapshotVersion } = await rehydrate({
-      ...{ events, snapshots, stream, limits, signal },
+      ...{ events, snapshots, stream, limits, signal, reached },
       fold: this.#fold(key),
     });
     metrics.replayed.inc(head.version - snapshotVersion);

@@ -46,8 +46,8 @@ export interface Keeping {
   undo(activation: Activation, held: HeldActor): void;
   /** Never rejects. */
   settle(activation: Activation, held: HeldActor, decided: Decided, deadline: number): Promise<Settled>;
-  /** Rejects with a `PerkeyError`. */
-  load(activation: Activation, author: CommitAuthor, signal: AbortSignal): Promise<Stored>;
+  /** `reached`: how far the log has to be where it says that there is nothing of the actor. Rejects with a `PerkeyError`. */
+  load(activation: Activation, author: CommitAuthor, signal: AbortSignal, reached: () => Promise<number>): Promise<Stored>;
   /** Writes the record after which nothing is stored that expected the head before it. Never rejects. */
   fence(stored: Stored): Promise<AppendResult>;
 }

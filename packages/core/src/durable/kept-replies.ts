@@ -36,8 +36,8 @@ export function keptReplies(books: Bookkeeping, wall: number): readonly KeptRepl
   const kept: KeptReply[] = [];
   for (const reply of books.replies(wall)) {
     const outcome = outcomeOf(reply);
-    const { idempotencyKey, method, caller, at } = reply;
-    if (outcome !== undefined) kept.push({ idempotencyKey, method, caller, ageMs: Math.max(0, wall - at), outcome });
+    const { idempotencyKey, method, caller } = reply;
+    if (outcome !== undefined) kept.push({ idempotencyKey, method, caller, ageMs: books.ageMs(reply, wall), outcome });
   }
   return kept;
 }

@@ -3,6 +3,7 @@ import { shardMoved } from '../actor/refusals.ts';
 import type { Clock } from '../base/clock.ts';
 import type { PerkeyError } from '../base/errors.ts';
 import { settlePauses } from '../events/settle.ts';
+import type { Barriers } from './barriers.ts';
 import { loadFailure, unavailable } from './commit-errors.ts';
 import type { Doubts } from './doubts.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
@@ -19,6 +20,7 @@ export interface LoaderOptions {
   readonly owner: string;
   readonly timeoutMs: number;
   readonly doubts: Doubts;
+  readonly barriers: Barriers;
   /** Says what could not be read, for people. */
   readonly onFailure: (activation: Activation, error: PerkeyError) => void;
 }
@@ -27,7 +29,13 @@ export interface LoaderOptions {
  * Brings actors into memory.
  *
  * I18: before its first turn here, a stream that exists carries this owner's epoch, so that nothing that a former owner sent can still be
- * stored; the same where this node itself does not know what became of an earlier append.
+ * stored; the same where this node itself does not know what became of an earlier append. The record that carries it was compared with what
+ * had been read, so that what had been read is proved to be the newest. A store without room takes none, and the actor is not loaded: reads
+ * without that proof would rest on leases alone.
+ *
+ * A stream without records gets none. It is taken for empty on the word of a log that has reached a barrier, which was set after this owner
+ * claimed the shard: whatever a former owner was told while it could still answer lies below. What a former owner had sent and was not told of
+ * may come in later, as the first record; it answered nobody, and the first append here meets it.
  */
 export class Loader {
   readonly #o: LoaderOptions;
@@ -59,11 +67,12 @@ export class Loader {
   }
 
   async #load(activation: Activation, signal: AbortSignal, deadline: number): Promise<Stored> {
-    const { keeping, clock, mayAct, fenceLog, owner } = this.#o;
+    const { keeping, clock, mayAct, fenceLog, owner, barriers } = this.#o;
     const { slot, key } = activation;
     const author = { epoch: slot.epoch, owner };
+    const reached = (): Promise<number> => barriers.of(slot.shard, author.epoch);
     for await (const _ of settlePauses(clock, deadline)) {
-      const stored = await keeping.load(activation, author, signal);
+      const stored = await keeping.load(activation, author, signal, reached);
       if (stored.held.head.epoch > author.epoch) {
         fenceLog.rejected(stored.held);
         throw shardMoved(slot.shard, undefined);
@@ -82,6 +91,7 @@ export class Loader {
     const isOthers = head.sequence > 0 && head.epoch < author.epoch;
     if (!head.ended && (isOthers || doubts.isDoubtful(key, head.sequence))) {
       const result = await keeping.fence(stored);
+      if (result.kind === 'refused' && result.error.code === 'store.full') throw result.error;
       if (result.kind !== 'appended') return false;
       metrics.fences.inc();
       stored.held.head = result.head;

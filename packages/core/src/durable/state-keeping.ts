@@ -119,10 +119,10 @@ export class StateKeeping implements Keeping {
     }
   }
 
-  async load({ key, slot, type }: Activation, author: CommitAuthor): Promise<Stored> {
+  async load({ key, slot, type }: Activation, author: CommitAuthor, _signal: AbortSignal, reached: () => Promise<number>): Promise<Stored> {
     const { states, limits, createState } = this.#o;
     const stream = { type: type.name, key };
-    const latest = await states.load(stream);
+    const latest = await states.load(stream, reached);
     if (latest === undefined) {
       const state = createState(key);
       const held = new HeldActor(stream, slot.shard, author, noHead, new Bookkeeping(limits));

@@ -7,8 +7,39 @@ export interface BookkeepingLimits {
 }
 
 export interface RememberedReply extends CommittedReply {
-  /** When it was committed, in ms since 1970 by the clock of its node. */
+  /** When it was committed, by the time of its stream. */
   readonly at: number;
+}
+
+/** One pause between two commits counts for no more than this part of the age at which replies are forgotten. */
+const stepsPerAge = 10;
+
+/**
+ * The time of one stream, in ms, that runs as the times of its commits say and never back. What lies between two of them counts up to `stepMaxMs`:
+ * the wall clock of a node that jumps cannot make all replies old at once, and while nothing is committed they grow hardly older.
+ */
+class StreamTime {
+  readonly #stepMaxMs: number;
+  #now: number;
+  /** The last time that was told, in ms since 1970 by the clock of whoever told it. */
+  #told: number;
+
+  constructor(stepMaxMs: number, now: number = Number.NaN, told: number = now) {
+    this.#stepMaxMs = stepMaxMs;
+    this.#now = now;
+    this.#told = told;
+  }
+
+  /** What it is when the wall clock shows `wall`. */
+  at(wall: number): number {
+    return Number.isNaN(this.#now) ? wall : this.#now + Math.max(0, Math.min(wall - this.#told, this.#stepMaxMs));
+  }
+
+  /** Something was committed at `wall`. */
+  advance(wall: number): void {
+    this.#now = this.at(wall);
+    this.#told = wall;
+  }
 }
 
 /** A message that waits for its delivery. Numbers rise by one with each message of a stream, so that they also name it to its receiver. */
@@ -24,6 +55,8 @@ type PackedBookkeeping = readonly [
   outboxNumber: number,
   pending: readonly (readonly [number, number, unknown])[],
   reminders: readonly (readonly [string, unknown])[],
+  /** The time of the stream, and what the wall clock showed then. */
+  time: readonly [number, number],
 ];
 
 /**
@@ -38,15 +71,18 @@ export class Bookkeeping {
   readonly #pending = new Map<number, PendingMessage>();
   readonly #reminders = new Map<string, unknown>();
   #outboxNumber = 0;
+  #time: StreamTime;
 
   constructor(limits: BookkeepingLimits) {
     this.#limits = limits;
+    this.#time = new StreamTime(limits.replyAgeMs / stepsPerAge);
   }
 
   /** Takes the notes of the next commit, which was made at `at`. */
   apply(notes: CommitNotes, at: number): void {
     const { reply, outbox, delivered, reminders } = notes;
-    if (reply !== undefined) this.#remember({ ...reply, at });
+    this.#time.advance(at);
+    if (reply !== undefined) this.#remember({ ...reply, at: this.#time.at(at) });
     if (outbox !== undefined) for (const message of outbox) this.#await(message, at);
     if (delivered !== undefined) this.#forgetUpTo(delivered);
     if (reminders !== undefined) for (const change of reminders) this.#change(change);
@@ -55,6 +91,11 @@ export class Bookkeeping {
   /** Those that are young enough at `now` (ms since 1970), the oldest first. */
   replies(now: number): readonly RememberedReply[] {
     return [...this.#replies.values()].filter((reply) => this.#isYoung(reply, now));
+  }
+
+  /** How old it is at `now` (ms since 1970). */
+  ageMs({ at }: RememberedReply, now: number): number {
+    return Math.max(0, this.#time.at(now) - at);
   }
 
   /** The one for this key, if it is young enough at `now`. */
@@ -100,13 +141,16 @@ export class Bookkeeping {
       ({ idempotencyKey, method, caller, at, outcome }) => [idempotencyKey, method, caller, at, outcome] as const,
     );
     const pending = this.pending().map(({ number, at, message }) => [number, at, message] as const);
-    return [replies, this.#outboxNumber, pending, [...this.#reminders]] satisfies PackedBookkeeping;
+    const time = [this.#time.at(now), now] as const;
+    return [replies, this.#outboxNumber, pending, [...this.#reminders], time] satisfies PackedBookkeeping;
   }
 
   /** Throws a RangeError for what `pack` does not make. */
   static restore(packed: unknown, limits: BookkeepingLimits): Bookkeeping {
     const book = new Bookkeeping(limits);
-    const [replies, outboxNumber, pending, reminders] = partsOf(packed, 4);
+    const [replies, outboxNumber, pending, reminders, time] = partsOf(packed, 5);
+    const [now, told] = partsOf(time, 2);
+    book.#time = new StreamTime(limits.replyAgeMs / stepsPerAge, numberOf(now), numberOf(told));
     for (const reply of listOf(replies)) {
       const [idempotencyKey, method, caller, at, outcome] = partsOf(reply, 5);
       book.#remember({ idempotencyKey: textOf(idempotencyKey), method: textOf(method), caller: textOf(caller), at: numberOf(at), outcome });
@@ -133,8 +177,8 @@ export class Bookkeeping {
     if (reminder !== undefined) this.#reminders.set(name, reminder);
   }
 
-  #isYoung({ at }: RememberedReply, now: number): boolean {
-    return now - at < this.#limits.replyAgeMs;
+  #isYoung(reply: RememberedReply, now: number): boolean {
+    return this.ageMs(reply, now) < this.#limits.replyAgeMs;
   }
 
   #remember(reply: RememberedReply): void {

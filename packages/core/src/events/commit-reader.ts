@@ -15,7 +15,7 @@ const copyBytesMax = 4_096;
  */
 export class CommitReader {
   readonly #decoder = new Decoder(commitLimits);
-  readonly #lazyDecoder = new Decoder(commitLimits, false);
+  readonly #lazyDecoder = new Decoder(commitLimits);
   readonly #scratch = new Uint8Array(copyBytesMax);
 
   read(record: LogRecord): Commit {
@@ -38,10 +38,12 @@ export class CommitReader {
     commit.kind = kind;
     commit.sequence = sequence;
     commit.type = decoder.name();
-    commit.key = decoder.name();
+    commit.keyFrom = decoder.position;
+    decoder.skipText();
     commit.version = this.#count();
     commit.epoch = this.#count();
-    commit.owner = decoder.name();
+    commit.ownerFrom = decoder.position;
+    decoder.skipText();
     commit.idFrom = decoder.position;
     decoder.skipText();
     commit.at = this.#time();

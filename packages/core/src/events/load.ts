@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { digestHex } from '../base/digest.ts';
 import { PerkeyError } from '../base/errors.ts';
-import type { CommitLog, StreamName } from '../contract/commit-log.ts';
+import type { CommitLog, LogRead, StreamName } from '../contract/commit-log.ts';
 import { noHead } from './commit.ts';
 import type { Commit, StreamHead } from './commit.ts';
 import type { CommitReader } from './commit-reader.ts';
@@ -17,6 +17,10 @@ export interface LoadOptions {
   /** `from` comes from elsewhere than the log: the record that it names is read too and has to be that one. Else rejects with `stream.corrupt`. */
   readonly confirm?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** As for a read of the log. */
+  readonly many?: boolean | undefined;
+  /** As for a read of the log: how far it has to be where it says that the stream is empty. */
+  readonly reached?: LogRead['reached'];
 }
 
 export interface LoadParts {
@@ -49,11 +53,12 @@ async function load(
   { log, reader, metrics }: LoadParts,
   stream: StreamName,
   visit: (commit: Commit) => void,
-  { from = noHead, confirm = false, signal }: LoadOptions,
+  { from = noHead, confirm = false, signal, many, reached }: LoadOptions,
 ): Promise<StreamHead> {
   const check = new StreamCheck(stream, from, false);
   let isConfirmed = !confirm || from.sequence === 0;
-  for await (const { records } of log.read({ stream, after: isConfirmed ? from.sequence : from.sequence - 1, batchMax, signal })) {
+  const after = isConfirmed ? from.sequence : from.sequence - 1;
+  for await (const { records } of log.read({ stream, after, batchMax, signal, many, reached })) {
     metrics.readRecords.inc(records.length);
     for (let i = 0; i < records.length; i += 1) {
       const record = records[i] as (typeof records)[number];

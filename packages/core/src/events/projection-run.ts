@@ -58,6 +58,8 @@ export class ProjectionRun {
   #saved = 0;
   #error: string | undefined = undefined;
   #isCaughtUp = false;
+  /** A checkpoint on its way to the store, while the events behind it are handled already; false where it was fenced. */
+  #saving: Promise<boolean> | undefined = undefined;
   readonly #done: Promise<void>;
 
   constructor(options: ProjectionRunOptions) {
@@ -101,6 +103,7 @@ export class ProjectionRun {
         break;
       } catch (thrown) {
         this.#o.log.warn({ projection: this.#name, err: thrown }, 'a projection was interrupted; it goes on from its checkpoint');
+        await this.#settleSave().catch(() => false);
         await pause(this.#o.clock, retryMs, signal);
       }
     }
@@ -112,8 +115,8 @@ export class ProjectionRun {
   /** Spares the next owner what was handled since the last checkpoint. */
   async #saveLast(): Promise<void> {
     const { guard, clock, log } = this.#o;
-    if (this.#position === this.#saved || !guard.mayAct(clock.now())) return;
     try {
+      if (!(await this.#settleSave()) || this.#position === this.#saved || !guard.mayAct(clock.now())) return;
       await this.#commit(this.#position, () => {});
     } catch (thrown) {
       log.debug(
@@ -165,7 +168,7 @@ export class ProjectionRun {
     const isQuiet = sequenceBefore(this.#position) - sequenceBefore(this.#saved) < quietRecordsMax;
     if (!isQuiet && !(await this.#save(this.#position))) return false;
     if (live && !this.#isCaughtUp && this.#position >= generation.liveAfter) {
-      if (this.#saved !== this.#position && !(await this.#save(this.#position))) return false;
+      if (!(await this.#settleSave()) || (this.#saved !== this.#position && !(await this.#save(this.#position)))) return false;
       this.#isCaughtUp = true;
       this.#state = 'live';
       this.#o.onCaughtUp();
@@ -194,7 +197,23 @@ export class ProjectionRun {
       }
       this.#position = event.position;
     }
-    return this.#save(through);
+    return this.#saveBehind(through);
+  }
+
+  /** Does not wait for this checkpoint, but for the one before: at most two batches are handled again by the next owner. */
+  async #saveBehind(position: number): Promise<boolean> {
+    if (!(await this.#settleSave()) || !(await this.#mayAct())) return false;
+    const saving = this.#commit(position, () => {});
+    // Whoever settles it hears of its failure.
+    saving.catch(() => {});
+    this.#saving = saving;
+    return true;
+  }
+
+  async #settleSave(): Promise<boolean> {
+    const saving = this.#saving;
+    this.#saving = undefined;
+    return saving === undefined || (await saving);
   }
 
   /** Exactly once: the handler's writes and the checkpoint are one transaction. The event that a handler throws at is tried alone. */
@@ -272,7 +291,7 @@ export class ProjectionRun {
   }
 
   async #save(position: number): Promise<boolean> {
-    return (await this.#mayAct()) && this.#commit(position, () => {});
+    return (await this.#settleSave()) && (await this.#mayAct()) && this.#commit(position, () => {});
   }
 
   /** False when it was fenced. Rejects with what `work` threw, or with `store.unavailable`. */

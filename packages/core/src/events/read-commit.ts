@@ -6,28 +6,37 @@ import type { EventMetadata, StoredEvent } from './stored-event.ts';
 
 const noNotes: CommitNotes = Object.freeze({});
 
-/** A record that was looked through; ids, metadata and notes are decoded when they are asked for, since replays mostly are not. */
+/** A record that was looked through; most of its texts and its notes are decoded when they are asked for, which replays mostly do not. */
 export class ReadCommit implements Commit {
   kind: CommitKind = 'commit';
   sequence = 0;
   type = '';
-  key = '';
   version = 0;
   epoch = 0;
-  owner = '';
   at = 0;
   readonly events: StoredEvent[] = [];
   readonly body: Uint8Array;
+  keyFrom = 0;
+  ownerFrom = 0;
   idFrom = 0;
   hashFrom = 0;
   notesFrom = 0;
   readonly #decoder: Decoder;
+  #key: string | undefined = undefined;
   #id: string | undefined = undefined;
   #metadata: EventMetadata | undefined = undefined;
 
   constructor(body: Uint8Array, decoder: Decoder) {
     this.body = body;
     this.#decoder = decoder;
+  }
+
+  get key(): string {
+    return (this.#key ??= this.#text(this.keyFrom));
+  }
+
+  get owner(): string {
+    return this.#text(this.ownerFrom);
   }
 
   get id(): string {
@@ -93,11 +102,8 @@ export class ReadEvent implements StoredEvent {
   readonly #index: number;
   position: number;
   version: number;
-  type: string;
-  key: string;
   event: string;
   schema: number;
-  at: number;
   data: unknown;
 
   constructor(commit: ReadCommit, index: number, position: number, version: number, event: string, schema: number, data: unknown) {
@@ -105,12 +111,21 @@ export class ReadEvent implements StoredEvent {
     this.#index = index;
     this.position = position;
     this.version = version;
-    this.type = commit.type;
-    this.key = commit.key;
     this.event = event;
     this.schema = schema;
-    this.at = commit.at;
     this.data = data;
+  }
+
+  get type(): string {
+    return this.#commit.type;
+  }
+
+  get key(): string {
+    return this.#commit.key;
+  }
+
+  get at(): number {
+    return this.#commit.at;
   }
 
   get id(): string {

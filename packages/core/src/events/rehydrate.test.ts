@@ -179,7 +179,7 @@ describe('saving', () => {
     await world.add([2]);
     expect(await world.load()).toMatchObject({ state: { sum: 3 }, snapshotVersion: 0 });
     world.store.of('n1').unavailable();
-    expect(await world.snapshots.load(alice, 3)).toEqual([]);
+    expect(await collected(world.snapshots.load(alice, 3))).toEqual([]);
     expect(world.counted('perkey_snapshot_skips_total')).toEqual({ unavailable: 1 });
   });
 
@@ -194,7 +194,7 @@ describe('saving', () => {
     for (let i = 1; i <= 50; i += 1) world.snapshots.save(alice, contentOf(i));
     for (let i = 1; i <= 1_500; i += 1) world.snapshots.save({ type: 'Account', key: `k${i}` }, contentOf(1));
     await world.snapshots.settled();
-    expect((await world.snapshots.load(alice, 3))[0]).toMatchObject({ state: 50 });
+    expect((await collected(world.snapshots.load(alice, 3)))[0]).toMatchObject({ state: 50 });
     const { saved = 0, left_out: leftOut = 0 } = world.counted('perkey_snapshot_saves_total');
     expect(saved + leftOut).toBe(1_550);
     expect(saved).toBe(1_000);
@@ -290,3 +290,9 @@ describe('schema evolution', () => {
     });
   });
 });
+
+async function collected<T>(from: AsyncIterable<T>): Promise<readonly T[]> {
+  const all: T[] = [];
+  for await (const one of from) all.push(one);
+  return all;
+}

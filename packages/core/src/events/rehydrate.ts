@@ -1,5 +1,5 @@
 import { PerkeyError } from '../base/errors.ts';
-import type { StreamName } from '../contract/commit-log.ts';
+import type { LogRead, StreamName } from '../contract/commit-log.ts';
 import { Bookkeeping } from './bookkeeping.ts';
 import type { BookkeepingLimits } from './bookkeeping.ts';
 import { noHead } from './commit.ts';
@@ -28,6 +28,8 @@ export interface RehydrateParts<State> {
   readonly fold: Fold<State>;
   readonly limits: BookkeepingLimits;
   readonly signal?: AbortSignal | undefined;
+  /** As for a read of the log. */
+  readonly reached?: LogRead['reached'];
 }
 
 /** An actor as its stream says. */
@@ -46,7 +48,7 @@ export interface Rehydrated<State> {
  */
 export async function rehydrate<State>(parts: RehydrateParts<State>): Promise<Rehydrated<State>> {
   const { snapshots, stream, fold, limits } = parts;
-  for (const content of (await snapshots?.load(stream, fold.stateVersion)) ?? []) {
+  for await (const content of snapshots?.load(stream, fold.stateVersion) ?? []) {
     try {
       const bookkeeping = Bookkeeping.restore(content.bookkeeping, limits);
       const rehydrated = await replay(parts, content.state as State, bookkeeping, content);
@@ -66,7 +68,7 @@ function isDoubtful(thrown: unknown): thrown is Error {
 }
 
 async function replay<State>(
-  { events, stream, fold, signal }: RehydrateParts<State>,
+  { events, stream, fold, signal, reached }: RehydrateParts<State>,
   from: State,
   bookkeeping: Bookkeeping,
   snapshot: SnapshotContent | undefined,
@@ -76,7 +78,13 @@ async function replay<State>(
     state = applyCommit(fold, state, commit);
     bookkeeping.apply(commit.notes(), commit.at);
   };
-  const head = await events.load(stream, visit, { from: snapshot?.head ?? noHead, confirm: true, signal });
+  const head = await events.load(stream, visit, {
+    from: snapshot?.head ?? noHead,
+    confirm: true,
+    many: snapshot !== undefined,
+    signal,
+    reached,
+  });
   return { state, bookkeeping, head, snapshotVersion: snapshot?.head.version ?? 0 };
 }
 

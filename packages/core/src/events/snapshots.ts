@@ -4,7 +4,7 @@ import type { Logger } from '../base/log.ts';
 import { LogLimiter, safeText } from '../base/log-text.ts';
 import type { Counter, Histogram, Metrics } from '../base/metrics.ts';
 import type { StreamName } from '../contract/commit-log.ts';
-import type { SnapshotStore } from '../contract/store.ts';
+import type { Snapshot, SnapshotStore } from '../contract/store.ts';
 import { readSnapshot, writeSnapshot } from './snapshot-body.ts';
 import type { SnapshotContent } from './snapshot-body.ts';
 
@@ -86,20 +86,36 @@ export class Snapshots {
     if (this.#waiting.size === 1 || this.#saving.size < savesAtOnce) this.#parts.clock.defer(() => this.#startNext());
   }
 
-  /** Those of the stream that can be read and fit the state's version, the newest first; none where the store does not answer. */
-  async load(stream: StreamName, stateVersion: number): Promise<readonly SnapshotContent[]> {
-    const contents: SnapshotContent[] = [];
+  /**
+   * Those of the stream that can be read and fit the state's version, the newest first; none where the store does not answer. The newest one is
+   * asked for alone, since it mostly is the one that is used.
+   */
+  async *load(stream: StreamName, stateVersion: number): AsyncGenerator<SnapshotContent, void, undefined> {
+    const [newest] = await this.#stored(stream, 1);
+    if (newest === undefined) return;
+    const first = this.#content(stream, newest, stateVersion);
+    if (first !== undefined) yield first;
+    for (const snapshot of await this.#stored(stream, undefined)) {
+      const content = snapshot.sequence === newest.sequence ? undefined : this.#content(stream, snapshot, stateVersion);
+      if (content !== undefined) yield content;
+    }
+  }
+
+  async #stored(stream: StreamName, max: number | undefined): Promise<readonly Snapshot[]> {
     try {
-      for (const { body, sequence } of await this.#parts.store.load(stream)) {
-        const read = readSnapshot(stream, body, stateVersion);
-        if (read.kind !== 'read') this.#skip(stream, read.kind, read.why, sequence);
-        else if (read.content.head.sequence !== sequence) this.#skip(stream, 'corrupt', 'it lies in the place of another', sequence);
-        else contents.push(read.content);
-      }
+      return await this.#parts.store.load(stream, max);
     } catch (thrown) {
       this.#skip(stream, 'unavailable', describeThrown(thrown));
+      return [];
     }
-    return contents;
+  }
+
+  #content(stream: StreamName, { body, sequence }: Snapshot, stateVersion: number): SnapshotContent | undefined {
+    const read = readSnapshot(stream, body, stateVersion);
+    if (read.kind !== 'read') this.#skip(stream, read.kind, read.why, sequence);
+    else if (read.content.head.sequence !== sequence) this.#skip(stream, 'corrupt', 'it lies in the place of another', sequence);
+    else return read.content;
+    return undefined;
   }
 
   /** An actor was loaded from one of them. */

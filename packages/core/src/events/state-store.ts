@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { resolveOptions } from '../base/options.ts';
-import type { CommitLog, LogRecord, StreamName } from '../contract/commit-log.ts';
+import type { CommitLog, LogRead, LogRecord, StreamName } from '../contract/commit-log.ts';
 import { Appender, type ResultListener } from './appender.ts';
 import type { AppendResult } from './append-result.ts';
 import { noHead } from './commit.ts';
@@ -71,12 +71,15 @@ export class StateStore extends CommitIds {
     this.#appender.send(record, now, listener);
   }
 
-  /** The last state; undefined where none was stored. Rejects with `stream.corrupt` and `store.unavailable`. */
-  async load(stream: StreamName): Promise<StoredState | undefined> {
+  /**
+   * The last state; undefined where none was stored, which with `reached` is said only by a log that has reached that sequence. Rejects with
+   * `stream.corrupt` and `store.unavailable`.
+   */
+  async load(stream: StreamName, reached?: LogRead['reached']): Promise<StoredState | undefined> {
     const start = this.#clock.now();
     this.#metrics.loads.inc();
     try {
-      return await this.#load(stream);
+      return await this.#load(stream, reached);
     } catch (thrown) {
       this.#metrics.loadFailures.inc();
       throw thrown;
@@ -111,9 +114,9 @@ export class StateStore extends CommitIds {
     return settlement;
   }
 
-  async #load(stream: StreamName): Promise<StoredState | undefined> {
+  async #load(stream: StreamName, reached: LogRead['reached']): Promise<StoredState | undefined> {
     let last: LogRecord | undefined;
-    for await (const { records } of this.#log.read({ stream, after: 0, batchMax: 10 })) {
+    for await (const { records } of this.#log.read({ stream, after: 0, batchMax: 10, reached })) {
       this.#metrics.readRecords.inc(records.length);
       last = records.at(-1) ?? last;
     }

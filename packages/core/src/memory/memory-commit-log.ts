@@ -49,6 +49,10 @@ export class MemoryCommitLog implements CommitLog {
     return this.#answers.answer(() => this.#table.last);
   }
 
+  barrier(): Promise<number> {
+    return this.last();
+  }
+
   trim(stream: StreamName, before: number): Promise<void> {
     return this.#answers.answer(() => this.#table.trim(stream, before));
   }

@@ -31,8 +31,8 @@ export class MemorySnapshots implements SnapshotStore {
     });
   }
 
-  load({ type, key }: StreamName): Promise<readonly Snapshot[]> {
-    return this.#answers.answer(() => this.#table.get(type)?.get(key) ?? []);
+  load({ type, key }: StreamName, max: number = Infinity): Promise<readonly Snapshot[]> {
+    return this.#answers.answer(() => (this.#table.get(type)?.get(key) ?? []).slice(0, max));
   }
 
   forget({ type, key }: StreamName): Promise<void> {

@@ -76,6 +76,13 @@ export class ActorFixture implements Caller {
     return this.askShard(0, type, key, method, input, more);
   }
 
+  /** As another turn does that leaves with its shard. */
+  askAwaited(type: string, key: string, method: string, more: Partial<InboundRequest> = {}): Asked {
+    const asked = new Asking();
+    this.#admit(0, type, key, method, undefined, { reply: asked.port, chain: ['actor/elsewhere'], ...more }, true);
+    return asked;
+  }
+
   askShard(shard: number, type: string, key: string, method: string, input?: unknown, more: Partial<InboundRequest> = {}): Asked {
     const asked = new Asking();
     this.#admit(shard, type, key, method, input, { reply: asked.port, ...more });
@@ -115,11 +122,12 @@ export class ActorFixture implements Caller {
     method: string,
     input: unknown,
     more: Partial<InboundRequest> & Pick<InboundRequest, 'reply'>,
+    isAwaited: boolean = false,
   ): void {
     this.#nextId += 1;
     const deadline = this.clock.now() + 5_000;
     const base = { id: this.#nextId, headers: noHeaders, chain: noChain, idempotencyKey: undefined, caller: 'client-1', deadline };
-    this.host.admit(shard, { ...base, type, key, method, input, ...more });
+    this.host.admit(shard, { ...base, type, key, method, input, ...more }, isAwaited);
   }
 
   #logger(bound: Readonly<Record<string, unknown>>): Logger {

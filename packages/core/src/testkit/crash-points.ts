@@ -93,6 +93,7 @@ export class CrashPoints {
         ),
       read: (what) => read.call(this, what),
       last: () => inner.last(),
+      barrier: () => this.#around(`barrier ${name}`, () => inner.barrier()),
       trim: (stream, before) => inner.trim(stream, before),
     };
   }
@@ -121,7 +122,7 @@ export class CrashPoints {
     return {
       bodyBytesMax: inner.bodyBytesMax,
       save: (...args) => this.#around('snapshot save', () => inner.save(...args)),
-      load: (stream) => this.#around('snapshot load', () => inner.load(stream)),
+      load: (...args) => this.#around('snapshot load', () => inner.load(...args)),
       forget: (stream) => inner.forget(stream),
     };
   }

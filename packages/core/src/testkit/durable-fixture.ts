@@ -49,8 +49,12 @@ export class DurableWorld {
   static async start(): Promise<DurableWorld> {
     const clock = new VirtualClock();
     const store = new FaultyStore(memoryStore(), { clock });
-    const rest = { cluster: 'test', nodeId: 'n', shards: 1, connectTimeoutMs: 1_000, log: silentLogger, metrics: noMetrics };
-    return new DurableWorld(clock, store, await store.open({ ...rest, clock, random: seededRandom(5) }));
+    return new DurableWorld(clock, store, await openFor('n', clock, store));
+  }
+
+  /** The store as a node has it that suffers by itself, by `store.of(nodeId)`. */
+  openFor(nodeId: string): Promise<OpenStore> {
+    return openFor(nodeId, this.clock, this.store);
   }
 
   /** One more node: it has shard 0 open, under an epoch of its own, whatever others believe. */
@@ -149,4 +153,9 @@ export class DurableWorld {
     const commits = await this.commits(type, key);
     return commits.flatMap(({ events }) => events.map(({ event, data }) => [event, data] as const));
   }
+}
+
+function openFor(nodeId: string, clock: VirtualClock, store: FaultyStore): Promise<OpenStore> {
+  const rest = { cluster: 'test', nodeId, shards: 1, connectTimeoutMs: 1_000, log: silentLogger, metrics: noMetrics };
+  return store.open({ ...rest, clock, random: seededRandom(5) });
 }

@@ -91,6 +91,23 @@ test('a store that is away, full or stale for one node is not so for another', a
   expect(texts(await readAll(open.events))).toEqual(['one', 'two']);
 });
 
+test('a stale log says that a stream is empty, but not to one who demands that it has reached a barrier set since', async () => {
+  const { store, open } = await opened();
+  const other = await store.open(storeEnvironment({ nodeId: 'n2' }));
+  const before = await open.events.barrier();
+  store.of('n1').staleReads(before);
+  await appended(other.events, stream('new'), 0, 'one');
+  const read = (reached?: () => Promise<number>): Promise<readonly string[]> =>
+    readAll(open.events, { stream: stream('new'), reached }).then(texts);
+  expect(await read()).toEqual([]);
+  expect(await read(() => Promise.resolve(before))).toEqual([]);
+  await expect(read(() => open.events.barrier())).rejects.toMatchObject({ code: 'store.unavailable' });
+  store.of('n1').full();
+  await expect(read(() => open.events.barrier())).rejects.toMatchObject({ code: 'store.full' });
+  store.healAll();
+  expect(await read(() => open.events.barrier())).toEqual(['one']);
+});
+
 test('a slow store takes its time, half of it before the effect', async () => {
   const clock = new VirtualClock();
   const store = new FaultyStore(memoryStore(), { clock });

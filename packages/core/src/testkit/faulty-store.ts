@@ -77,9 +77,9 @@ function faultySnapshots(inner: SnapshotStore, calls: FaultyCalls): SnapshotStor
   return {
     bodyBytesMax: inner.bodyBytesMax,
     save: (stream, snapshot, kept) => calls.write(() => inner.save(stream, snapshot, kept)),
-    load: async (stream) => {
+    load: async (stream, max) => {
       await calls.reach();
-      return inner.load(stream);
+      return inner.load(stream, max);
     },
     forget: (stream) => calls.write(() => inner.forget(stream)),
   };

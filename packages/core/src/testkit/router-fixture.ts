@@ -23,6 +23,7 @@ export interface SentRequest {
   readonly key: string;
   readonly input: unknown;
   readonly headers: Headers;
+  readonly mark: number;
 }
 
 const silentPort = { ok: (): void => {}, error: (): void => {} };
@@ -79,9 +80,9 @@ export function requestsIn({ to, frame, token }: { to: Address; frame: Uint8Arra
   const reader = new RequestReader(frame, new Decoder());
   const requests: SentRequest[] = [];
   while (reader.next()) {
-    const { id, shard, epoch, remainingMs } = reader;
+    const { id, shard, epoch, remainingMs, mark } = reader;
     const { method, key, input, headers } = reader.request(0, silentPort);
-    requests.push({ to, token, id, shard, epoch, remainingMs, method, key, input, headers });
+    requests.push({ to, token, id, shard, epoch, remainingMs, method, key, input, headers, mark });
   }
   return requests;
 }
@@ -120,7 +121,7 @@ export interface RouterFixtureOptions {
   /** Default 4; 0: not known yet. */
   readonly shards?: number;
   /** The actors of this very node, whose incarnation is `1-self`. */
-  readonly admit?: (shard: number, request: InboundRequest) => void;
+  readonly admit?: (shard: number, request: InboundRequest, isAwaited?: boolean) => void;
 }
 
 /** A router on virtual time and a recording link. */
@@ -130,6 +131,8 @@ export class RouterFixture {
   readonly metrics: MetricsRegistry = new MetricsRegistry();
   readonly routes: Routes;
   readonly router: Router;
+  /** The actors of this very node that leave it once their turns have ended. */
+  readonly leaving: Set<string> = new Set();
   /** How often the router asked for news. */
   newsWanted = 0;
 
@@ -146,7 +149,12 @@ export class RouterFixture {
     const options: RouterOptions = {
       ...{ clock, link, routes: this.routes, metrics: new RequestMetrics(this.metrics), callerName: '' },
       settings: { ...defaults, ...settings },
-      local: admit && { cancel: () => {}, admit },
+      local: admit && {
+        cancel: () => {},
+        admit,
+        isLeaving: (chain) => chain.some((actor) => this.leaving.has(actor)),
+        leavingEpoch: () => 7,
+      },
       wantNews: () => {
         this.newsWanted += 1;
       },

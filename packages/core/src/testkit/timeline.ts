@@ -46,6 +46,7 @@ export class Timeline {
   #nowMs = 0;
   #sequence = 0;
   #moving = false;
+  #steps = 0;
   #stepsAtThisInstant = 0;
   /** In the order in which they are to run; those before `#head` have run. */
   #deferred: Deferred[] = [];
@@ -57,6 +58,11 @@ export class Timeline {
 
   get nowMs(): number {
     return this.#nowMs;
+  }
+
+  /** How many timers and deferred callbacks ran. */
+  get steps(): number {
+    return this.#steps;
   }
 
   join(member: TimelineMember): void {
@@ -186,6 +192,7 @@ export class Timeline {
   }
 
   #step(run: () => void): void {
+    this.#steps += 1;
     this.#stepsAtThisInstant += 1;
     try {
       if (this.#stepsAtThisInstant > stepsAtOneInstantMax) {

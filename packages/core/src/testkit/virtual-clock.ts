@@ -87,6 +87,11 @@ export class VirtualClock implements Clock {
     return this.#timeline.nowMs;
   }
 
+  /** How many timers and deferred callbacks have run on the timeline. */
+  get steps(): number {
+    return this.#timeline.steps;
+  }
+
   /** Timers and deferred callbacks of this process that did not run yet. */
   get pending(): number {
     return this.#timers.size + this.#timeline.deferredOf(this.#member);

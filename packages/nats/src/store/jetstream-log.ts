@@ -3,6 +3,7 @@ import { unavailable } from '../store-api.ts';
 import { AckReader } from './append-answer.ts';
 import type { AppendChannel, AppendTarget } from './append-channel.ts';
 import { eraseBefore } from './erase.ts';
+import { LogBarrier } from './log-barrier.ts';
 import { subjectFilter } from './log-filter.ts';
 import { isAborted, lastOf, readSessions, readStream } from './log-reader.ts';
 import type { ReadPlace } from './log-reader.ts';
@@ -31,6 +32,7 @@ export class JetStreamLog implements CommitLog {
   readonly #told = new ToldSequences();
   readonly #target: AppendTarget;
   readonly #place: ReadPlace;
+  readonly #barrier: LogBarrier;
 
   constructor(parts: LogParts) {
     const { names, link, pullBytesMax, isClosed } = parts;
@@ -42,6 +44,7 @@ export class JetStreamLog implements CommitLog {
       onAppended: (subject, sequence) => this.#told.note(subject, sequence),
       onNobody: () => link.onMissing(),
     };
+    this.#barrier = new LogBarrier({ ...parts, target: this.#target });
     this.#place = { link, names, told: this.#told, pullBytesMax, isClosed };
   }
 
@@ -74,6 +77,10 @@ export class JetStreamLog implements CommitLog {
   async last(): Promise<number> {
     await this.#parts.link.ready();
     return lastSequence(this.#parts.link, this.#parts.names.natsStream);
+  }
+
+  barrier(): Promise<number> {
+    return this.#barrier.ask();
   }
 
   async trim(stream: StreamName, before: number): Promise<void> {

@@ -68,14 +68,17 @@ export class JetStreamSnapshots implements SnapshotStore {
     }
   }
 
-  async load(stream: StreamName): Promise<readonly Snapshot[]> {
+  async load(stream: StreamName, max: number = othersMax + 1): Promise<readonly Snapshot[]> {
     const subject = this.#subject(stream);
     await this.#parts.link.ready();
     const latest = await this.#latest(subject);
     if (latest === undefined) return [];
-    const others = await Promise.all(latest.others.map((place) => this.#at(place, subject)));
-    const found = [{ sequence: latest.sequence, body: latest.body }, ...others.filter((snapshot) => snapshot !== undefined)];
-    return found.toSorted((a, b) => b.sequence - a.sequence);
+    const own = { sequence: latest.sequence, message: latest.message };
+    const wanted = [own, ...latest.others].toSorted((a, b) => b.sequence - a.sequence).slice(0, max);
+    const get = async (place: SnapshotPlace): Promise<Snapshot | undefined> =>
+      place === own ? { sequence: own.sequence, body: latest.body } : this.#at(place, subject);
+    const found = await Promise.all(wanted.map(get));
+    return found.filter((snapshot) => snapshot !== undefined);
   }
 
   async forget(stream: StreamName): Promise<void> {

@@ -1,8 +1,8 @@
 import { storeEnvironment, VirtualClock } from '@perkey/core/testing';
 import { LogLimiter } from '@perkey/core';
 import { expect, test } from 'vitest';
-import type { JsReply, StoreApi } from '../store-api.ts';
-import { lastOf } from './log-reader.ts';
+import { type JsReply, type StoreApi, unavailable } from '../store-api.ts';
+import { lastOf, readStream } from './log-reader.ts';
 import type { ReadPlace } from './log-reader.ts';
 import type { StoreLink } from './store-link.ts';
 import { ToldSequences } from './told.ts';
@@ -71,4 +71,81 @@ test('a leader that knows nothing of a stream is believed only if it has the who
   expect(await clock.run(lastOf(placeWith(clock, told, [0, 4], [49, 60]), subject))).toMatchObject({ sequence: 4 });
   const behind = clock.run(lastOf(placeWith(clock, told, [0], [49]), subject));
   await expect(behind).rejects.toMatchObject({ code: 'store.unavailable' });
+});
+
+interface Held {
+  readonly under?: string;
+  /** What the append expected to be the last of its subject. */
+  readonly expected?: number;
+}
+
+/** A leader that holds these records, what was asked of it, and how often somebody wanted a consumer, of which there are none. */
+function leaderWith(held: Readonly<Record<number, Held>>, last: number): { place: ReadPlace; asked: string[]; wanted: () => number } {
+  const asked: string[] = [];
+  let ready = 0;
+  const request = (_api: string, body: string): Promise<JsReply> => {
+    asked.push(body);
+    const { seq = last } = JSON.parse(body) as { seq?: number };
+    const found = held[seq];
+    if (found === undefined) return Promise.resolve({ error: { code: 404, err_code: 10_037 } });
+    const { under = subject, expected } = found;
+    const header = expected === undefined ? 'Other:1' : `Nats-Expected-Last-Subject-Sequence:${expected}`;
+    const hdrs = Buffer.from(`NATS/1.0\r\n${header}\r\n\r\n`).toString('base64');
+    return Promise.resolve({ message: { subject: under, seq, hdrs, data: Buffer.from(`${seq}`).toString('base64') } });
+  };
+  const { link, ...place } = placeWith(new VirtualClock(), new ToldSequences(), [], []);
+  const onceReady: StoreLink['ready'] = () => {
+    ready += 1;
+    return ready === 1 ? Promise.resolve({} as never) : Promise.reject(unavailable('no consumers here'));
+  };
+  const leader: StoreLink = { ...link, replicas: 1, ready: onceReady, api: { request } as unknown as StoreApi };
+  return { place: { ...place, link: leader }, asked, wanted: () => ready - 1 };
+}
+
+async function sequencesOf(place: ReadPlace, after: number, batchMax = 2): Promise<number[][]> {
+  const batches: number[][] = [];
+  for await (const { records } of readStream(place, subject, { after, batchMax })) batches.push(records.map(({ sequence }) => sequence));
+  return batches;
+}
+
+function withClock<T>({ link }: ReadPlace, running: Promise<T>): Promise<T> {
+  return (link.environment.clock as VirtualClock).run(running);
+}
+
+test('a few records are found from the last one back, without a look at those of other streams', async () => {
+  const { place, asked } = leaderWith({ 3: { expected: 0 }, 700: { expected: 3 }, 90_000: { expected: 700 } }, 90_000);
+  expect(await sequencesOf(place, 0)).toEqual([[3, 700], [90_000]]);
+  expect(asked).toEqual([`{"last_by_subj":"${subject}"}`, '{"seq":700}', '{"seq":3}']);
+});
+
+test.each([
+  [3, [700, 90_000], 2],
+  [699, [700, 90_000], 2],
+  [700, [90_000], 1],
+  [89_999, [90_000], 1],
+  [90_000, [], 1],
+])('the way back ends at what is known already, here %i', async (after, found, requests) => {
+  const { place, asked } = leaderWith({ 700: { expected: 3 }, 90_000: { expected: 700 } }, 90_000);
+  expect((await sequencesOf(place, after)).flat()).toEqual(found);
+  expect(asked).toHaveLength(requests);
+});
+
+const broken: readonly (readonly [what: string, held: Readonly<Record<number, Held>>])[] = [
+  ['is missing', { 9: { expected: 7 } }],
+  ['is of another stream', { 7: { under: 'another', expected: 0 }, 9: { expected: 7 } }],
+  ['does not say what was before it', { 7: {}, 9: { expected: 7 } }],
+  ['names one behind itself', { 7: { expected: 8 }, 9: { expected: 7 } }],
+];
+test.each(broken)('where a record on the way back %s, a consumer is asked', async (_, held) => {
+  const { place, wanted } = leaderWith(held, 9);
+  await expect(withClock(place, sequencesOf(place, 0))).rejects.toMatchObject({ code: 'store.unavailable' });
+  expect(wanted()).toBe(3);
+});
+
+test('a consumer is asked where the way back is long', async () => {
+  const chain = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [i + 1, { expected: i }]));
+  expect(await sequencesOf(leaderWith(chain, 100).place, 36, 64)).toHaveLength(1);
+  const { place, asked, wanted } = leaderWith(chain, 100);
+  await expect(withClock(place, sequencesOf(place, 0))).rejects.toMatchObject({ code: 'store.unavailable' });
+  expect([asked.length, wanted()]).toEqual([64, 3]);
 });

@@ -1,16 +1,18 @@
 import { PerkeyError } from '@perkey/core';
 import type { LogBatch, LogRead, LogRecord } from '@perkey/core';
+import type { Msg } from '@nats-io/transport-node';
 import { unavailable } from '../store-api.ts';
+import { barrierPrefix } from './log-barrier.ts';
 import type { SubjectFilter } from './log-filter.ts';
 import { PullSession } from './pull-session.ts';
 import type { PullPlan } from './pull-session.ts';
-import { getMessage, lastSequence } from './store-link.ts';
+import { getMessage, lastSequence, subjectState } from './store-link.ts';
 import type { StoreLink, StoredMessage } from './store-link.ts';
 import type { LogNames } from './store-names.ts';
 import type { ToldSequences } from './told.ts';
 
-/** So many records are fetched one by one before a consumer is made, which takes two round trips, and on several servers an agreement of them. */
-const walkMax = { alone: 1, replicated: 6 };
+/** So many records of a stream are fetched one by one at most. */
+const walkMax = 64;
 const retryMs = 200;
 /** A read that gets no further for so many attempts gives up. */
 const attemptsMax = 3;
@@ -63,7 +65,7 @@ async function pause({ link }: ReadPlace, ms: number, signal?: AbortSignal): Pro
  * The last record of a stream, from the leader. Invariant: never one from before what this object was told of the stream; an answer that is,
  * from a leader that was deposed or a server that lost its data, is asked for again, then rejected with `store.unavailable`.
  */
-export async function lastOf(place: ReadPlace, subject: string): Promise<StoredMessage | undefined> {
+export async function lastOf(place: ReadPlace, subject: string, floor?: LogRead['reached']): Promise<StoredMessage | undefined> {
   const { link, names, told } = place;
   for (let attempt = 1; ; attempt += 1) {
     const least = told.of(subject);
@@ -73,19 +75,24 @@ export async function lastOf(place: ReadPlace, subject: string): Promise<StoredM
       reached > 0 ? lastSequence(link, names.natsStream) : reached,
     ]);
     const isUpToDate = (last?.sequence ?? 0) >= least && whole >= reached;
-    if (isUpToDate && (last !== undefined || (await hasAllTold(place)))) return last;
+    if (isUpToDate && (last !== undefined || (await isEmpty(place, subject, floor)))) return last;
     if (attempt >= staleMax) throw unavailable('what it says is older than what it has acknowledged');
     await pause(place, retryMs);
   }
 }
 
 /**
- * Whether the leader has the whole log as far as this object was told of it. One that was deposed also says of a stream that it does not exist, and
- * nothing is written that would prove it wrong: an actor without records is not fenced.
+ * Whether a subject without messages is empty indeed: a leader that was deposed says so too, and nothing is written that would prove it wrong,
+ * since an actor without records is not fenced. The same answer shows how far the log has come that says it: as far as this object was told of
+ * it, and as far as whoever reads demands.
  */
-async function hasAllTold({ link, names, told }: ReadPlace): Promise<boolean> {
-  const { highest } = told;
-  return link.replicas === 1 || highest === 0 || (await lastSequence(link, names.natsStream)) >= highest;
+async function isEmpty({ link, names, told }: ReadPlace, subject: string, floor: LogRead['reached']): Promise<boolean> {
+  if (link.replicas === 1) return true;
+  const demanded = (await floor?.()) ?? 0;
+  const least = Math.max(demanded, told.highest);
+  if (least === 0) return true;
+  const { last, messages } = await subjectState(link, names.natsStream, subject);
+  return last >= least && messages === 0;
 }
 
 /** The last record that fits, as of now, by the leader; 0 for none. */
@@ -118,41 +125,73 @@ async function lastThere({ link, names }: ReadPlace, sequence: number): Promise<
 const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, body });
 
 /**
- * The records of one stream as of now. The leader says which one is the last; few are fetched from it one by one. The rest comes from a
- * consumer, which may sit on a copy that lags behind, and is read until that last one has come.
+ * The records of one stream as of now. The leader says which one is the last, and each says which one was before it, so a few are found at the
+ * same cost however long the log is. A server looks for the records of a subject by going through those of all the others (2.9: 10 ms for a
+ * log of 10,000), so a consumer is made only where there are many, or where the way back is not whole. It may sit on a copy that lags behind,
+ * and is read until the last record has come.
  */
 export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
-  const { link, names } = place;
-  await link.ready();
-  const next = (seq: number): Promise<StoredMessage | undefined> => getMessage(link, names.natsStream, { seq, next_by_subj: subject });
-  const [last, first] = await Promise.all([lastOf(place, subject), next(read.after + 1)]);
-  const end = last?.sequence ?? 0;
-  if (end <= read.after || last === undefined || isAborted(read.signal)) return;
-  const most = link.replicas > 1 ? walkMax.replicated : walkMax.alone;
-  const records: LogRecord[] = [];
-  for (let found = first; found !== undefined; found = await next(found.sequence + 1)) {
+  const { after, batchMax, signal } = read;
+  await place.link.ready();
+  if (read.many === true) return yield* readMany(place, subject, read);
+  const last = await lastOf(place, subject, read.reached);
+  if (last === undefined || last.sequence <= after || isAborted(signal)) return;
+  const records = await walkBack(place, last, read);
+  if (records === undefined) {
+    yield* readSessions(place, { is: 'stream', subject }, read, last.sequence);
+    return;
+  }
+  for (let i = 0; i < records.length; i += batchMax) {
+    if (isAborted(signal)) return;
+    const batch = records.slice(i, i + batchMax);
+    yield { records: batch, through: batch.at(-1)?.sequence ?? after, live: i + batchMax >= records.length };
+  }
+}
+
+/** From the last record back to the first behind `after`, in the order of the log; `undefined` where they are too many, or one is missing. */
+async function walkBack({ link, names }: ReadPlace, last: StoredMessage, { after, signal }: LogRead): Promise<LogRecord[] | undefined> {
+  const records = [recordOf(last)];
+  let { expected, sequence } = last;
+  while (expected === undefined || expected > after) {
+    if (expected === undefined || expected >= sequence || records.length >= walkMax || isAborted(signal)) return undefined;
+    const found = await getMessage(link, names.natsStream, { seq: expected });
+    if (found?.sequence !== expected || found.subject !== last.subject) return undefined;
     records.push(recordOf(found));
-    if (found.sequence >= end || records.length >= most) break;
+    ({ expected, sequence } = found);
   }
-  const through = records.at(-1)?.sequence ?? read.after;
-  for (let i = 0; i < records.length; i += read.batchMax) {
-    if (isAborted(read.signal)) return;
-    const batch = records.slice(i, i + read.batchMax);
-    yield { records: batch, through: batch.at(-1)?.sequence ?? through, live: through >= end && i + read.batchMax >= records.length };
+  return records.toReversed();
+}
+
+/**
+ * The same with a consumer that is made while the leader is asked for the last record: 50 records one after the other take four times as long.
+ * Where that record is the only one, nothing is asked of the consumer.
+ */
+async function* readMany(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
+  const filter: SubjectFilter = { is: 'stream', subject };
+  const early = PullSession.open(place.link, planOf(place, filter, read.after, 0));
+  try {
+    const last = await lastOf(place, subject, read.reached);
+    if (last === undefined || last.sequence <= read.after || isAborted(read.signal)) return;
+    const isOnly = last.expected !== undefined && last.expected <= read.after;
+    if (isOnly) yield { records: [recordOf(last)], through: last.sequence, live: true };
+    else yield* readSessions(place, filter, read, last.sequence, early);
+  } finally {
+    // Idempotent: it may not have been taken.
+    early.then((session) => session.end()).catch(() => undefined);
   }
-  if (through < end) yield* readSessions(place, { is: 'stream', subject }, { ...read, after: through }, end);
 }
 
 /**
  * Batches from one session after the other, each after what the last one gave. A read that follows goes on for as long as the store is open;
  * one that gets nothing from its first attempts on, and one that does not follow, rejects with `store.unavailable`.
- * `end`: where a read that does not follow ends; asked for where it is not given.
+ * `end`: where a read that does not follow ends; asked for where it is not given. `early`: the first session, which is being opened already.
  */
 export async function* readSessions(
   place: ReadPlace,
   filter: SubjectFilter,
   read: LogRead,
   end?: number,
+  early?: Promise<PullSession>,
 ): AsyncGenerator<LogBatch, void, undefined> {
   const { follow = false, signal } = read;
   let { after } = read;
@@ -163,14 +202,15 @@ export async function* readSessions(
     let session: PullSession | undefined;
     const nudge = (): void => session?.nudge();
     try {
-      const opening = openAfter(place, filter, { ...read, after }, end);
-      const opened = await unlessAborted(signal, opening);
-      if (opened === undefined) {
+      const opening = early === undefined ? openAfter(place, filter, { ...read, after }, end) : opened(early, end);
+      early = undefined;
+      const begins = await unlessAborted(signal, opening);
+      if (begins === undefined) {
         void opening.then((late) => late.session?.end()).catch(() => undefined);
         return;
       }
-      const { last } = opened;
-      session = opened.session;
+      const { last } = begins;
+      session = begins.session;
       if (session === undefined) return;
       if (!follow) end = last;
       signal?.addEventListener('abort', nudge, { once: true });
@@ -200,6 +240,18 @@ export async function* readSessions(
   }
 }
 
+/** Passes barriers over, which are empty. */
+function recordOnly(names: LogNames): (message: Msg) => boolean {
+  const prefix = barrierPrefix(names);
+  return (message) => message.data.length > 0 || !message.subject.startsWith(prefix);
+}
+
+async function opened(early: Promise<PullSession>, end = 0): Promise<{ readonly last: number; readonly session: PullSession }> {
+  const session = await early;
+  session.expect(end);
+  return { last: end, session };
+}
+
 /** `session` is absent where a read that does not follow has nothing to read. */
 async function openAfter(
   place: ReadPlace,
@@ -218,7 +270,7 @@ function planOf({ link, names, pullBytesMax }: ReadPlace, filter: SubjectFilter,
   return {
     natsStream: names.natsStream,
     filters: filter.is === 'stream' ? [filter.subject] : filter.is === 'types' && !here ? filter.subjects : [],
-    fits: here ? ({ subject }) => filter.fits(subject) : undefined,
+    fits: filter.is === 'all' ? recordOnly(names) : here ? ({ subject }) => filter.fits(subject) : undefined,
     deliver: { deliver_policy: 'by_start_sequence', opt_start_seq: after + 1 },
     end,
     countMax: pullCountMax,

@@ -31,7 +31,7 @@ export interface PullPlan {
   readonly withSubject?: boolean;
   readonly deliver:
     { readonly deliver_policy: 'by_start_sequence'; readonly opt_start_seq: number } | { readonly deliver_policy: 'last_per_subject' };
-  /** The last record that fits, as the leader of the stream told it; 0 for none. */
+  /** The last record that fits, as the leader of the stream told it; 0 for none, or where `expect` tells it later. */
   readonly end: number;
   readonly headersOnly?: boolean;
   /** Most messages, and most bytes, that one request asks for; the bytes hold any one message. */
@@ -65,6 +65,8 @@ export class PullSession {
   #waitingBytes = 0;
   #delivered = 0;
   #reached: number;
+  #end: number;
+  #created = false;
   #idle = false;
   #lags = 0;
   #pull = 0;
@@ -81,6 +83,7 @@ export class PullSession {
     this.#link = link;
     this.#live = live;
     this.#plan = plan;
+    this.#end = plan.end;
     this.#consumer = `perkey_${id}`;
     this.#inbox = `${link.inboxPrefix}.perkey_${id}.`;
     this.#placeOf = placeReader(plan.natsStream, this.#consumer);
@@ -102,6 +105,11 @@ export class PullSession {
     return session;
   }
 
+  /** The last record that fits, where it was not known when the session was opened. */
+  expect(end: number): void {
+    this.#end = end;
+  }
+
   /** Everything up to here was taken, or passed over because it does not fit. */
   get through(): number {
     return this.#waiting > 0 ? (this.#records[this.#taken]?.sequence ?? 0) - 1 : this.#reached;
@@ -109,7 +117,7 @@ export class PullSession {
 
   /** The server had no more when it delivered the last record that was taken, and nothing is missing that was known to be there. */
   get live(): boolean {
-    return this.#waiting === 0 && this.#idle && this.#reached >= this.#plan.end;
+    return this.#waiting === 0 && this.#idle && this.#reached >= this.#end;
   }
 
   get #waiting(): number {
@@ -184,9 +192,13 @@ export class PullSession {
       inactive_threshold: inactiveMs * 1e6,
     };
     const subject = `$JS.API.CONSUMER.CREATE.${natsStream}.${this.#consumer}${filters.length === 1 ? `.${filter}` : ''}`;
-    const reply = await this.#link.api.request(subject, JSON.stringify({ stream_name: natsStream, config }));
+    const creating = this.#link.api.request(subject, JSON.stringify({ stream_name: natsStream, config }));
+    // A server that makes the consumer by itself has made it when it comes to this; another one says that there is none, and is asked again.
+    this.#pullMore();
+    const reply = await creating;
     answered(this.#link, reply);
-    this.#idle = reply['num_pending'] === 0;
+    this.#created = true;
+    if (this.#delivered === 0) this.#idle = reply['num_pending'] === 0;
     if (this.#fault !== undefined) throw unavailable(this.#fault);
     this.#pullMore();
     this.#listenForLife();
@@ -237,6 +249,10 @@ export class PullSession {
     const code = message.headers?.code ?? 0;
     if (code === 100) return this.#onIdle();
     if (message.subject !== this.#inbox + this.#pull) return;
+    if (code === 503 && !this.#created) {
+      this.#wanted = 0;
+      return;
+    }
     const text = message.headers?.description ?? '';
     const ended = code === 404 || code === 408 || (code === 409 && /MaxBytes|Batch Completed/i.test(text));
     if (!ended) return this.#fail(`the server ended the delivery: ${code} ${text}`);
@@ -248,7 +264,7 @@ export class PullSession {
 
   /** The server has nothing to deliver now, by what it has. */
   #onIdle(): void {
-    if (this.#reached < this.#plan.end) {
+    if (this.#reached < this.#end) {
       this.#lags += 1;
       if (this.#lags > lagsMax) this.#fail('the copy of the log that was asked lags behind');
       return;

@@ -218,6 +218,7 @@ export class StoreGate implements StoreLink {
 
   async #missing(wanted: WantedStream, live: LiveConnection): Promise<string | undefined> {
     const found = await findStream(this.api, wanted.name);
+    if (found !== undefined && wanted === this.#wanted[0]) this.#replicas = Number(found.config['num_replicas'] ?? 1);
     if (found?.created === this.#created.get(wanted.name)) return undefined;
     if (!wanted.truth) {
       await this.#ensure(wanted, live);

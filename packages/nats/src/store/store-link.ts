@@ -28,6 +28,8 @@ export interface StoredMessage {
   readonly subject: string;
   readonly sequence: number;
   readonly body: Buffer;
+  /** The last record under its subject when it was appended, 0 for none; undefined where it does not say. */
+  readonly expected: number | undefined;
 }
 
 export type MessageQuery = { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj?: string };
@@ -37,11 +39,17 @@ export async function getMessage(link: StoreLink, natsStream: string, query: Mes
   const reply = await link.api.request(`$JS.API.STREAM.MSG.GET.${natsStream}`, JSON.stringify(query));
   if (reply.error?.err_code === jsErrors.noMessageFound) return undefined;
   answered(link, reply);
-  const message = reply['message'] as { subject?: unknown; seq?: unknown; data?: unknown } | undefined;
+  const message = reply['message'] as { subject?: unknown; seq?: unknown; data?: unknown; hdrs?: unknown } | undefined;
   if (message === undefined || typeof message.subject !== 'string' || !Number.isSafeInteger(message.seq))
     throw unavailable('its answer holds no message');
   const body = Buffer.from(typeof message.data === 'string' ? message.data : '', 'base64');
-  return { subject: message.subject, sequence: message.seq as number, body };
+  return { subject: message.subject, sequence: message.seq as number, body, expected: expectedBy(message.hdrs) };
+}
+
+function expectedBy(headers: unknown): number | undefined {
+  if (typeof headers !== 'string') return undefined;
+  const found = /^Nats-Expected-Last-Subject-Sequence: *(\d{1,16})\r$/m.exec(Buffer.from(headers, 'base64').toString('latin1'));
+  return found ? Number(found[1]) : undefined;
 }
 
 /** Throws `store.unavailable` for an answer that is an error. */
@@ -59,6 +67,25 @@ export async function lastSequence(link: StoreLink, natsStream: string): Promise
   const { last_seq: last } = (reply['state'] ?? {}) as { last_seq?: unknown };
   if (!Number.isSafeInteger(last)) throw unavailable('its answer holds no state');
   return last as number;
+}
+
+/**
+ * What the leader of a stream says of it and of one of its subjects at one moment: in this answer the server looks at the messages of the
+ * subject after its highest sequence. Rejects with `store.unavailable`.
+ */
+export async function subjectState(
+  link: StoreLink,
+  natsStream: string,
+  subject: string,
+): Promise<{ readonly last: number; readonly messages: number }> {
+  const reply = await link.api.request(`$JS.API.STREAM.INFO.${natsStream}`, JSON.stringify({ subjects_filter: subject }));
+  answered(link, reply);
+  const { last_seq: last, subjects } = (reply['state'] ?? {}) as {
+    last_seq?: unknown;
+    subjects?: Readonly<Record<string, unknown>> | null;
+  };
+  if (!Number.isSafeInteger(last)) throw unavailable('its answer holds no state');
+  return { last: last as number, messages: Number(subjects?.[subject] ?? 0) };
 }
 
 /** Removes one message; one that is gone already counts as removed. Rejects with `store.unavailable`. */

@@ -15,6 +15,7 @@ export interface LogNames {
  * | name | what |
  * |---|---|
  * | stream `perkey_<cluster>_events`, subjects `perkey.<cluster>.events.<type>.<digest>` | every record of durable actors |
+ * | the same, subjects `perkey.<cluster>.events.=barrier.<digest of the node id>`, and so in the states | how far each node knows the log to have come |
  * | stream `perkey_<cluster>_states`, subjects `perkey.<cluster>.states.<type>.<digest>` | the last state of each actor that keeps its state |
  * | stream `perkey_<cluster>_snapshots`, subjects `perkey.<cluster>.snapshots.<type>.<digest>` | snapshots |
  * | bucket `perkey_<cluster>_records` (stream `KV_...`, subjects `$KV.perkey_<cluster>_records.>`) | checkpoints, and which actors have to be woken |

@@ -35,28 +35,33 @@ export class Courier {
     this.#o = options;
   }
 
-  /** Resolves when the receiver has acknowledged it. Whatever it rejects with: the receiver may have it. */
-  async deliver(stream: StreamName, pending: PendingMessage): Promise<void> {
+  /** Resolves when the receiver has acknowledged it. Whatever it rejects with, at once when the signal aborts: the receiver may have it. */
+  async deliver(stream: StreamName, pending: PendingMessage, signal: AbortSignal): Promise<void> {
     const { cluster, caller, publish, clock, timeoutMs, metrics } = this.#o;
     const message = readMessage(pending);
     const id = messageId(cluster, stream, pending.number);
     if (message.to === 'actor') {
       const { type, method, key, input, headers } = message;
-      await caller().request(type, method, key, input, { headers, timeoutMs, idempotencyKey: id });
+      await caller().request(type, method, key, input, { headers, timeoutMs, signal, idempotencyKey: id });
       metrics.sent.inc();
     } else {
       if (publish === undefined) throw new PerkeyError('options.invalid', 'the transport of this node publishes nothing');
       const { subject, headers } = message;
-      await inTime(clock, timeoutMs, publish({ subject, id, headers, data: publishedBytes(message.data) }));
+      await inTime(clock, timeoutMs, signal, publish({ subject, id, headers, data: publishedBytes(message.data) }));
       metrics.published.inc();
     }
     metrics.outboxSeconds.observe(Math.max(0, clock.wall() - pending.at) / 1_000);
   }
 }
 
-function inTime(clock: Clock, ms: number, promise: Promise<void>): Promise<void> {
+function inTime(clock: Clock, ms: number, signal: AbortSignal, published: Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = clock.setTimer(ms, () => reject(new PerkeyError('deadline.exceeded', 'publishing was not acknowledged in time')));
-    promise.then(resolve, reject).finally(() => timer.cancel());
+    const giveUp = (): void => reject(new PerkeyError('deadline.exceeded', 'publishing was not acknowledged in time'));
+    const timer = clock.setTimer(ms, giveUp);
+    signal.addEventListener('abort', giveUp, { once: true });
+    published.then(resolve, reject).finally(() => {
+      timer.cancel();
+      signal.removeEventListener('abort', giveUp);
+    });
   });
 }

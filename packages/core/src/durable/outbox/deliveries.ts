@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { LogLimiter } from '../../base/log-text.ts';
 import type { Logger } from '../../base/log.ts';
+import { doneWithin } from '../../base/pause.ts';
 import type { PendingMessage } from '../../events/bookkeeping.ts';
 import type { HeldActor } from '../held-actor.ts';
 import type { Duty } from '../wakes/duty.ts';
@@ -8,6 +9,16 @@ import type { WakeMetrics } from '../wakes/wake-metrics.ts';
 import type { WakeSettings } from '../wakes/settings.ts';
 import { type Courier, isPointless } from './courier.ts';
 import type { DeadMessages } from './dead-messages.ts';
+
+/** So long a shard that leaves waits for deliveries under way. The next owner repeats what was given up, under the same id. */
+const leaveMs = 100;
+
+/** Those of one shard. */
+interface UnderWay {
+  readonly ended: Set<Promise<void>>;
+  /** Aborts when they are given up. */
+  readonly leaving: AbortController;
+}
 
 export interface DeliveriesOptions {
   readonly clock: Clock;
@@ -29,8 +40,7 @@ export interface DeliveriesOptions {
 export class Deliveries {
   readonly #o: DeliveriesOptions;
   readonly #limiter: LogLimiter;
-  /** Under way, by shard. */
-  readonly #underWay = new Map<number, Set<Promise<void>>>();
+  readonly #underWay = new Map<number, UnderWay>();
 
   constructor(options: DeliveriesOptions) {
     this.#o = options;
@@ -48,27 +58,36 @@ export class Deliveries {
     const message = held.books.nextPending(held.deliveredTo);
     if (message === undefined) throw new TypeError('there is no message to be delivered');
     duty.isDelivering = true;
-    const ofShard = this.#underWay.get(duty.shard) ?? new Set();
+    const ofShard = this.#underWay.get(duty.shard) ?? { ended: new Set(), leaving: new AbortController() };
     this.#underWay.set(duty.shard, ofShard);
-    const delivery = this.#deliver(duty, message).finally(() => {
-      ofShard.delete(delivery);
+    const delivery = this.#deliver(duty, message, ofShard.leaving.signal).finally(() => {
+      ofShard.ended.delete(delivery);
       duty.isDelivering = false;
       this.#o.onEnd(duty);
     });
-    ofShard.add(delivery);
+    ofShard.ended.add(delivery);
   }
 
-  /** Resolves when those of the shard have ended that are under way now. Never rejects. */
-  async ended(shard: number): Promise<void> {
-    await Promise.all([...(this.#underWay.get(shard) ?? [])]);
+  /**
+   * Resolves when those of the shard have ended that are under way now. Those that take long are given up: their receivers may be in shards that
+   * leave too, and wait for deliveries of their own. Never rejects.
+   */
+  async leave(shard: number): Promise<void> {
+    const ofShard = this.#underWay.get(shard);
+    if (ofShard === undefined) return;
+    this.#underWay.delete(shard);
+    const ended = Promise.all(ofShard.ended);
+    if (await doneWithin(this.#o.clock, leaveMs, ended)) return;
+    ofShard.leaving.abort();
+    await ended;
   }
 
   /** Never rejects. */
-  async #deliver(duty: Duty, message: PendingMessage): Promise<void> {
+  async #deliver(duty: Duty, message: PendingMessage, leaving: AbortSignal): Promise<void> {
     const { clock, settings, metrics, courier, mayAct, backoffMs } = this.#o;
     const { delivery, stream } = duty;
     try {
-      await courier.deliver(stream, message);
+      await courier.deliver(stream, message, leaving);
       duty.delivered(message.number, clock.now());
     } catch (thrown) {
       metrics.outboxRetries.inc();

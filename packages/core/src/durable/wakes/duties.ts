@@ -88,7 +88,7 @@ export class Duties {
 
   async closing(shard: number): Promise<void> {
     this.dropped(shard);
-    await this.#deliveries.ended(shard);
+    await this.#deliveries.leave(shard);
   }
 
   dropped(shard: number): void {

@@ -40,6 +40,12 @@ export class FakeHost {
 
   cancel(): void {}
 
+  isLeaving(): boolean {
+    return false;
+  }
+
+  leavingEpoch(): undefined {}
+
   admitTogether(admitAll: () => void): void {
     admitAll();
   }

@@ -27,6 +27,7 @@ export const storeReadCases: SuiteCases<StoreWorld> = {
   async 'a read of an empty log ends without a record'({ store: { events } }) {
     assert.deepEqual(await readAll(events), []);
     assert.deepEqual(await readAll(events, { stream: stream('a') }), []);
+    assert.deepEqual(await readAll(events, { stream: stream('a'), many: true }), []);
     assert.deepEqual(await readAll(events, { after: 1_000 }), []);
     assert.equal(await events.last(), 0);
   },
@@ -41,6 +42,7 @@ export const storeReadCases: SuiteCases<StoreWorld> = {
     const all = await readAll(events);
     const of = (records: readonly LogRecord[]): readonly number[] => records.map(({ sequence }) => sequence);
     const mine = of(await readAll(events, { stream: stream('k2', 'Order') }));
+    assert.deepEqual(of(await readAll(events, { stream: stream('k2', 'Order'), many: true, batchMax: 3 })), mine);
     for (const { sequence } of all) {
       assert.deepEqual(
         of(await readAll(events, { after: sequence, batchMax: 3 })),
@@ -92,6 +94,7 @@ export const storeReadCases: SuiteCases<StoreWorld> = {
       sequence = await appended(events, stream('a'), sequence, `${i}`);
       const reads = await Promise.all([
         readAll(events, { stream: stream('a'), after: sequence - 1 }),
+        readAll(events, { stream: stream('a'), after: sequence - 1, many: true }),
         readAll(events, { types: ['Account'], after: sequence - 1 }),
         readAll(events, { after: sequence - 1 }),
       ]);
@@ -155,6 +158,44 @@ export const storeReadCases: SuiteCases<StoreWorld> = {
     let known = 0;
     for (let i = 0; i < 1_000 && known < other; i += 1) known = await events.last();
     assert.equal(known, other);
+  },
+
+  async 'a barrier lies above all that was acknowledged before, through whatever object, and no read gives it'({
+    store: { events, states },
+  }) {
+    for (const log of [events, states]) {
+      let head = 0;
+      let before = 0;
+      for (let i = 0; i < 5; i += 1) {
+        head = await appended(log, stream('a'), head, `a${i}`);
+        const barriers = await Promise.all([log.barrier(), log.barrier(), log.barrier()]);
+        for (const barrier of barriers) assert.ok(barrier >= head, `${barrier} lies below ${head}`);
+        const least = Math.min(...barriers);
+        assert.ok(least >= before, `${least} lies below ${before}`);
+        before = least;
+      }
+      const all = texts(await readAll(log));
+      assert.deepEqual(all, log === events ? ['a0', 'a1', 'a2', 'a3', 'a4'] : ['a4']);
+      let lives = 0;
+      for await (const { records, live } of log.read({ after: 0, batchMax: 100, follow: true })) {
+        lives += records.length;
+        if (live) break;
+      }
+      assert.equal(lives, all.length);
+    }
+  },
+
+  async 'a stream of which there is nothing is empty also for a log that has reached a barrier, and others are as they are'(world) {
+    const { events } = world.store;
+    const other = world.hasAnother ? (await world.another()).events : events;
+    await appended(other, stream('a'), 0, 'a1');
+    const found = async (key: string): Promise<readonly string[]> =>
+      texts(await readAll(events, { stream: stream(key), reached: () => events.barrier() }));
+    assert.deepEqual(await found('b'), []);
+    assert.deepEqual(await found('a'), ['a1']);
+    await appended(other, stream('b'), 0, 'b1');
+    assert.deepEqual(await found('b'), ['b1']);
+    assert.deepEqual(await found('c'), []);
   },
 
   async 'trim removes what lies before, and the last record of a stream stays'({ store: { events } }) {

@@ -28,6 +28,11 @@ export const storeSnapshotCases: SuiteCases<StoreWorld> = {
     for (const sequence of [30, 10, 20]) await snapshots.save(stream('a'), snapshot(sequence), 2);
     const found = (await loaded(snapshots, 'a')).map(([sequence]) => sequence);
     assert.deepEqual(found.slice(0, 2), [30, 20]);
+    for (const max of [1, 2, 5])
+      assert.deepEqual(
+        (await snapshots.load(stream('a'), max)).map(({ sequence }) => sequence),
+        found.slice(0, max),
+      );
     assert.deepEqual(
       found,
       found.toSorted((a, b) => b - a),

@@ -39,7 +39,8 @@ const events = (open: OpenStore, spoilt: Partial<CommitLog>): Partial<OpenStore>
       append: (append) => log.append(append),
       read: (read) => log.read(read),
       last: () => log.last(),
-      trim: (stream, before) => log.trim(stream, before),
+      barrier: () => log.barrier(),
+      trim: (of, before) => log.trim(of, before),
       ...spoilt,
     },
   };
@@ -100,6 +101,31 @@ test('reads that lag, filter wrongly, or say too early that they are live are fo
   expect(await failures(alwaysLive, /catches up/)).toHaveLength(1);
 });
 
+test('a barrier of a copy that lags, and one that reads give, are found', async () => {
+  const lagging = (open: OpenStore): Partial<OpenStore> => {
+    let known = 0;
+    return events(open, {
+      async barrier() {
+        const old = known;
+        known = await open.events.last();
+        return old;
+      },
+    });
+  };
+  expect(await failures(lagging, /barrier lies/)).toHaveLength(1);
+  const visible = (open: OpenStore): Partial<OpenStore> => {
+    let count = 0;
+    return events(open, {
+      async barrier() {
+        const of = { type: 'Own', key: `barrier ${(count += 1)}` };
+        const outcome = await open.events.append({ stream: of, shard: 0, expectedSequence: 0, epoch: 1, body: new Uint8Array(1) });
+        return outcome.kind === 'appended' ? outcome.sequence : 0;
+      },
+    });
+  };
+  expect(await failures(visible, /barrier lies/)).toHaveLength(1);
+});
+
 test('trimming by the beginning of a key, and trimming all, are found', async () => {
   const wide = (open: OpenStore): Partial<OpenStore> =>
     events(open, {
@@ -114,9 +140,9 @@ test('snapshots that are kept in the order of their saving, and lists that match
   const unordered = (open: OpenStore): Partial<OpenStore> => ({
     snapshots: {
       bodyBytesMax: open.snapshots.bodyBytesMax,
-      save: (stream, snapshot, kept) => open.snapshots.save(stream, snapshot, kept),
-      load: async (stream) => (await open.snapshots.load(stream)).toReversed(),
-      forget: (stream) => open.snapshots.forget(stream),
+      save: (of, snapshot, kept) => open.snapshots.save(of, snapshot, kept),
+      load: async (of) => (await open.snapshots.load(of)).toReversed(),
+      forget: (of) => open.snapshots.forget(of),
     },
     records: {
       read: (key) => open.records.read(key),

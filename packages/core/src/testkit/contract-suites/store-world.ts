@@ -4,7 +4,7 @@ import { shardOf } from '../../base/hash.ts';
 import { silentLogger } from '../../base/log.ts';
 import { noMetrics } from '../../base/metrics.ts';
 import { systemRandom } from '../../base/random.ts';
-import type { AppendOutcome, CommitLog, LogBatch, LogFilter, LogRecord, StreamName } from '../../contract/commit-log.ts';
+import type { AppendOutcome, CommitLog, LogBatch, LogFilter, LogRead, LogRecord, StreamName } from '../../contract/commit-log.ts';
 import type { OpenStore, Store, StoreEnvironment } from '../../contract/store.ts';
 import { needed } from './suite.ts';
 
@@ -132,7 +132,7 @@ export async function appendAll(log: CommitLog, name: StreamName, bodies: readon
 
 export const numbered = (prefix: string, count: number): readonly string[] => Array.from({ length: count }, (_, i) => `${prefix}${i + 1}`);
 
-export interface ReadExtras extends LogFilter {
+export interface ReadExtras extends LogFilter, Pick<LogRead, 'many' | 'reached'> {
   readonly after?: number;
   readonly batchMax?: number;
 }

@@ -17,8 +17,8 @@ export class CommitFaults {
   #isFull = false;
   #slowMs = 0;
   #staleAt: Readonly<Record<'events' | 'states', number>> | undefined;
-  #sparesNew = false;
   #appends: AppendFault[] = [];
+  #breaksWith: 'lost' | 'stored_unknown' | undefined;
   readonly #late: (() => void)[] = [];
 
   get isUnavailable(): boolean {
@@ -43,6 +43,11 @@ export class CommitFaults {
     this.#isUnavailable = true;
   }
 
+  /** The next append ends so, and with it the store becomes unavailable: the connection breaks with the append on its way. */
+  breakAtAppend(fault: 'lost' | 'stored_unknown'): void {
+    this.#breaksWith = fault;
+  }
+
   /** Appends are refused as `full`, other writes reject. Reads work. */
   full(): void {
     this.#isFull = true;
@@ -55,16 +60,10 @@ export class CommitFaults {
 
   /**
    * Reads give what the logs hold up to a sequence, as a leader does that was deposed, and no less than the reader was told of its own appends.
-   * Writes are compared with what is really there. `sparesNew`: a stream that begins above it is read as it is, since of one that does not exist
-   * nobody can be fenced.
+   * Writes are compared with what is really there, and barriers are.
    */
-  staleReads(events: number, states: number = events, sparesNew: boolean = false): void {
+  staleReads(events: number, states: number = events): void {
     this.#staleAt = { events, states };
-    this.#sparesNew = sparesNew;
-  }
-
-  get sparesNew(): boolean {
-    return this.#sparesNew;
   }
 
   /** The next `count` appends end so. Adds to what was asked for before. */
@@ -73,7 +72,10 @@ export class CommitFaults {
   }
 
   takeAppendFault(): AppendFault | undefined {
-    return this.#appends.shift();
+    if (this.#isUnavailable) return 'unavailable';
+    const fault = this.#breaksWith ?? this.#appends.shift();
+    this.#isUnavailable = this.#breaksWith !== undefined;
+    return fault;
   }
 
   /** Keeps what is to happen late. */
@@ -98,5 +100,6 @@ export class CommitFaults {
     this.#slowMs = 0;
     this.#staleAt = undefined;
     this.#appends = [];
+    this.#breaksWith = undefined;
   }
 }

@@ -1,4 +1,6 @@
+import { PerkeyError } from '../../base/errors.ts';
 import type { AppendOutcome, CommitLog, LogAppend, LogBatch, LogRead, StreamName } from '../../contract/commit-log.ts';
+import { refusalError } from '../../events/append-result.ts';
 import type { AppliedAppend } from '../faulty-store.ts';
 import type { AppendFault, CommitFaults } from './commit-faults.ts';
 import type { FaultyCalls } from './faulty-calls.ts';
@@ -42,20 +44,28 @@ export class FaultyCommitLog implements CommitLog {
 
   async *read(read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
     await this.#calls.reach();
-    let isSpared = false;
+    let isEmpty = read.stream !== undefined && read.after === 0;
     for await (const batch of this.#inner.read(read)) {
       await this.#calls.after();
       this.#calls.check();
-      const staleAt = this.#staleAt;
-      isSpared ||= this.#spares(read, batch);
-      if (isSpared || staleAt === undefined || batch.through <= staleAt) {
-        yield batch;
-        continue;
-      }
-      const records = batch.records.filter(({ sequence }) => sequence <= staleAt);
-      yield { records, through: Math.max(read.after, staleAt), live: true };
-      return;
+      const staleAt = this.#staleAt ?? Infinity;
+      const isWhole = batch.through <= staleAt;
+      const records = isWhole ? batch.records : batch.records.filter(({ sequence }) => sequence <= staleAt);
+      isEmpty &&= records.length === 0;
+      if (isEmpty) await this.#prove(read);
+      if (isWhole) yield batch;
+      else yield { records, through: Math.max(read.after, staleAt), live: true };
+      if (!isWhole) return;
     }
+    if (isEmpty) await this.#prove(read);
+  }
+
+  async barrier(): Promise<number> {
+    await this.#calls.reach();
+    if (this.#faults.isFull) throw refusalError('full', told('full'));
+    const sequence = await this.#inner.barrier();
+    await this.#calls.after();
+    return sequence;
   }
 
   async last(): Promise<number> {
@@ -68,10 +78,10 @@ export class FaultyCommitLog implements CommitLog {
     await this.#inner.trim(stream, before);
   }
 
-  /** Whether the stream begins with this batch, and above what stale reads give. */
-  #spares({ stream, after }: LogRead, { records }: LogBatch): boolean {
-    const [first] = records;
-    return stream !== undefined && after === 0 && this.#faults.sparesNew && first !== undefined && first.sequence > (this.#staleAt ?? 0);
+  /** As a leader does: it says that there is no record only where it knows of all that there may be. */
+  async #prove({ reached }: LogRead): Promise<void> {
+    const least = (await reached?.()) ?? 0;
+    if (least > (this.#staleAt ?? Infinity)) throw new PerkeyError('store.unavailable', 'the log that answers is older than it has to be');
   }
 
   get #staleAt(): number | undefined {
@@ -80,9 +90,8 @@ export class FaultyCommitLog implements CommitLog {
   }
 
   async #suffer(append: LogAppend, fault: AppendFault | undefined): Promise<AppendOutcome> {
-    const { isUnavailable, isFull } = this.#faults;
-    if (isUnavailable || fault === 'unavailable') return refusal('unavailable');
-    if (isFull || fault === 'full') return refusal('full');
+    if (fault === 'unavailable') return refusal('unavailable');
+    if (this.#faults.isFull || fault === 'full') return refusal('full');
     if (fault === 'conflict') return { kind: 'conflict' };
     if (fault === 'lost') return unanswered;
     if (fault === 'late') {
@@ -106,5 +115,9 @@ export class FaultyCommitLog implements CommitLog {
 }
 
 function refusal(reason: 'unavailable' | 'full'): AppendOutcome {
-  return { kind: 'refused', reason, text: `the store was told to be ${reason}` };
+  return { kind: 'refused', reason, text: told(reason) };
+}
+
+function told(reason: 'unavailable' | 'full'): string {
+  return `the store was told to be ${reason}`;
 }

@@ -27,6 +27,8 @@ export interface FaultyDataParts {
   readonly clock: Clock;
   /** Which process takes what is sent to an address. */
   readonly owners: Map<Address, ProcessFaults>;
+  /** Told of each frame that the process handed over, whatever becomes of it. */
+  readonly onSent?: (frame: Uint8Array) => void;
 }
 
 /** What a frame's bytes become once its receiver has returned, so that one who keeps them is found out. */
@@ -169,6 +171,12 @@ export class FaultyDataLink implements DataLink {
   }
 
   send(to: Address, frame: Uint8Array, token: number): boolean {
+    const isSent = this.#send(to, frame, token);
+    if (isSent) this.#parts.onSent?.(frame);
+    return isSent;
+  }
+
+  #send(to: Address, frame: Uint8Array, token: number): boolean {
     const connection = this.#keeper.current;
     if (connection?.up !== true) return false;
     const owner = this.#parts.owners.get(to);

@@ -183,10 +183,9 @@ export class OwnershipWorld {
     }
   }
 
-  /** Of a machine that slept, the clocks go on a little before its processes do: a lease looks at the wall clock not more often (see `Lease`). */
   #wakeUp({ cable }: OwnershipNode): void {
     cable.clock.rate = 1;
-    this.wires.setTimer(0.5, () => cable.clock.thaw());
+    cable.clock.thaw();
   }
 
   #heal(): void {

@@ -180,9 +180,10 @@ export class FaultRunner {
     const faults = store.of(target);
     if (kind === 'slow-log') faults.slow(amount);
     else if (kind === 'doubtful-appends') faults.nextAppends(variant as AppendFault, amount);
+    else if (kind === 'no-log' && variant !== undefined) faults.breakAtAppend(variant as 'lost' | 'stored_unknown');
     else if (kind === 'no-log') faults.unavailable();
     else if (kind === 'full-log') faults.full();
-    else faults.staleReads(store.lastOf('events'), store.lastOf('states'), true);
+    else faults.staleReads(store.lastOf('events'), store.lastOf('states'));
     return () => {
       faults.heal();
       faults.releaseLate();

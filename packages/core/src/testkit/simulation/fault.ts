@@ -23,9 +23,9 @@
  * - `slow-log`: whatever it asks the store of durable actors takes long.
  * - `doubtful-appends`: its appends to the logs of durable actors are lost, applied and not acknowledged, applied or acknowledged late, or refused.
  * - `late-append`: its appends are on their way when it dies, and are stored, if they still may be, when others own its shards.
- * - `no-log`: that store is unavailable to it.
+ * - `no-log`: that store is unavailable to it, at once or from its next append on, of which it hears no more.
  * - `full-log`: that store has no room.
- * - `stale-log`: its reads of the logs see them as they were, but for streams that did not exist then.
+ * - `stale-log`: its reads of the logs see them as they were.
  */
 export type FaultKind =
   | 'crash'

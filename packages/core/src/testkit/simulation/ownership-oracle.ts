@@ -1,7 +1,7 @@
 import { Decoder } from '../../base/decoder.ts';
 import { shardOf } from '../../base/hash.ts';
 import { frameKind, readFrameKind } from '../../cluster/frame.ts';
-import { type MemberRecord, parseMember, parseShard, type ShardRecord } from '../../cluster/records.ts';
+import { type MemberRecord, parseMember, parseShard, renewedMember, type ShardRecord } from '../../cluster/records.ts';
 import { ReplyReader } from '../../cluster/reply-envelope.ts';
 import type { StoredRecord } from '../../contract/record-store.ts';
 import type { RecordTable } from '../../memory/record-table.ts';
@@ -28,6 +28,8 @@ export class OwnershipOracle implements NodeWitness {
   readonly #around: Surroundings;
   readonly #nodeOf: (nodeId: string) => SimulatedNode | undefined;
   readonly #members = new Map<string, MemberRecord>();
+  /** What was written last under each key. */
+  readonly #latest = new Map<string, { readonly text: string; readonly record: MemberRecord }>();
   readonly #gone = new Set<string>();
   readonly #shards = new Map<number, ShardRecord>();
   /** Of each shard, the epochs that did not begin with the state of the one before. */
@@ -127,8 +129,11 @@ export class OwnershipOracle implements NodeWitness {
   }
 
   #memberWritten({ key, value }: StoredRecord): void {
-    const record = key.startsWith('member.') ? parseMember(value) : undefined;
+    if (!key.startsWith('member.')) return;
+    const known = this.#latest.get(key);
+    const record = (known && renewedMember(known, value)) ?? parseMember(value);
     if (!record) return;
+    this.#latest.set(key, { text: value, record });
     const { nodeId, incarnation, state } = record;
     const before = this.#members.get(nodeId);
     this.#members.set(nodeId, record);

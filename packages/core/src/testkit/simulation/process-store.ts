@@ -89,6 +89,7 @@ function logOf(inner: CommitLog, answers: Answers): CommitLog {
     append: (append) => answers.of(inner.append(append)),
     read: (read) => answers.each(inner.read(read)),
     last: () => answers.of(inner.last()),
+    barrier: () => answers.of(inner.barrier()),
     trim: (stream, before) => answers.of(inner.trim(stream, before)),
   };
 }
@@ -97,7 +98,7 @@ function snapshotsOf(inner: SnapshotStore, answers: Answers): SnapshotStore {
   return {
     bodyBytesMax: inner.bodyBytesMax,
     save: (stream, snapshot, kept) => answers.of(inner.save(stream, snapshot, kept)),
-    load: (stream) => answers.of(inner.load(stream)),
+    load: (stream, max) => answers.of(inner.load(stream, max)),
     forget: (stream) => answers.of(inner.forget(stream)),
   };
 }

@@ -6,10 +6,8 @@ import type {
   ControlLinkEvents,
   DataLink,
   DataLinkEvents,
-  ForeignCall,
   LinkEnvironment,
   NodeRole,
-  ServiceDescription,
   Transport,
 } from '../../contract/transport.ts';
 import { FaultyControlLink } from '../faults/faulty-control-link.ts';
@@ -39,75 +37,14 @@ export class ProcessTransport implements Transport {
     this.#parts = parts;
   }
 
-  async openData(role: NodeRole | ClientRole, events: DataLinkEvents, environment: LinkEnvironment): Promise<DataLink> {
+  openData(role: NodeRole | ClientRole, events: DataLinkEvents, environment: LinkEnvironment): Promise<DataLink> {
     const { inner, faults, clock, owners, onSent } = this.#parts;
-    const link = await new FaultyDataLink({ transport: inner, role, events, environment, faults, clock, owners }).open();
-    return new WatchedLink(link, (frame) => onSent(role, frame));
+    const parts = { transport: inner, role, events, environment, faults, clock, owners };
+    return new FaultyDataLink({ ...parts, onSent: (frame) => onSent(role, frame) }).open();
   }
 
   openControl(nodeId: string, events: ControlLinkEvents, environment: LinkEnvironment): Promise<ControlLink> {
     const { inner, faults, clock, history } = this.#parts;
     return new FaultyControlLink({ transport: inner, nodeId, events, environment, faults, clock, history, storeTimeoutMs }).open();
-  }
-}
-
-/** A data link that says what it sends. */
-class WatchedLink implements DataLink {
-  readonly #link: DataLink;
-  readonly #onSent: (frame: Uint8Array) => void;
-
-  constructor(link: DataLink, onSent: (frame: Uint8Array) => void) {
-    this.#link = link;
-    this.#onSent = onSent;
-  }
-
-  get address(): Address {
-    return this.#link.address;
-  }
-
-  get frameBytesMax(): number {
-    return this.#link.frameBytesMax;
-  }
-
-  get up(): boolean {
-    return this.#link.up;
-  }
-
-  get anyNode(): Address {
-    return this.#link.anyNode;
-  }
-
-  get everyClient(): Address {
-    return this.#link.everyClient;
-  }
-
-  nodeAddress(nodeId: string, incarnation: string): Address {
-    return this.#link.nodeAddress(nodeId, incarnation);
-  }
-
-  peerAddress(nodeId: string, incarnation: string): Address {
-    return this.#link.peerAddress(nodeId, incarnation);
-  }
-
-  send(to: Address, frame: Uint8Array, token: number): boolean {
-    const isSent = this.#link.send(to, frame, token);
-    if (isSent) this.#onSent(frame);
-    return isSent;
-  }
-
-  serveForeignCalls(service: ServiceDescription, answer: (call: ForeignCall) => Promise<unknown>): Promise<void> {
-    return this.#link.serveForeignCalls(service, answer);
-  }
-
-  retire(): Promise<void> {
-    return this.#link.retire();
-  }
-
-  close(): Promise<void> {
-    return this.#link.close();
-  }
-
-  reset(): void {
-    this.#link.reset();
   }
 }

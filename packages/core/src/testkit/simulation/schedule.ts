@@ -133,8 +133,11 @@ class FaultDraw {
         return { target: this.#one(this.#o.nodes), amount: Math.round(5 * 2 ** (random.next() * 8)) };
       case 'doubtful-appends':
         return { target: this.#one(this.#o.nodes), amount: 1 + Math.floor(random.next() * 4), variant: this.#one(appendFaults) };
+      case 'no-log': {
+        const variant = this.#one([undefined, 'lost', 'stored_unknown']);
+        return { target: this.#one(this.#o.nodes), ...(variant !== undefined && { variant }) };
+      }
       case 'late-append':
-      case 'no-log':
       case 'full-log':
       case 'stale-log':
       case 'stale-reads':

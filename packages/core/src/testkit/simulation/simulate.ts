@@ -36,6 +36,8 @@ export interface SimulationReport {
   /** Equal in any two runs of the same seed and options. */
   readonly traceHash: string;
   readonly minutes: number;
+  /** How many timers and deferred callbacks ran. */
+  readonly steps: number;
   readonly faults: number;
   /** Incarnations that ended, for whatever reason. */
   readonly ends: number;
@@ -98,7 +100,8 @@ async function runOnce(
   try {
     await world.run(schedule, body);
     const { evictions: ends, moves, losses } = oracle;
-    return { report: { seed, traceHash: around.trace.hash, minutes, faults: schedule.length, ends, moves, losses } };
+    const { trace, wires } = around;
+    return { report: { seed, traceHash: trace.hash, minutes, steps: wires.steps, faults: schedule.length, ends, moves, losses } };
   } catch (thrown) {
     const error = around.failure ?? (thrown instanceof Error ? thrown : new Error(String(thrown)));
     return { error, entries: around.trace.entries, failedAtMs: world.nowMs };

@@ -43,7 +43,17 @@ export class Trace {
   bytes(atMs: number, who: string, content: Uint8Array): void {
     this.#number(atMs);
     this.#text(who);
-    for (let i = 0; i < content.length; i += 1) this.#word(content[i] as number);
+    const { length } = content;
+    this.#word(length);
+    let at = 0;
+    for (; at + 3 < length; at += 4)
+      this.#word(
+        (content[at] as number) |
+          ((content[at + 1] as number) << 8) |
+          ((content[at + 2] as number) << 16) |
+          ((content[at + 3] as number) << 24),
+      );
+    for (; at < length; at += 1) this.#word(content[at] as number);
     this.#count += 1;
   }
 

@@ -4,8 +4,6 @@ import type { SimulatedNode } from '../simulated-node.ts';
 import type { StoredTruth } from './stored-truth.ts';
 import { type CellContract, type CellInput, type CellOutput, cellMethods } from './cells.ts';
 
-/** Stored replies age by the wall clock, which jumps by up to an hour in simulated worlds. */
-const dayMs = 86_400_000;
 /** Of a state that is stored there is one life. */
 const life = 'stored';
 
@@ -39,7 +37,6 @@ export function durableCells(node: SimulatedNode, truth: StoredTruth): readonly 
       evolve: { Appended: (list, rid) => [...list, rid] },
       snapshotEvery: 8,
       passivateAfterMs: 5_000,
-      idempotency: { ageMs: dayMs },
       commands: {
         change: (ctx, { mark }) => {
           truth.turnStarts(node, 'journal', ctx.key, ctx.version);
@@ -59,7 +56,6 @@ export function durableCells(node: SimulatedNode, truth: StoredTruth): readonly 
     TallyCell.host({
       persist: 'state',
       passivateAfterMs: 5_000,
-      idempotency: { ageMs: dayMs },
       state: (): { rids: string[] } => ({ rids: [] }),
       change: (ctx, { mark }) => {
         truth.turnStarts(node, 'tally', ctx.key, ctx.state.rids.length);
