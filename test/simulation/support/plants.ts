@@ -86,7 +86,12 @@ export const plants: readonly Plant[] = [
     edits: [
       {
         file: 'actor/shard-closer.ts',
-        from: '    await this.#quiet(slot, busy, endsAt);\n    if (this.#isDropped(slot)) return [];\n    for (const activation of slot.activations()) this.#o.runner.abandon(activation);\n',
+        from: '    await this.#quiet(slot, busy, endsAt);\n    for (const [address, activation] of this.#leaving)',
+        to: '    for (const [address, activation] of this.#leaving)',
+      },
+      {
+        file: 'actor/shard-closer.ts',
+        from: '    for (const activation of slot.activations()) this.#o.runner.abandon(activation);\n',
         to: '',
       },
       {
