@@ -204,18 +204,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'reply-before-acknowledgement',
     what: 'a command is answered when its commit was sent, before the store acknowledged it',
-    edits: [
-      {
-        file: 'durable/commit-cycle.ts',
-        from: 'return this.#append(turn, held, decided).then((answer) => {',
-        to: 'const stored = this.#append(turn, held, decided).then((answer) => {',
-      },
-      {
-        file: 'durable/commit-cycle.ts',
-        from: '      return this.#doubtful(turn, held, decided, value, answer);\n    });\n',
-        to: '      return this.#doubtful(turn, held, decided, value, answer);\n    });\n    stored.catch(() => {});\n    return this.#released(turn, value);\n',
-      },
-    ],
+    edits: [{ file: 'durable/commit-cycle.ts', from: 'return concluding;', to: 'return this.#released(turn, value);' }],
   },
   {
     name: 'reply-not-in-commit',
