@@ -1,5 +1,6 @@
 import { type FaultKind, faultKinds } from '@perkey/core/testing';
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -70,6 +71,13 @@ test('the same seed gives the same trace in two processes, and another one anoth
   expect(one).toMatch(/^[0-9a-f]{16}$/);
   expect(again).toBe(one);
   expect(other).not.toBe(one);
+});
+
+test.each(plants)('the code is as the fault "$name" expects it', ({ edits }) => {
+  for (const { file, from } of edits) {
+    const text = readFileSync(join(import.meta.dirname, '../../packages/core/src', file), 'utf8');
+    expect(text.split(from)).toHaveLength(2);
+  }
 });
 
 test.each(['two-activations', 'take-over-without-waiting', 'release-before-turn-ended', 'decision-on-a-read'])(

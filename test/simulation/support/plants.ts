@@ -86,7 +86,12 @@ export const plants: readonly Plant[] = [
     edits: [
       {
         file: 'actor/shard-closer.ts',
-        from: '    await this.#quiet(slot, busy, endsAt);\n    if (this.#isDropped(slot)) return [];\n    for (const activation of slot.activations()) this.#o.runner.abandon(activation);\n',
+        from: '    await this.#quiet(slot, busy, endsAt);\n    for (const [address, activation] of this.#leaving)',
+        to: '    for (const [address, activation] of this.#leaving)',
+      },
+      {
+        file: 'actor/shard-closer.ts',
+        from: '    for (const activation of slot.activations()) this.#o.runner.abandon(activation);\n',
         to: '',
       },
       {
@@ -199,18 +204,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'reply-before-acknowledgement',
     what: 'a command is answered when its commit was sent, before the store acknowledged it',
-    edits: [
-      {
-        file: 'durable/commit-cycle.ts',
-        from: 'return this.#append(turn, held, decided).then((answer) => {',
-        to: 'const stored = this.#append(turn, held, decided).then((answer) => {',
-      },
-      {
-        file: 'durable/commit-cycle.ts',
-        from: '      return this.#doubtful(turn, held, decided, value, answer);\n    });\n',
-        to: '      return this.#doubtful(turn, held, decided, value, answer);\n    });\n    stored.catch(() => {});\n    return this.#released(turn, value);\n',
-      },
-    ],
+    edits: [{ file: 'durable/commit-cycle.ts', from: 'return concluding;', to: 'return this.#released(turn, value);' }],
   },
   {
     name: 'reply-not-in-commit',

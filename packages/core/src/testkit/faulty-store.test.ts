@@ -44,6 +44,18 @@ test('each fault of an append ends it as it says, and stores what it says', asyn
   }
 });
 
+test.each(['lost', 'stored_unknown'] as const)('a store that breaks at an append (%s) is away until it is healed', async (fault) => {
+  const { store, open } = await opened();
+  await appended(open.events, stream('a'), 0, 'one');
+  store.of('n1').breakAtAppend(fault);
+  expect(texts(await readAll(open.events))).toEqual(['one']);
+  expect((await append(open.events, stream('a'), 1, 'two')).kind).toBe('unknown');
+  await expect(readAll(open.events)).rejects.toThrow('unavailable');
+  expect((await append(open.events, stream('b'), 0, 'b')).kind).toBe('refused');
+  store.of('n1').heal();
+  expect(texts(await readAll(open.events))).toEqual(fault === 'lost' ? ['one'] : ['one', 'two']);
+});
+
 test('what is late is stored when it is released, unless another one took its place', async () => {
   const { store, open } = await opened();
   store.of('n1').nextAppends('late', 2);
