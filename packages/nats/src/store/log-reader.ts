@@ -177,7 +177,8 @@ async function* readMany(place: ReadPlace, subject: string, read: LogRead): Asyn
     else yield* readSessions(place, filter, read, last.sequence, early);
   } finally {
     // Idempotent: it may not have been taken.
-    early.then((session) => session.end()).catch(() => undefined);
+    const drop = (): void => void early.then((session) => session.end()).catch(() => undefined);
+    place.link.environment.clock.defer(drop);
   }
 }
 
@@ -235,7 +236,8 @@ export async function* readSessions(
       await pause(place, retryMs, signal);
     } finally {
       signal?.removeEventListener('abort', nudge);
-      session?.end();
+      // Whoever reads has all by now, and does not wait for what is written for that.
+      place.link.environment.clock.defer(() => session?.end());
     }
   }
 }
