@@ -1,5 +1,6 @@
 import { jetstream } from '@nats-io/jetstream';
 import { connect, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
+import { randomBytes } from 'node:crypto';
 import type { LoadMeter } from './load-meter.ts';
 
 /** Requests to JetStream's API, and appends, as bare as the client library allows. */
@@ -32,7 +33,7 @@ export class BareJetStream implements AsyncDisposable {
    */
   appendLoop(subjects: readonly string[], heads: number[], body: Uint8Array, meter: LoadMeter): Promise<void> {
     const { connection } = this;
-    const inbox = `_INBOX.bench${Math.trunc(performance.now())}.`;
+    const inbox = `_INBOX.floors_${randomBytes(16).toString('hex')}.`;
     const sentAt = new Float64Array(subjects.length);
     const header = { bytes: Buffer.alloc(0), encode: (): Uint8Array => header.bytes };
     const options = { reply: '', headers: header as unknown as MsgHdrs };
@@ -48,9 +49,9 @@ export class BareJetStream implements AsyncDisposable {
       const subscription = connection.subscribe(`${inbox}*`, {
         callback: (_error, message) => {
           const writer = Number(message.subject.slice(inbox.length));
-          const acknowledgement = message.json<{ seq?: number }>();
-          if (acknowledgement.seq === undefined) reject(new Error(message.string()));
-          heads[writer] = acknowledgement.seq ?? 0;
+          const sequence = acknowledged(message.data);
+          if (sequence === 0) reject(new Error(message.string()));
+          heads[writer] = sequence;
           meter.count();
           const started = sentAt[writer] as number;
           if (started > 0) meter.sample(performance.now() - started);
@@ -68,6 +69,20 @@ export class BareJetStream implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.connection.close();
+  }
+}
+
+const sequenceName = Buffer.from('"seq":', 'latin1');
+
+/** The sequence in an acknowledgement, read without making a text or an object of it; 0 where there is none. */
+function acknowledged(data: Uint8Array): number {
+  let at = Buffer.from(data.buffer, data.byteOffset, data.length).indexOf(sequenceName);
+  if (at < 0) return 0;
+  let sequence = 0;
+  for (at += sequenceName.length; ; at += 1) {
+    const digit = (data[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return sequence;
+    sequence = sequence * 10 + digit;
   }
 }
 

@@ -98,12 +98,13 @@ export async function inJetStream(start: () => Promise<BenchServers>): Promise<B
   const { urls, replicas } = servers;
   const floor = async (body: Uint8Array): Promise<AppendFloor> => {
     const bare = await BareJetStream.connect(urls);
-    await bare.createStream('floor', 'floor.events.*.*', replicas);
+    // Names as long as those of the store, so that as many bytes cross.
+    await bare.createStream('perkey_bench_floors', 'perkey.bench.floors.*.*', replicas);
     const heads: number[] = [];
     return {
       run(writers, ms) {
         while (heads.length < writers) heads.push(0);
-        const subjects = Array.from({ length: writers }, (_, writer) => `floor.events.account.${String(writer).padStart(43, 'x')}`);
+        const subjects = Array.from({ length: writers }, (_, writer) => `perkey.bench.floors.account.${String(writer).padStart(43, 'x')}`);
         const meter = new LoadMeter(writers);
         return meter.measure(ms, () => bare.appendLoop(subjects, heads, body, meter));
       },

@@ -49,7 +49,8 @@ export interface ProjectionDefinition<Tx = undefined> {
   readonly types?: readonly string[];
   /** Only events of these names. */
   readonly events?: readonly string[];
-  /** Events between two checkpoints, and in one transaction; 1 to 10,000. Default 100. */
+  /** Events between two checkpoints, and in one transaction; 1 to 10,000. Default 100. Without a read model a batch is handled while the checkpoint of
+   * the one before is saved, so that up to twice as many may come again. */
   readonly batchMax?: number;
   /** Must be synchronous where there is a read model. */
   handle(event: StoredEvent, ctx: ProjectionContext<Tx>): void | PromiseLike<void>;

@@ -30,6 +30,8 @@ function placeWith(clock: VirtualClock, told: ToldSequences, last: readonly numb
     onMissing: () => {},
     replicas: 3,
     serverAtLeast: () => true,
+    pullsEarly: true,
+    onEarlyPullLost: () => {},
   };
   const names = { natsStream: 'perkey_demo_events', prefix: 'perkey.demo.events.' };
   return { link, names, told, pullBytesMax: 1, isClosed: () => false };

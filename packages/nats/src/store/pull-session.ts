@@ -193,8 +193,9 @@ export class PullSession {
     };
     const subject = `$JS.API.CONSUMER.CREATE.${natsStream}.${this.#consumer}${filters.length === 1 ? `.${filter}` : ''}`;
     const creating = this.#link.api.request(subject, JSON.stringify({ stream_name: natsStream, config }));
-    // A server that makes the consumer by itself has made it when it comes to this; another one says that there is none, and is asked again.
-    this.#pullMore();
+    // It may be that nobody waits for it: a publish throws where the connection was lost meanwhile.
+    creating.catch(() => {});
+    if (this.#link.pullsEarly) this.#pullMore();
     const reply = await creating;
     answered(this.#link, reply);
     this.#created = true;
@@ -240,7 +241,7 @@ export class PullSession {
       this.#waitingBytes += message.data.length;
       this.#records.push({ sequence, body: message.data, subject: withSubject === true ? message.subject : '' });
     }
-    if (this.#wanted === 0) this.#pullMore();
+    if (this.#wanted <= 0) this.#pullMore();
     this.nudge();
   }
 
@@ -250,6 +251,7 @@ export class PullSession {
     if (code === 100) return this.#onIdle();
     if (message.subject !== this.#inbox + this.#pull) return;
     if (code === 503 && !this.#created) {
+      this.#link.onEarlyPullLost();
       this.#wanted = 0;
       return;
     }
@@ -286,8 +288,15 @@ export class PullSession {
     this.#timer = clock.setTimer(heartbeatMs, () => {
       const now = clock.now();
       const stood = now - setAt >= 2 * heartbeatMs;
-      if (!stood && this.#wanted > 0 && now - this.#heardAt > silenceMaxMs) this.#fail('the server fell silent');
-      else this.#listenForLife();
+      const isSilent = !stood && this.#wanted > 0;
+      if (isSilent && now - this.#heardAt > silenceMaxMs) return this.#fail('the server fell silent');
+      // The first request may have been lost where it came before the consumer; one that waits at the server is answered by heartbeats.
+      if (isSilent && this.#pull === 1 && this.#delivered === 0 && now - this.#heardAt > heartbeatMs * 1.5) {
+        this.#link.onEarlyPullLost();
+        this.#wanted = 0;
+        this.#pullMore();
+      }
+      this.#listenForLife();
     });
   }
 }

@@ -43,6 +43,7 @@ export class StoreGate implements StoreLink {
   #gone: string | undefined;
   #replicas = 1;
   #version = '0.0.0';
+  #pullsEarly = false;
 
   constructor(environment: StoreEnvironment, names: StoreNames, limits: GateLimits) {
     this.environment = environment;
@@ -61,6 +62,14 @@ export class StoreGate implements StoreLink {
   /** Copies of the events. */
   get replicas(): number {
     return this.#replicas;
+  }
+
+  get pullsEarly(): boolean {
+    return this.#pullsEarly;
+  }
+
+  onEarlyPullLost(): void {
+    this.#pullsEarly = false;
   }
 
   get closed(): boolean {
@@ -86,6 +95,8 @@ export class StoreGate implements StoreLink {
   async prepare(live: LiveConnection, connection: ManagedConnection): Promise<void> {
     this.#connection = connection;
     this.#version = live.nats.info?.version ?? '0.0.0';
+    // A server alone makes the consumer in the step in which it reads the request.
+    this.#pullsEarly = live.nats.info?.cluster === undefined;
     this.api.live = live;
     if (this.#opened) return;
     for (const wanted of this.#wanted) await this.#ensure(wanted, live);

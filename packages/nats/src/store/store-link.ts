@@ -19,6 +19,10 @@ export interface StoreLink {
   onMissing(): void;
   /** Copies of the events. */
   readonly replicas: number;
+  /** Whether a consumer is there for what is sent right behind the request that makes it, on the connection that is live now. */
+  readonly pullsEarly: boolean;
+  /** It was not. */
+  onEarlyPullLost(): void;
   /** Whether the server that is connected now is of this version or a newer one. */
   serverAtLeast(major: number, minor: number): boolean;
 }
