@@ -53,6 +53,7 @@ async function runJob({ row, options, mustFail }: Job): Promise<boolean> {
   const { server, date, skipped } = result;
   const problems = [...result.problems, ...strays];
   const found = problems.filter((problem) => !problem.startsWith(noRun));
+  const rejected = found.find((text) => text.startsWith('rejected'));
   const held = mustFail ? found.length > 0 : problems.length === 0;
   const { ok = 0, ...others } = result.tally;
   const ends = Object.entries(others).map(([name, count]) => `, ${count} ${name}`);
@@ -69,7 +70,7 @@ async function runJob({ row, options, mustFail }: Job): Promise<boolean> {
       row: row.id,
       server,
       date,
-      caughtBy: found.find((text) => text.startsWith('rejected'))?.split('\n')[1] ?? found[0],
+      caughtBy: rejected?.split('\n')[1] ?? rejected ?? found[0],
     });
   return held;
 }

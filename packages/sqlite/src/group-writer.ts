@@ -184,8 +184,10 @@ export class GroupWriter {
     this.#learn(sent.appends.length, answer);
     if (this.#sent.length === 0 || this.#appends.length >= this.#enough) this.#send();
     const logs = new Set<LogName>();
-    for (const [place, { log, listener }] of sent.appends.entries()) {
+    let place = 0;
+    for (const { log, listener } of sent.appends) {
       const result = answer.appends[place] as number | GroupFault;
+      place += 1;
       if (typeof result === 'number' && result > 0) logs.add(logNames[log] as LogName);
       listener.onOutcome(outcomeOf(result));
     }

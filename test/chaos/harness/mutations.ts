@@ -66,7 +66,7 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
     { file: 'durable/kept-replies.ts', find: 'if (reply === undefined) return undefined;', put: 'if (reply !== null) return undefined;' },
   ],
   'compare-and-set from appends': [
-    { file: 'store/append-channel.ts', find: 'Nats-Expected-Last-Subject-Sequence:', put: 'Not-Expected-Last-Subject-Sequence:' },
+    { file: 'store/append-frames.ts', find: 'Nats-Expected-Last-Subject-Sequence:', put: 'Not-Expected-Last-Subject-Sequence:' },
   ],
   'the fence of a new owner': [
     {
