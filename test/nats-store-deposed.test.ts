@@ -1,4 +1,4 @@
-import { type CommitLog, defineActor, type Node, type OpenStore, type PerkeyError, startNode, type StreamName } from '@perkey/core';
+import { type CommitLog, defineActor, type Node, type OpenStore, type PerkeyError, startNode } from '@perkey/core';
 import { storeEnvironment } from '@perkey/core/testing';
 import { jetstream, nats } from '@perkey/nats';
 import type { NatsServer } from '@perkey/nats/dev';
@@ -11,9 +11,9 @@ import { SplitCluster } from './support/split-cluster.ts';
 
 const stream = { type: 'Account', key: 'alice' };
 
-async function recordsOf(log: CommitLog, reached?: () => Promise<number>, of: StreamName = stream): Promise<number> {
+async function recordsOf(log: CommitLog, reached?: () => Promise<number>): Promise<number> {
   let count = 0;
-  for await (const { records } of log.read({ after: 0, batchMax: 100, stream: of, reached })) count += records.length;
+  for await (const { records } of log.read({ after: 0, batchMax: 100, stream, reached })) count += records.length;
   return count;
 }
 
@@ -64,9 +64,9 @@ describe.each(await testServers())('$name', ({ binary }) => {
     const within = await openAt(others, 'within');
     split.cutOff(leader);
     await appendFirst(within.events);
-    const barrier = await within.events.barrier();
     // What it says without a demand shows that it is asked at all, and believes that it leads.
     expect(await recordsOf(apart.events)).toBe(0);
+    const barrier = await within.events.barrier();
     const begun = performance.now();
     await expect(recordsOf(apart.events, () => Promise.resolve(barrier))).rejects.toMatchObject({ code: 'store.unavailable' });
     await expect(apart.events.barrier()).rejects.toMatchObject({ code: 'store.unavailable' });
@@ -90,7 +90,6 @@ describe.each(await testServers())('$name', ({ binary }) => {
     await made.close();
     const leader = await cluster.leaderOf('perkey_split_events');
     const others = cluster.servers.filter((server) => server !== leader);
-    const apart = await openAt([leader], 'apart');
     await using former = await start('former', others, others);
     await using next = await start('next', others, [leader]);
     const all = Array.from({ length: 24 }, (_, i) => `w${i}`);
@@ -119,8 +118,6 @@ describe.each(await testServers())('$name', ({ binary }) => {
           .toBe(5),
       ),
     );
-    // The server that was cut off still says that it leads, and has nothing of these actors.
-    for (const key of paid) expect(await recordsOf(apart.events, undefined, { type: Wallet.type, key })).toBe(0);
     await former.stop();
     const told = await Promise.all(
       paid.map((key) =>
@@ -134,6 +131,5 @@ describe.each(await testServers())('$name', ({ binary }) => {
     split.heal();
     for (const key of paid)
       await expect.poll(() => next.actor(Wallet, key).cents({ timeoutMs: 2_000 }).catch(String), { timeout: 30_000 }).toBe(5);
-    await apart.close();
   }, 180_000);
 });
