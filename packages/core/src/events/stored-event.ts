@@ -12,7 +12,7 @@ export interface EventMetadata {
 
 export const noMetadata: EventMetadata = Object.freeze({});
 
-/** What has happened, as it was stored. */
+/** What has happened, as it was stored. Parts of it may be read when they are asked for, so that a spread copies not all of it; `JSON.stringify` has all. */
 export interface StoredEvent {
   /** The id of the commit and the index of the event in it. The same for every repeat of a command with an idempotency key. */
   readonly id: string;
