@@ -59,8 +59,8 @@ export interface WriterEvents {
 
 /**
  * Gathers what is to be written and hands it to the writing thread in groups: all that came in one turn of the event loop, and all that came while
- * the thread was busy. Where the disk is quick a large group is handed over at once, also while the thread has another one. Every append is answered once: by the thread, or as `unknown` when the thread went away with it, or as
- * refused when it was never handed over.
+ * the thread was busy. Where the disk is quick a large group is handed over at once, also while the thread has another one. Every append is
+ * answered once: by the thread, or as `unknown` when the thread went away with it, or as refused when it was never handed over.
  */
 export class GroupWriter {
   readonly #thread: WriterThread;
