@@ -53,7 +53,8 @@ const wallet = Wallet.aggregate({
 });
 
 describe.each(await testServers())('$name', ({ binary }) => {
-  test('a leader that was cut off and deposed says that a stream is empty, and is not believed where a barrier was set since', async () => {
+  /** False where the server had noticed that it leads no more before it was asked, which shows nothing. */
+  async function asksDeposedLeader(): Promise<boolean> {
     await using split = await SplitCluster.start(binary);
     const { cluster } = split;
     const first = await openAt(cluster.servers, 'first');
@@ -65,7 +66,8 @@ describe.each(await testServers())('$name', ({ binary }) => {
     split.cutOff(leader);
     await appendFirst(within.events);
     // What it says without a demand shows that it is asked at all, and believes that it leads.
-    expect(await recordsOf(apart.events)).toBe(0);
+    const said = await recordsOf(apart.events).catch((error: unknown) => (error as PerkeyError).code);
+    expect([0, 'store.unavailable']).toContain(said);
     const barrier = await within.events.barrier();
     const begun = performance.now();
     await expect(recordsOf(apart.events, () => Promise.resolve(barrier))).rejects.toMatchObject({ code: 'store.unavailable' });
@@ -74,7 +76,16 @@ describe.each(await testServers())('$name', ({ binary }) => {
     split.heal();
     await expect.poll(() => recordsOf(apart.events, () => apart.events.barrier()).catch(String), { timeout: 30_000 }).toBe(1);
     await Promise.all([apart.close(), within.close()]);
-  }, 120_000);
+    return said === 0;
+  }
+
+  test('a leader that was cut off and deposed says that a stream is empty, and is not believed where a barrier was set since', async () => {
+    let asked = 0;
+    for (let isShown = false; !isShown; asked += 1) {
+      expect(asked).toBeLessThan(5);
+      isShown = await asksDeposedLeader();
+    }
+  }, 240_000);
 
   test('a node takes over an actor while its own way to the store ends at a deposed leader: it refuses, and never shows it as new', async () => {
     await using split = await SplitCluster.start(binary);
