@@ -82,6 +82,9 @@ const lateReturn: Row = {
   },
 };
 
+/** Beside what is lost: the outage took all of a call's time, or so much of it that what is left is too short for the line of those that waited. */
+const outlived = /^(unknown (node\.lost|link\.lost|deadline\.exceeded|node\.overloaded)|no .*)$/;
+
 /** F5 and F5b: the leader of the members' bucket ends, one way or another. */
 function leader(id: string, signal: 'SIGKILL' | 'SIGTERM', boundMs: number): Row {
   return {
@@ -126,6 +129,7 @@ const diskFull: Row = {
   world: { diskMb: 48 },
   // The calls that wait at nodes that may not act are lost with the connections, when the server is restarted.
   okMin: 0.5,
+  mayEnd: outlived,
   async run(stage) {
     const { world, load } = stage;
     const { observer, server } = world;
@@ -156,7 +160,7 @@ const bucketsLost: Row = {
   toReach: 'epochs only rise; every key is served again <= 30 s after',
   // A node that reads less than it has written waits for 20 s, since a leader that was deposed answers so for as long: only then is it sure.
   okMin: 0.3,
-  mayEnd: /^(unknown (node\.lost|link\.lost|deadline\.exceeded)|no .*)$/,
+  mayEnd: outlived,
   async run(stage) {
     const { world, load } = stage;
     await load.pass(1_000);
