@@ -8,7 +8,7 @@ const shim = join(import.meta.dirname, '../harness/wall-shim.ts');
 
 /** While a store, or the whole of a cluster, is away: refused before it ran, or unknown; never untyped. */
 const mayEnd =
-  /^(no (store\.(full|unavailable)|shard\.(no_owner|moved)|node\.overloaded|request\.expired|deadline\.exceeded)|unknown (node\.lost|node\.overloaded|link\.lost|deadline\.exceeded|request\.expired|commit\.unknown|turn\.abandoned))$/;
+  /^(no (store\.(full|unavailable)|commit\.conflict|shard\.(no_owner|moved)|node\.overloaded|request\.expired|deadline\.exceeded)|unknown (node\.lost|node\.overloaded|link\.lost|deadline\.exceeded|request\.expired|commit\.unknown|turn\.abandoned))$/;
 
 /** F13: nothing can be stored; what is in memory can be read for as long as leases hold. */
 function diskFull(id: string, newestServer: boolean): Row {
