@@ -97,7 +97,6 @@ function limitedServer(handle: (request: IncomingMessage, response: ServerRespon
     handle(request, response);
   });
   server.maxConnections = connectionsMax;
-  server.maxRequestsPerSocket = 1_000;
   server.maxHeadersCount = 100;
   server.on('connection', (socket: Socket) => {
     unused.add(socket);
