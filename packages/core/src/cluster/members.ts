@@ -63,6 +63,12 @@ export class Members implements RecordListener {
     if (key.startsWith(prefix)) this.#byId.delete(key.slice(prefix.length));
   }
 
+  /** Whether another incarnation serves, as far as is known here. */
+  anyActiveBut(self: Incarnated): boolean {
+    for (const { record } of this.#byId.values()) if (record.state === 'active' && !sameIncarnation(record, self)) return true;
+    return false;
+  }
+
   /** The member whose incarnation this is, unless it is known to be gone. */
   living(who: Incarnated): Member | undefined {
     const member = this.#byId.get(who.nodeId);
