@@ -35,7 +35,13 @@ export interface DurableTurn {
   readonly request: InboundRequest | undefined;
   readonly method: HostedMethod;
   /** Runs the handler with all that is around it; a promise where it is asynchronous. May be called again. */
-  readonly call: () => unknown;
+  call(): unknown;
+}
+
+/** Is told what a turn came to. */
+export interface OutcomeListener {
+  onValue(value: unknown): void;
+  onThrown(thrown: unknown): void;
 }
 
 /**
@@ -43,16 +49,14 @@ export interface DurableTurn {
  * many actors in one step is said without a promise and a microtask for each of them.
  */
 export class LaterOutcome {
-  #onValue: ((value: unknown) => void) | undefined = undefined;
-  #onThrown: ((thrown: unknown) => void) | undefined = undefined;
+  #listener: OutcomeListener | undefined = undefined;
   #isSettled = false;
   #isThrown = false;
   #settled: unknown = undefined;
 
   /** Called once. What is settled already is told in a microtask. */
-  listen(onValue: (value: unknown) => void, onThrown: (thrown: unknown) => void): void {
-    this.#onValue = onValue;
-    this.#onThrown = onThrown;
+  listen(listener: OutcomeListener): void {
+    this.#listener = listener;
     if (this.#isSettled) queueMicrotask(() => this.#tell());
   }
 
@@ -70,12 +74,12 @@ export class LaterOutcome {
     this.#isSettled = true;
     this.#isThrown = isThrown;
     this.#settled = settled;
-    if (this.#onValue !== undefined) this.#tell();
+    this.#tell();
   }
 
   #tell(): void {
-    if (this.#isThrown) this.#onThrown?.(this.#settled);
-    else this.#onValue?.(this.#settled);
+    if (this.#isThrown) this.#listener?.onThrown(this.#settled);
+    else this.#listener?.onValue(this.#settled);
   }
 }
 

@@ -98,13 +98,6 @@ export class HostParts {
     type.durability = durability({ type, services, guard, clock, failures: this.#failures });
   }
 
-  readonly #settle = (activation: Activation, finish: () => void): void => {
-    this.scheduler.enter(() => {
-      finish();
-      this.scheduler.ready(activation);
-    });
-  };
-
   #makeScheduler(options: ActorHostOptions): Scheduler {
     const { clock, guard, settings, log } = options;
     return new Scheduler({
@@ -130,7 +123,7 @@ export class HostParts {
       clock,
       middleware: hasMiddleware ? new MiddlewareChain(middleware, clock) : undefined,
       slowTurnMs: settings.slowTurnMs,
-      settle: this.#settle,
+      settle: (turn, finish) => this.scheduler.settle(turn, finish),
       refuseWaiting: (activation, error) => this.scheduler.refuseWaiting(activation, error),
       afterTurn: (activation) => this.#afterTurn(activation),
     });
@@ -142,7 +135,7 @@ export class HostParts {
       services,
       activationFailures: this.activationFailures,
       now: () => options.clock.now(),
-      settle: this.#settle,
+      settle: (turn, finish) => this.scheduler.settle(turn, finish),
       clear: (activation, error) => this.scheduler.clear(activation, error),
       onRemoved,
     });

@@ -24,7 +24,7 @@ export interface LifecycleOptions {
   readonly metrics: ActorMetrics;
   readonly now: () => number;
   /** Runs `finish` with nothing nested on it, then goes on with mailboxes. */
-  readonly settle: (activation: Activation, finish: () => void) => void;
+  readonly settle: (turn: PendingTurn, finish: () => void) => void;
   /** Refuses everything in the actor's mailbox. */
   readonly clear: (activation: Activation, error: PerkeyError) => void;
   /** The actor left; requests that still wait in its mailbox need another one. */
@@ -218,7 +218,7 @@ export class Lifecycle {
     const { activation } = turn;
     turn.abandoned = true;
     this.#o.watch.remove(turn);
-    this.#o.settle(activation, () => {
+    this.#o.settle(turn, () => {
       activation.pending = undefined;
       finish();
       activation.slot.settled(activation);

@@ -98,13 +98,24 @@ export class Scheduler {
 
   /** Runs `work`, which may end or start turns, with nothing nested on it, then what became ready. */
   enter(work: () => void): void {
+    this.#enter(work, undefined, undefined);
+  }
+
+  /** The same for what ends a turn that was waited for; then its actor goes on with its mailbox. */
+  settle<Turn extends { readonly activation: Activation }>(turn: Turn, finish: (turn: Turn) => void): void {
+    this.#enter(finish, turn, turn.activation);
+  }
+
+  #enter<Given>(work: (given: Given) => void, given: Given, settled: Activation | undefined): void {
     if (this.#onStack) {
-      work();
+      work(given);
+      if (settled !== undefined) this.ready(settled);
       return;
     }
     this.#onStack = true;
     try {
-      work();
+      work(given);
+      if (settled !== undefined) this.ready(settled);
     } catch (thrown) {
       this.#o.onDefect(thrown);
     }

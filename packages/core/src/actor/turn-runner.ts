@@ -9,19 +9,20 @@ import type { ActorMetrics } from './actor-metrics.ts';
 import type { HostedMethod, TurnOutcome } from './actor-type.ts';
 import type { ContextServices } from './context-services.ts';
 import { DomainError, domainErrorReply } from './domain-error.ts';
-import { type Durability, LaterOutcome } from './durability.ts';
+import { LaterOutcome } from './durability.ts';
 import type { FailureLog } from './failure-log.ts';
 import { checkInput } from './input-check.ts';
 import type { MiddlewareChain } from './middleware-chain.ts';
 import { checkOutput } from './output-check.ts';
 import { OwnTurn, type WakeTurn } from './own-turn.ts';
-import { PendingTurn } from './pending-turn.ts';
+import type { PendingTurn } from './pending-turn.ts';
 import { abandoned, expired, quarantined, TurnRefusal, turnRefusal, unknownMethod } from './refusals.ts';
 import type { ReplyGate } from './reply-gate.ts';
 import { isThenable } from '../base/thenable.ts';
 import { Tick } from './timers.ts';
 import { TurnContext } from './turn-context.ts';
 import type { TurnWatch } from './turn-watch.ts';
+import { RequestTurn, type TurnEnds, WaitingTurn } from './waiting-turn.ts';
 
 export interface TurnRunnerOptions {
   readonly services: ContextServices;
@@ -33,7 +34,7 @@ export interface TurnRunnerOptions {
   readonly middleware: MiddlewareChain | undefined;
   readonly slowTurnMs: number;
   /** Runs `finish`, which ends an asynchronous turn, with nothing nested on it; then goes on with the actor's mailbox. */
-  readonly settle: (activation: Activation, finish: () => void) => void;
+  readonly settle: (turn: WaitingTurn, finish: (turn: WaitingTurn) => void) => void;
   /** Refuses all requests in the actor's mailbox; ticks stay. */
   readonly refuseWaiting: (activation: Activation, error: PerkeyError) => void;
   /** The turn of an actor with extras has ended. */
@@ -43,6 +44,11 @@ export interface TurnRunnerOptions {
 /** Runs turns, each from its checks to its reply (I7: the scheduler starts one only when the one before has ended). */
 export class TurnRunner {
   readonly #o: TurnRunnerOptions;
+  readonly #ends: TurnEnds = {
+    onTimeout: (turn) => this.#quarantine(turn),
+    onValue: (turn, value) => this.#settled(turn, undefined, value),
+    onThrown: (turn, thrown) => this.#settled(turn, this.#errorOf(turn.activation, turn.method, thrown), undefined),
+  };
   #quarantined = 0;
 
   constructor(options: TurnRunnerOptions) {
@@ -82,7 +88,7 @@ export class TurnRunner {
       value =
         durability === undefined
           ? this.#call(activation, method, ctx, message)
-          : this.#callDurable(durability, activation, method, ctx, message);
+          : durability.run(new RequestTurn(activation, ctx, message, method, this.#callTurn));
     } catch (thrown) {
       return this.#end(activation, method, ctx, message, now, this.#errorOf(activation, method, thrown), undefined);
     }
@@ -90,10 +96,7 @@ export class TurnRunner {
     return this.#end(activation, method, ctx, message, now, undefined, value);
   }
 
-  /** By itself, since a function within keeps what it sees in memory of its own, which turns that are not stored do not pay for. */
-  #callDurable(durability: Durability, activation: Activation, method: HostedMethod, ctx: TurnContext, request: InboundRequest): unknown {
-    return durability.run({ activation, ctx, request, method, call: () => this.#call(activation, method, ctx, request) });
-  }
+  readonly #callTurn = ({ activation, method, ctx, request }: RequestTurn): unknown => this.#call(activation, method, ctx, request);
 
   #call(activation: Activation, method: HostedMethod, ctx: TurnContext, request: InboundRequest): unknown {
     return method.input === undefined
@@ -224,26 +227,28 @@ export class TurnRunner {
     startedAt: number,
     promise: PromiseLike<unknown> | LaterOutcome,
   ): number {
-    const turn = new PendingTurn(activation, method.name, ctx, request, startedAt, (late) => this.#quarantine(late));
+    const turn = new WaitingTurn(activation, method, ctx, request, startedAt, this.#ends);
     activation.pending = turn;
     this.#o.watch.add(turn);
-    const onValue = (value: unknown): void => this.#settled(turn, method, undefined, value);
-    const onThrown = (thrown: unknown): void => this.#settled(turn, method, this.#errorOf(activation, method, thrown), undefined);
-    if (promise instanceof LaterOutcome) promise.listen(onValue, onThrown);
-    else promise.then(onValue, onThrown);
+    if (promise instanceof LaterOutcome) promise.listen(turn);
+    else waitFor(promise, turn);
     return this.#o.clock.now();
   }
 
-  #settled(turn: PendingTurn, method: HostedMethod, error: PerkeyError | undefined, value: unknown): void {
-    const { activation, ctx, request } = turn;
+  #settled(turn: WaitingTurn, error: PerkeyError | undefined, value: unknown): void {
     if (turn.abandoned) return;
     this.#o.watch.remove(turn);
-    this.#o.settle(activation, () => {
-      activation.pending = undefined;
-      if (turn.timedOut) this.#lift(turn, error, method.answers ? value : undefined);
-      else this.#end(activation, method, ctx, request, turn.startedAt, error, value);
-    });
+    turn.error = error;
+    turn.value = value;
+    this.#o.settle(turn, this.#finish);
   }
+
+  readonly #finish = (turn: WaitingTurn): void => {
+    const { activation, method, ctx, request, error, value } = turn;
+    activation.pending = undefined;
+    if (turn.timedOut) this.#lift(turn, error, method.answers ? value : undefined);
+    else this.#end(activation, method, ctx, request, turn.startedAt, error, value);
+  };
 
   /** F16: the turn is given up, the actor is not: it stays as it is and takes no requests until the turn settles. */
   #quarantine(turn: PendingTurn): void {
@@ -310,4 +315,12 @@ export class TurnRunner {
     const details = { type: type.name, method: method.name, error: name, ...code };
     return bareError('handler.failed', `the handler of ${type.name}.${method.name} threw ${name}`, { details });
   }
+}
+
+/** By itself, since functions keep what they see in memory of its own, which turns whose outcome is told by a call do not pay for. */
+function waitFor(promise: PromiseLike<unknown>, turn: WaitingTurn): void {
+  promise.then(
+    (value) => turn.onValue(value),
+    (thrown: unknown) => turn.onThrown(thrown),
+  );
 }

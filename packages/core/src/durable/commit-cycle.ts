@@ -92,7 +92,7 @@ class Concluding extends LaterOutcome implements AnswerListener {
 
 function promised(value: unknown): unknown {
   if (!(value instanceof LaterOutcome)) return value;
-  return new Promise((resolve, reject) => value.listen(resolve, reject));
+  return new Promise((resolve, reject) => value.listen({ onValue: resolve, onThrown: reject }));
 }
 
 /**
@@ -367,11 +367,11 @@ export class CommitCycle implements Durability {
 
 /** The handler is called only while the reminder is due, each time it would run. */
 function ofReminder(turn: DurableTurn, request: ReminderCall): DurableTurn {
-  const { activation, ctx, method, call } = turn;
+  const { activation, ctx, method } = turn;
   const callIfDue = (): unknown => {
     if (request.dueIn(HeldActor.of(activation).books) === undefined) return undefined;
     request.wasRun = true;
-    return call();
+    return turn.call();
   };
   return { activation, ctx, request, method, call: callIfDue };
 }

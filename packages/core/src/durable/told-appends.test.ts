@@ -76,10 +76,7 @@ test('a log that throws has said nothing: what became of the commit is found out
 test('an outcome is told in the step in which it is known, and in a microtask to who comes later; only the first counts', async () => {
   const told: unknown[] = [];
   const listen = (later: LaterOutcome): void =>
-    later.listen(
-      (value) => told.push(value),
-      (thrown) => told.push(['thrown', thrown]),
-    );
+    later.listen({ onValue: (value) => told.push(value), onThrown: (thrown) => told.push(['thrown', thrown]) });
   const early = new LaterOutcome();
   listen(early);
   early.resolve(1);
