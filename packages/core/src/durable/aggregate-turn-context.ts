@@ -94,24 +94,26 @@ export class AggregateTurnContext extends DurableTurnContext {
     const { type, key } = TurnContext.activationOf(this);
     const event = aggregate.events.get(name);
     if (event === undefined) throw refused('event.invalid', `actor ${type.name} declares no event "${safeText(name, 64)}"`);
-    const raised = (this.#raised ??= this.#begin());
-    if (raised.length >= eventsMax) {
+    if (this.#raised === undefined) this.#begin();
+    const count = this.#raised?.length ?? 0;
+    if (count >= eventsMax) {
       throw refused('commit.too_large', `a turn of ${type.name} raised more than eventsPerCommitMax = ${eventsMax} events`);
     }
     const checked = checkedData(type.name, event, data);
-    const version = this.#parts.versionOf(TurnContext.activationOf(this)) + raised.length + 1;
+    const version = this.#parts.versionOf(TurnContext.activationOf(this)) + count + 1;
     try {
       this.#state = deepFreeze(event.evolve(this.#state, checked, { key, version, at: this.#at }));
     } catch (thrown) {
       throw refused('event.not_applicable', `evolve of ${type.name} threw for an event ${name}`, thrown);
     }
-    raised.push({ name, schema: event.version, data: checked });
+    const draft = { name, schema: event.version, data: checked };
+    if (this.#raised === undefined) this.#raised = [draft];
+    else this.#raised.push(draft);
   }
 
-  #begin(): EventDraft[] {
+  #begin(): void {
     this.#state = TurnContext.activationOf(this).state;
     this.#at = this.#parts.services.clock.wall();
-    return [];
   }
 }
 
