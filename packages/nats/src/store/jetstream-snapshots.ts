@@ -11,7 +11,9 @@ import { StreamSubjects } from './store-names.ts';
 import type { LogNames } from './store-names.ts';
 
 /** Others that save for the same stream at the same time are met so often before this one is given up; it only shortens replay. */
-const attemptsMax = 3;
+const attemptsMax = 4;
+/** Subjects of which the last message is remembered. */
+const rememberedMax = 16_384;
 
 export interface SnapshotParts {
   readonly link: StoreLink;
@@ -20,19 +22,25 @@ export interface SnapshotParts {
   readonly bodyBytesMax: number;
 }
 
-interface Latest extends SnapshotMessage {
+/** The last message under a subject. */
+interface Latest extends Omit<SnapshotMessage, 'body'> {
   readonly message: number;
 }
 
+interface ReadLatest extends Latest, SnapshotMessage {}
+
 /**
  * Snapshots of one stream are messages under one subject. The last one says where the others are that count, so that all are read in two
- * round trips; it is written by compare-and-set, so that none is lost to another node that saves at the same time.
+ * round trips; it is written by compare-and-set, so that none is lost to another node that saves at the same time. Who saves goes by the last message
+ * that it wrote itself: where that is no longer the last one, the comparison says so, and it is read.
  */
 export class JetStreamSnapshots implements SnapshotStore {
   readonly bodyBytesMax: number;
   readonly #parts: SnapshotParts;
   readonly #subjects: StreamSubjects;
   readonly #target: AppendTarget;
+  /** By subject, what this object wrote last. */
+  readonly #written = new Map<string, Latest>();
 
   constructor(parts: SnapshotParts) {
     this.bodyBytesMax = parts.bodyBytesMax;
@@ -53,7 +61,7 @@ export class JetStreamSnapshots implements SnapshotStore {
     const subject = this.#subject(stream);
     await this.#parts.link.ready();
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
-      const latest = await this.#latest(subject);
+      const latest: Latest | undefined = this.#takeWritten(subject) ?? (await this.#latest(subject));
       const others = latest === undefined ? [] : [{ sequence: latest.sequence, message: latest.message }, ...latest.others];
       const rest = others.filter((other) => other.sequence !== sequence).toSorted((a, b) => b.sequence - a.sequence);
       const count = Math.min(Math.max(1, kept), othersMax) - 1;
@@ -64,6 +72,7 @@ export class JetStreamSnapshots implements SnapshotStore {
       const outcome = await this.#parts.channel.append(this.#target, subject, latest?.message ?? 0, message);
       if (outcome.kind === 'conflict') continue;
       if (outcome.kind !== 'appended') throw unavailable(outcome.text);
+      this.#remember(subject, { sequence, others: staying, message: outcome.sequence });
       return this.#erase(others.filter((other) => !staying.includes(other)));
     }
   }
@@ -99,8 +108,20 @@ export class JetStreamSnapshots implements SnapshotStore {
     return subject;
   }
 
+  /** Once: who was told that it is not the last one reads. */
+  #takeWritten(subject: string): Latest | undefined {
+    const written = this.#written.get(subject);
+    this.#written.delete(subject);
+    return written;
+  }
+
+  #remember(subject: string, latest: Latest): void {
+    if (this.#written.size >= rememberedMax) this.#written.clear();
+    this.#written.set(subject, latest);
+  }
+
   /** A message of another form counts as none, but for its place. */
-  async #latest(subject: string): Promise<Latest | undefined> {
+  async #latest(subject: string): Promise<ReadLatest | undefined> {
     const { link, names } = this.#parts;
     const found = await getMessage(link, names.natsStream, { last_by_subj: subject });
     if (found === undefined) return undefined;
