@@ -74,6 +74,7 @@ export class FileWriter {
       step = 'write';
       for (const log of this.#logs) log.begin();
       const results = places.map(write);
+      for (const log of this.#logs) log.flush();
       step = 'commit';
       const commitAt = performance.now();
       this.#commit.run();
