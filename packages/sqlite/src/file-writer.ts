@@ -91,8 +91,8 @@ export class FileWriter {
     }
   }
 
-  #append({ log, type, key, shard, expected, epoch, body }: UnpackedAppend): number {
-    return (this.#logs[log] as LogWriter).append(type, key, shard, expected, epoch, body);
+  #append(append: UnpackedAppend): number {
+    return (this.#logs[append.log] as LogWriter).append(append);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { LogName } from './group.ts';
+import type { LogName, UnpackedAppend } from './group.ts';
 
 /** Ids of streams that are remembered; beyond it all are looked up anew. */
 const idsMax = 65_536;
@@ -19,8 +19,8 @@ export class LogWriter {
   readonly #inserts: readonly { readonly rows: number; readonly statement: StatementSync }[];
   readonly #hold: StatementSync;
   readonly #remove: StatementSync;
-  /** By type, then by key: the ids of streams that are in the file, or will be when the transaction ends. A stream keeps its id for ever. */
-  #ids = new Map<string, Map<string, number>>();
+  /** By the length of the type, then by type and key as one: the ids of streams that are in the file, or will be when the transaction ends. A stream keeps its id for ever. */
+  #ids = new Map<number, Map<string, number>>();
   #idCount = 0;
   #sequence: number | undefined;
   /** Rows of the transaction that are not written yet, one behind the other. */
@@ -64,10 +64,12 @@ export class LogWriter {
    * one statement of the transaction, so that of two appends with one expectation at most one is applied, even if two processes wrote.
    * The record itself is written by `flush`, with others.
    */
-  append(type: string, key: string, shard: number, expected: number, epoch: number, body: Uint8Array): number {
+  append({ name, typeLength, shard, expected, epoch, body }: UnpackedAppend): number {
     const next = (this.#sequence ?? this.#lastSequence()) + 1;
-    const stream = expected === 0 ? this.#created(type, key, shard, next, epoch) : this.#advanced(type, key, expected, next, epoch);
+    const known = expected === 0 ? undefined : this.#ids.get(typeLength)?.get(name);
+    const stream = expected === 0 ? this.#created(name, typeLength, shard, next, epoch) : (known ?? this.#found(name, typeLength));
     if (stream === 0) return 0;
+    if (expected !== 0 && Number(this.#advance.run(next, epoch, stream, expected).changes) !== 1) return 0;
     this.#rows.push(next, stream, this.#keepsAll ? expected : 0, body);
     this.#sequence = next;
     if (expected === 0) this.#hold.run(shard);
@@ -89,31 +91,25 @@ export class LogWriter {
   }
 
   /** The id of the new stream; 0 where it is there already. */
-  #created(type: string, key: string, shard: number, sequence: number, epoch: number): number {
-    const created = this.#create.get(type, Buffer.from(key), shard, sequence, epoch) as { id: number } | undefined;
-    if (created === undefined) return 0;
-    this.#remember(type, key, created.id);
-    return created.id;
+  #created(name: string, typeLength: number, shard: number, sequence: number, epoch: number): number {
+    const [type, key] = [name.slice(0, typeLength), Buffer.from(name.slice(typeLength))];
+    const created = this.#create.get(type, key, shard, sequence, epoch) as { id: number } | undefined;
+    return created === undefined ? 0 : this.#remember(name, typeLength, created.id);
   }
 
-  /** The id of the stream whose head was moved on; 0 where that is another than expected. */
-  #advanced(type: string, key: string, expected: number, sequence: number, epoch: number): number {
-    let id = this.#ids.get(type)?.get(key);
-    if (id === undefined) {
-      const found = this.#find.get(type, Buffer.from(key)) as { id: number } | undefined;
-      if (found === undefined) return 0;
-      ({ id } = found);
-      this.#remember(type, key, id);
-    }
-    return Number(this.#advance.run(sequence, epoch, id, expected).changes) === 1 ? id : 0;
+  /** The id of the stream; 0 where there is none. */
+  #found(name: string, typeLength: number): number {
+    const found = this.#find.get(name.slice(0, typeLength), Buffer.from(name.slice(typeLength))) as { id: number } | undefined;
+    return found === undefined ? 0 : this.#remember(name, typeLength, found.id);
   }
 
-  #remember(type: string, key: string, id: number): void {
+  #remember(name: string, typeLength: number, id: number): number {
     if (this.#idCount >= idsMax) this.takenBack();
-    let ids = this.#ids.get(type);
-    if (ids === undefined) this.#ids.set(type, (ids = new Map()));
-    ids.set(key, id);
+    let ids = this.#ids.get(typeLength);
+    if (ids === undefined) this.#ids.set(typeLength, (ids = new Map()));
+    ids.set(name, id);
     this.#idCount += 1;
+    return id;
   }
 
   remove(sequences: readonly number[]): void {
