@@ -14,7 +14,7 @@ import { CommitReader } from './commit-reader.ts';
 import { EventMetrics } from './event-metrics.ts';
 import { readEvents } from './event-reads.ts';
 import type { EventBatch, EventRead } from './event-reads.ts';
-import { loadStream } from './load.ts';
+import { BegunRead, loadStream } from './load.ts';
 import type { LoadOptions } from './load.ts';
 import { eventOptions } from './settings.ts';
 import type { EventSettings } from './settings.ts';
@@ -89,6 +89,11 @@ export class EventStore extends CommitIds {
    */
   load(stream: StreamName, visit: (commit: Commit) => void, options: LoadOptions = {}): Promise<StreamHead> {
     return loadStream({ log: this.#log, reader: this.#reader, metrics: this.#metrics, clock: this.#clock }, stream, visit, options);
+  }
+
+  /** Begins the read of a load from the head at `sequence`, of which nothing else is known yet, with the record there. */
+  begin(stream: StreamName, sequence: number, options: Pick<LoadOptions, 'signal' | 'many' | 'reached'>): BegunRead {
+    return new BegunRead(this.#log, { ...options, stream, after: sequence - 1 });
   }
 
   /**

@@ -149,5 +149,13 @@ test('a consumer is asked where the way back is long', async () => {
   expect(await sequencesOf(leaderWith(chain, 100).place, 36, 64)).toHaveLength(1);
   const { place, asked, wanted } = leaderWith(chain, 100);
   await expect(withClock(place, sequencesOf(place, 0))).rejects.toMatchObject({ code: 'store.unavailable' });
+  expect([asked.length, wanted()]).toEqual([8, 3]);
+});
+
+test('where records lie closer together than was guessed, the way back has an end all the same', async () => {
+  const sequences = Array.from({ length: 200 }, (_, i) => (i < 190 ? i + 1 : (i - 189) * 1_000));
+  const chain = Object.fromEntries(sequences.map((sequence, i) => [sequence, { expected: sequences[i - 1] ?? 0 }]));
+  const { place, asked, wanted } = leaderWith(chain, 10_000);
+  await expect(withClock(place, sequencesOf(place, 0))).rejects.toMatchObject({ code: 'store.unavailable' });
   expect([asked.length, wanted()]).toEqual([64, 3]);
 });

@@ -13,6 +13,8 @@ import type { ToldSequences } from './told.ts';
 
 /** So many records of a stream are fetched one by one at most. */
 const walkMax = 64;
+/** After so many it is guessed how many there are. */
+const walkLeast = 8;
 const retryMs = 200;
 /** A read that gets no further for so many attempts gives up. */
 const attemptsMax = 3;
@@ -148,12 +150,18 @@ export async function* readStream(place: ReadPlace, subject: string, read: LogRe
   }
 }
 
-/** From the last record back to the first behind `after`, in the order of the log; `undefined` where they are too many, or one is missing. */
+/**
+ * From the last record back to the first behind `after`, in the order of the log; `undefined` where they are too many, or one is missing. Too many
+ * are those that have been appended at a pace at which more than can be fetched lie before the ones that were met.
+ */
 async function walkBack({ link, names }: ReadPlace, last: StoredMessage, { after, signal }: LogRead): Promise<LogRecord[] | undefined> {
   const records = [recordOf(last)];
   let { expected, sequence } = last;
   while (expected === undefined || expected > after) {
-    if (expected === undefined || expected >= sequence || records.length >= walkMax || isAborted(signal)) return undefined;
+    if (expected === undefined || expected >= sequence || isAborted(signal)) return undefined;
+    const met = records.length;
+    const each = (last.sequence - expected) / met;
+    if (met >= walkMax || (met >= walkLeast && (expected - after) / each > walkMax - met)) return undefined;
     const found = await getMessage(link, names.natsStream, { seq: expected });
     if (found?.sequence !== expected || found.subject !== last.subject) return undefined;
     records.push(recordOf(found));
