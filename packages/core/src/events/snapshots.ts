@@ -187,7 +187,8 @@ export class Snapshots {
     try {
       await store.save(stream, { sequence: content.head.sequence, body: writeSnapshot(stream, content) }, kept);
       this.#saves.saved.inc();
-      this.#note(stream, content.head);
+      const { sequence, epoch } = content.head;
+      this.#note(stream, { sequence, epoch });
     } catch (thrown) {
       this.#saves.failed.inc();
       this.#warn(`save ${stream.type}`, stream, describeThrown(thrown), 'a snapshot could not be saved; the next one is tried again', {});
