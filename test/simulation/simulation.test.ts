@@ -33,7 +33,7 @@ test('what is promised holds in simulated worlds, under every kind of fault', { 
   expect(total.ends).toBeGreaterThan(50);
 });
 
-const found: { readonly what: string; readonly seed: number; readonly minutes: number; readonly faults: readonly Fault[] }[] = [
+const once: { readonly what: string; readonly seed: number; readonly minutes: number; readonly faults: readonly Fault[] }[] = [
   {
     what: 'an incarnation from before the members were set back is later than the one that came after it, whose wall clock had not jumped',
     ...{ seed: 4724, minutes: 5 },
@@ -46,7 +46,7 @@ const found: { readonly what: string; readonly seed: number; readonly minutes: n
   },
 ];
 
-test.each(found)('a world that failed once holds: $what', { timeout: 60_000 }, async ({ seed, minutes, faults }) => {
+test.each(once)('a world that failed once holds: $what', { timeout: 60_000 }, async ({ seed, minutes, faults }) => {
   await runWorld({ seed, minutes, faults, shrinkRunsMax: 0 });
 });
 
