@@ -28,6 +28,8 @@ const callerNameMax = 256;
 const newsPatienceMs = 1_000;
 /** So often a client asks in any case, since what is pushed may be lost. */
 const askAnywayMs = 5_000;
+/** How long a client that closes waits for the one-way messages that it has under way. */
+const lastOneWaysMs = 3_000;
 
 export interface ClientParts {
   readonly transport: Transport;
@@ -142,7 +144,7 @@ export class Client implements Caller, AsyncDisposable {
     return { connected: this.#link.up, shards: this.#routes.shards, reachable: this.#routes.reachable() };
   }
 
-  /** Ends every call that is under way, then the connection. Idempotent. */
+  /** Takes no more calls; waits up to 3 s for one-way messages under way, then ends every call and the connection. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -153,6 +155,7 @@ export class Client implements Caller, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    await this.#router.lastOneWays(lastOneWaysMs);
     this.#askTimer?.cancel();
     this.#router.close();
     await this.#link.close();

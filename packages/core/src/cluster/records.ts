@@ -22,6 +22,8 @@ export interface MemberRecord {
   readonly store?: string | undefined;
   /** How often its data connection was made anew: what was on the old ones is lost. Only rises. */
   readonly links?: number;
+  /** Every other incarnation of this node up to this generation has ended, later ones too: see `Evictor`. */
+  readonly outlived?: number;
 }
 
 export interface Incarnated {
@@ -76,6 +78,12 @@ export function leaseMsOf(record: MemberRecord | undefined, ownLeaseMs: number):
 export function linksOf(record: MemberRecord): number {
   const { links = 0 } = record;
   return Number.isSafeInteger(links) && links > 0 ? links : 0;
+}
+
+/** -1 for a node that never said so. */
+export function outlivedOf(record: MemberRecord): number {
+  const { outlived = -1 } = record;
+  return Number.isSafeInteger(outlived) ? outlived : -1;
 }
 
 export function generationOf(incarnation: string): number {
