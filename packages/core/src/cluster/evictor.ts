@@ -62,14 +62,29 @@ export class Evictor {
   async #look(): Promise<void> {
     let nextMs = this.#options.checkMs;
     try {
-      await this.#evictSilent();
-      await this.#buryOrphans();
-      await this.#forgetOld();
+      if (this.#mayHaveWork()) {
+        await this.#evictSilent();
+        await this.#buryOrphans();
+        await this.#forgetOld();
+      }
       nextMs = Math.min(nextMs, this.#firstSilentInMs());
     } catch (error) {
       this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
     }
     this.#schedule(nextMs);
+  }
+
+  /** Mostly there is none, which is soon found out. */
+  #mayHaveWork(): boolean {
+    const { members, self, clock, orphans, patienceMs } = this.#options;
+    if (this.#orphanSince.size > 0 || orphans().length > 0) return true;
+    const now = clock.now();
+    for (const { record, seenAt } of members.all()) {
+      const isGone = record.state === 'gone';
+      if ((isGone || record.nodeId !== self) && now - seenAt > (isGone ? keptMs : patienceMs)) return true;
+    }
+    for (const [, { seenAt }] of members.candidates()) if (now - seenAt > keptMs) return true;
+    return false;
   }
 
   /** When the first member will have been silent for too long, unless it renews before: nobody waits for the next look then. */
