@@ -195,6 +195,23 @@ test('calls end by their deadlines, wherever they wait', async () => {
   expect(world.router.inFlight).toBe(0);
 });
 
+test('a call that nobody took says what its caller knows of the cause', async () => {
+  const world = new RouterFixture({ shards: 0 });
+  const unrouted = world.call('k', 1, { timeoutMs: 100 });
+  await world.clock.advance(200);
+  world.know(4);
+  const unowned = world.call('k', 2, { timeoutMs: 100 });
+  await world.clock.advance(200);
+  world.link.up = false;
+  const cutOff = world.call('k', 3, { timeoutMs: 100 });
+  await world.clock.advance(200);
+  const said = [unrouted, unowned, cutOff].map(({ error }) =>
+    error?.message.replace(/^no node took the shard of \S+ before its deadline/, ''),
+  );
+  const unheard = '; no node of the cluster has answered, so check its name, and that nodes run on this server';
+  expect(said).toEqual([unheard, '', "; the caller's own connection is down"]);
+});
+
 test('what is held back and cancelled is forgotten at once', async () => {
   const world = new RouterFixture({ settings: { inFlightMax: 100 } });
   for (let round = 0; round < 5; round += 1) {

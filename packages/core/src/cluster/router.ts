@@ -13,13 +13,13 @@ import { Gates } from './gates.ts';
 import { InFlightKeys } from './in-flight-keys.ts';
 import { LastWords } from './last-words.ts';
 import { LocalReplies } from './local-replies.ts';
+import { OneWays } from './one-ways.ts';
 import { Pending } from './pending.ts';
 import { RequestSender } from './request-sender.ts';
 import type { RouterOptions } from './router-options.ts';
 import type { Route, Target } from './routes.ts';
 
 const noOptions: CallOptions = Object.freeze({});
-const ignore = (): void => {};
 
 /**
  * Sends each call to the node that owns its key's shard, and again where that is safe, until its one outcome.
@@ -40,9 +40,9 @@ export class Router implements Caller {
   readonly #unrouted = new Set<Pending>();
   readonly #sender: RequestSender;
   readonly #localReplies = new LocalReplies(this);
-  readonly #notifyFailed: (error: PerkeyError) => void;
+  readonly #oneWays: OneWays;
+  #isClosing = false;
   #lastSeq = 0;
-  #closed = false;
 
   constructor(options: RouterOptions) {
     this.#o = options;
@@ -60,12 +60,9 @@ export class Router implements Caller {
       dispatch: (pending) => this.#attempt(pending, clock.now()),
     });
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
-    const onThrown = (token: number, thrown: unknown): void => this.#onThrown(token, thrown);
-    this.#sender = new RequestSender(options, { onRefused: (token) => this.#undelivered(token, linkDown()), onThrown });
+    this.#sender = new RequestSender(options, { onRefused: (token) => this.#undelivered(token, linkDown()), onThrown: this.#onThrown });
     this.#lastWords = new LastWords({ clock, link, sent: this.#sender.frames, onSilence: (target, upTo) => this.#onSilence(target, upTo) });
-    this.#notifyFailed = (error) => {
-      if (error.executed === 'no') metrics.notifiesLost.inc();
-    };
+    this.#oneWays = new OneWays(metrics.notifiesLost);
   }
 
   get inFlight(): number {
@@ -86,9 +83,9 @@ export class Router implements Caller {
 
   notify(type: string, method: string, key: string, input: unknown, options: CallOptions = noOptions): void {
     const oneWay = { ...options, chain: undefined, deadline: undefined, signal: undefined };
-    const pending = this.#pendingFor(type, method, key, oneWay, ignore, this.#notifyFailed);
+    const pending = this.#pendingFor(type, method, key, oneWay, this.#oneWays.done, this.#oneWays.failed);
     pending.madeIn = options.chain ?? noChain;
-    this.#take(pending, input);
+    this.#oneWays.begin(() => this.#take(pending, input));
   }
 
   #pendingFor(
@@ -100,15 +97,15 @@ export class Router implements Caller {
     reject: (error: PerkeyError) => void,
   ): Pending {
     this.#lastSeq += 1;
-    const series = this.#o.metrics.for(type, method);
-    return new Pending(type, method, key, options, this.#o.clock.now(), this.#lastSeq, series, resolve, reject);
+    const { clock, metrics } = this.#o;
+    return new Pending(type, method, key, options, clock.now(), this.#lastSeq, metrics.for(type, method), resolve, reject);
   }
 
   /** Checks what can be checked here, makes the call's own copy of its input, and sends it or holds it back. Throws what can never be sent. */
   #take(pending: Pending, input: unknown): void {
     const { routes, settings } = this.#o;
     const { options, startedAt } = pending;
-    if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
+    if (this.#isClosing) throw new PerkeyError('client.closed', 'this client or node is closed');
     checkCall(pending, settings);
     if (this.inFlight >= settings.inFlightMax) {
       throw new PerkeyError('client.overloaded', `${this.inFlight} requests are in flight already (inFlightMax)`, { retryAfterMs: 50 });
@@ -124,7 +121,7 @@ export class Router implements Caller {
     else this.#sender.encode(pending, input);
     // An accessor of the input may have cancelled the call, or closed this router.
     if (pending.settled) return;
-    if (this.#closed) throw new PerkeyError('client.closed', 'this client or node is closed');
+    if (this.#isClosing) throw new PerkeyError('client.closed', 'this client or node is closed');
     this.#deadlines.watch(pending.deadline);
     if (pending.shard < 0) this.#unrouted.add(pending);
     else if (this.#gates.size > 0 && this.#gates.stops(pending)) this.#gates.hold(pending);
@@ -142,7 +139,7 @@ export class Router implements Caller {
   /** Sends the call to the owner, or holds it back until there is one. */
   #attempt(pending: Pending, now: number): void {
     const route = this.#routeTo(pending.shard);
-    if (pending.deadline <= now) this.#reject(pending, tooLate(pending));
+    if (pending.deadline <= now) this.#reject(pending, tooLate(pending, this.#o.link.up));
     else if (!route) this.#gates.holdBack(pending, 0);
     else {
       pending.target = route.target;
@@ -246,7 +243,7 @@ export class Router implements Caller {
     for (const pending of this.#unrouted) look(pending);
     for (const pending of silent) this.#attempts.end(pending);
     this.#passed(silent);
-    this.#giveUp(expired, tooLate);
+    this.#giveUp(expired, (pending) => tooLate(pending, this.#o.link.up));
     return earliest;
   }
 
@@ -302,10 +299,10 @@ export class Router implements Caller {
   }
 
   /** The connection broke while it took the frame. */
-  #onThrown(token: number, thrown: unknown): void {
+  readonly #onThrown = (token: number, thrown: unknown): void => {
     const inFrame = this.#sender.contentOf(token);
     if (inFrame) this.#lose(this.#endAll(inFrame), new PerkeyError('link.lost', 'the request could not be written', { cause: thrown }));
-  }
+  };
 
   /** The owner is gone. What was not sent yet waits for the next owner; the rest, for the last answers that are on their way. */
   onTargetGone(target: Target): void {
@@ -383,17 +380,21 @@ export class Router implements Caller {
     return ended;
   }
 
+  /** From here on new calls are refused. Resolves when every one-way message has ended, or after `ms`. */
+  lastOneWays(ms: number): Promise<void> {
+    this.#isClosing = true;
+    return this.#oneWays.ended(this.#o.clock, ms);
+  }
+
   /** Ends every call: not sent ones as not executed, the others as unknown. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    this.#isClosing = true;
     this.#deadlines.stop();
     this.#lastWords.stop();
     this.#sender.close();
     const sent = this.#endAll((pending) => this.#sender.wasSent(pending));
     for (const pending of sent) pending.doubt = true;
-    for (const pending of [...sent, ...this.#attempts.filter(() => true), ...this.#gates.stop(), ...this.#unrouted]) {
-      this.#reject(pending, closedEarly(pending));
-    }
+    const all = [...sent, ...this.#attempts.filter(() => true), ...this.#gates.stop(), ...this.#unrouted];
+    for (const pending of all) this.#reject(pending, closedEarly(pending));
   }
 }

@@ -123,9 +123,10 @@ export class Session {
     return this.#lease.remainingMs(this.#o.environment.clock.now());
   }
 
-  /** Hands every shard over, says goodbye, and closes. Bounded by `drainMs`. */
+  /** Hands every shard over, waits for the last one-way messages, says goodbye, and closes. Bounded by `drainMs`. */
   async drain(): Promise<void> {
     const { clock, log } = this.#o.environment;
+    const endsAt = clock.now() + this.#o.settings.drainMs;
     void this.#lease.update({ state: 'draining' });
     if (!(await doneWithin(clock, this.#o.settings.drainMs, this.#ownership.manager.drain()))) {
       log.warn({ shards: this.#ownership.manager.owned }, 'not every shard could be handed over within drainMs');
@@ -133,6 +134,7 @@ export class Session {
     } else this.#isDrained = true;
     try {
       await this.#host.stop();
+      if (this.#members.anyActiveBut(this.#self)) await this.#router.lastOneWays(endsAt - clock.now());
       await this.#retire();
       await this.#sayGoodbye();
     } finally {

@@ -39,6 +39,8 @@ export class ShardManager {
   #stopped = false;
   #handoffs = 0;
   #claims = 0;
+  /** Whose state nobody took over. */
+  #endedActors = 0;
 
   constructor(options: ShardManagerOptions) {
     this.#o = options;
@@ -112,6 +114,12 @@ export class ShardManager {
   stop(): void {
     this.#stopped = true;
     this.#alarm.cancel();
+    if (this.#endedActors > 0)
+      this.#o.log.warn(
+        { actors: this.#endedActors },
+        'no node is left that may take over; what was only in the memory of actors ends here',
+      );
+    this.#endedActors = 0;
     const parts = [...this.#parts];
     this.#parts.clear();
     for (const [shard, part] of parts) {
@@ -332,6 +340,8 @@ export class ShardManager {
     switch (given.kind) {
       case 'released': {
         const { carried, stored, successor } = given;
+        // What is stored carries no state.
+        if (!successor) for (const { state } of carried) if (state !== undefined) this.#endedActors += 1;
         this.#setPart(shard, successor ? { phase: 'released', since, epoch: record.epoch, carried } : undefined);
         table.learn(stored);
         return;
