@@ -60,6 +60,7 @@ describe('the writer of groups', () => {
     await clock.advance(10);
     expect(thread.groups).toHaveLength(1);
     thread.answer([1, 0]);
+    await clock.advance(0);
     expect(thread.groups.map(keysOf)).toEqual([
       ['a', 'b'],
       ['c', 'd', 'e'],
@@ -107,10 +108,31 @@ describe('the writer of groups', () => {
     many(100);
     await clock.advance(0);
     thread.store(100, [0.011, 0.01]);
-    many(300);
+    many(64);
     expect(thread.groups).toHaveLength(2);
     await clock.advance(0);
-    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 100, 300]);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 100, 64]);
+    many(20);
+    thread.store(64, [0.011, 0.01]);
+    many(64);
+    expect(thread.groups).toHaveLength(3);
+    await clock.advance(0);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 100, 64, 84]);
+  });
+
+  test('what waits is written before the store closes', async () => {
+    const { thread, clock, writer, append } = world();
+    const first = append('a');
+    await clock.advance(0);
+    const second = append('b');
+    const closed = writer.close();
+    thread.answer([1]);
+    expect(await first).toEqual({ kind: 'appended', sequence: 1 });
+    await clock.advance(0);
+    expect(thread.groups.map(keysOf)).toEqual([['a'], ['b']]);
+    thread.answer([2]);
+    expect(await second).toEqual({ kind: 'appended', sequence: 2 });
+    await closed;
   });
 
   test('a thread that dies leaves what it had unknown, what it had not refused, and takes nothing more', async () => {
@@ -149,6 +171,7 @@ describe('the writer of groups', () => {
     await clock.advance(0);
     expect(thread.groups.map((group) => keysOf(group).length)).toEqual([2_048]);
     thread.answer(Array.from({ length: 2_048 }, (_, i) => i + 1));
+    await clock.advance(0);
     expect(thread.groups.map((group) => keysOf(group).length)).toEqual([2_048, 952]);
     thread.answer(Array.from({ length: 952 }, (_, i) => i + 2_049));
     expect((await Promise.all(all)).every(({ kind }) => kind === 'appended')).toBe(true);

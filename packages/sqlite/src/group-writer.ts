@@ -160,7 +160,12 @@ export class GroupWriter {
     this.#waitingBytes += bytes;
     if (this.#pace.came()) this.#pace.made(this.#clock.now());
     if (this.#appends.length >= this.#enough) return this.#send();
-    if (this.#sent.length > 0 || this.#scheduled) return;
+    if (this.#sent.length === 0) this.#sendLater();
+  }
+
+  /** At the end of this turn, if the thread has nothing by then. */
+  #sendLater(): void {
+    if (this.#scheduled) return;
     this.#scheduled = true;
     this.#clock.defer(() => {
       this.#scheduled = false;
@@ -178,7 +183,10 @@ export class GroupWriter {
     this.#thread.postMessage(group, [group.appends.numbers.buffer, group.appends.bodies.buffer]);
   }
 
-  /** The thread gets its next group before those that wait for this answer are told: what they do then takes a while. */
+  /**
+   * The thread gets its next group before those that wait for this answer are told, since what they do then takes a while. Where a force takes
+   * longer than that, they are told first, so that one force is for those that wait and for them.
+   */
   #onAnswer(answer: GroupAnswer): void {
     const sent = this.#sent.shift();
     if (sent === undefined) return;
@@ -186,7 +194,7 @@ export class GroupWriter {
     this.#pace.wrote(sent.appends.length, answer, this.#clock.now());
     this.#enough = this.#pace.enough(this.#sentAppends + this.#appends.length);
     this.#sentAppends -= sent.appends.length;
-    if (this.#sent.length === 0 || this.#appends.length >= this.#enough) this.#send();
+    if (this.#appends.length >= this.#enough || (this.#sent.length === 0 && this.#enough < Infinity)) this.#send();
     const logs = new Set<LogName>();
     let told = 0;
     for (const { log, listener } of sent.appends) {
@@ -198,7 +206,9 @@ export class GroupWriter {
     for (const [place, { done }] of sent.edits.entries()) done(answer.edits[place] as number | GroupFault);
     this.#events.onGroup(answer);
     if (logs.size > 0) this.#events.onAppended(logs);
-    if (this.#sent.length === 0) this.#onIdle?.();
+    if (this.#sent.length > 0) return;
+    if (this.#appends.length + this.#edits.length > 0) this.#sendLater();
+    else this.#onIdle?.();
   }
 
   #release({ appends, edits }: Sent): void {
