@@ -218,7 +218,7 @@ test('a call that nobody took says what its caller knows of the cause', async ()
   const said = [unrouted, unowned, cutOff].map(({ error }) =>
     error?.message.replace(/^no node took the shard of \S+ before its deadline/, ''),
   );
-  const unheard = '; no node of the cluster has answered, so check its name, and that nodes run on this server';
+  const unheard = '; no node of the cluster has answered: check that nodes run, and that its name and the server are theirs';
   expect(said).toEqual([unheard, '', "; the caller's own connection is down"]);
 });
 
