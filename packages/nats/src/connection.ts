@@ -1,4 +1,4 @@
-import { PerkeyError } from '@perkey/core';
+import { PerkeyError, safeText } from '@perkey/core';
 import type { LinkEnvironment, LogLimiter, Timer } from '@perkey/core';
 import type { Msg, NatsConnection, Status, Subscription } from '@nats-io/transport-node';
 import type { Socket } from 'node:net';
@@ -271,7 +271,7 @@ export class ManagedConnection {
     try {
       await this.#owner.prepare(live, this);
     } catch (error) {
-      if (this.#isLive(live)) this.#lose(live, 'it could not be set up');
+      if (this.#isLive(live)) this.#lose(live, `it could not be set up: ${safeText(error)}`);
       throw error;
     }
     if (!this.#isLive(live)) return undefined;

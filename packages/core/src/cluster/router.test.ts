@@ -195,6 +195,16 @@ test('calls end by their deadlines, wherever they wait', async () => {
   expect(world.router.inFlight).toBe(0);
 });
 
+test('an idempotency key that names nothing is refused, since every call with it would be a repeat of the first', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const empty = world.call('k', 1, { idempotencyKey: '' });
+  const number = world.call('k', 1, { idempotencyKey: 5 as never });
+  await world.clock.settle();
+  expect([empty.told, number.told]).toEqual(['options.invalid no', 'options.invalid no']);
+  expect(empty.error?.message).toBe('idempotencyKey is empty, but must be a text that names the request, or be left out');
+});
+
 test('a call that nobody took says what its caller knows of the cause', async () => {
   const world = new RouterFixture({ shards: 0 });
   const unrouted = world.call('k', 1, { timeoutMs: 100 });
@@ -208,7 +218,7 @@ test('a call that nobody took says what its caller knows of the cause', async ()
   const said = [unrouted, unowned, cutOff].map(({ error }) =>
     error?.message.replace(/^no node took the shard of \S+ before its deadline/, ''),
   );
-  const unheard = '; no node of the cluster has answered, so check its name, and that nodes run on this server';
+  const unheard = '; no node of the cluster has answered: check that nodes run, and that its name and the server are theirs';
   expect(said).toEqual([unheard, '', "; the caller's own connection is down"]);
 });
 

@@ -1,8 +1,8 @@
-import type { Clock } from '../base/clock.ts';
-import type { Metrics } from '../base/metrics.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { type Metrics, noMetrics } from '../base/metrics.ts';
 import { resolveOptions } from '../base/options.ts';
 import type { GivenOptions } from '../base/options.ts';
-import type { Random } from '../base/random.ts';
+import { type Random, systemRandom } from '../base/random.ts';
 import { PerkeyError } from '../base/errors.ts';
 import type { CommitLog, StreamName } from '../contract/commit-log.ts';
 import { Appender, type ResultListener } from './appender.ts';
@@ -26,9 +26,10 @@ import type { StreamReport } from './verify.ts';
 
 export interface EventStoreParts {
   readonly log: CommitLog;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly metrics: Metrics;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
   /** Of the cluster; the same for the life of the log. */
   readonly shards: number;
   readonly options?: GivenOptions<Pick<typeof eventOptions, 'eventsPerCommitMax' | 'commitBytesMax' | 'commitSettleMs'>> | undefined;
@@ -46,7 +47,7 @@ export class EventStore extends CommitIds {
   readonly #metrics: EventMetrics;
   readonly #settings: Pick<EventSettings, 'eventsPerCommitMax' | 'commitBytesMax' | 'commitSettleMs'>;
 
-  constructor({ log, clock, random, metrics, shards, options = {} }: EventStoreParts) {
+  constructor({ log, clock = systemClock, random = systemRandom, metrics = noMetrics, shards, options = {} }: EventStoreParts) {
     super(random);
     const { eventsPerCommitMax, commitBytesMax, commitSettleMs } = eventOptions;
     this.#settings = resolveOptions({ eventsPerCommitMax, commitBytesMax, commitSettleMs }, options);
