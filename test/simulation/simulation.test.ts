@@ -1,4 +1,4 @@
-import { type FaultKind, faultKinds } from '@perkey/core/testing';
+import { type Fault, type FaultKind, faultKinds } from '@perkey/core/testing';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,6 +31,31 @@ test('what is promised holds in simulated worlds, under every kind of fault', { 
   expect(total.deaths).toBeGreaterThan(50);
   expect(total.moves).toBeGreaterThan(500);
   expect(total.ends).toBeGreaterThan(50);
+});
+
+const once: { readonly what: string; readonly seed: number; readonly minutes: number; readonly faults: readonly Fault[] }[] = [
+  {
+    what: 'an incarnation from before the members were set back is later than the one that came after it, whose wall clock had not jumped',
+    ...{ seed: 4724, minutes: 5 },
+    faults: [
+      { atMs: 184_331.125, kind: 'wall-jump', forMs: 1, target: 'node-0', amount: 385_292 },
+      { atMs: 241_386, kind: 'slow-store', forMs: 4_178, target: 'node-0', amount: 1_515 },
+      { atMs: 250_265.5, kind: 'rollback', forMs: 1, amount: 11_403, variant: 'members' },
+      { atMs: 257_238, kind: 'late-append', forMs: 10_140, target: 'node-0' },
+    ],
+  },
+  {
+    what: 'a shard is given back to a former owner by records that were set back, and the one who owned it has ended',
+    ...{ seed: 500_306, minutes: 1 },
+    faults: [
+      { atMs: 669.25, kind: 'late-proof', forMs: 5_236, target: 'node-0', amount: 744 },
+      { atMs: 3_127.375, kind: 'rollback', forMs: 1, amount: 18_733, variant: 'shards' },
+    ],
+  },
+];
+
+test.each(once)('a world that failed once holds: $what', { timeout: 60_000 }, async ({ seed, minutes, faults }) => {
+  await runWorld({ seed, minutes, faults, shrinkRunsMax: 0 });
 });
 
 test('no real time, no real chance and no I/O play a part', async () => {

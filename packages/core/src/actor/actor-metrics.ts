@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { Counter, Histogram, Metrics } from '../base/metrics.ts';
+import type { Counter, Histogram, Labels, Metrics } from '../base/metrics.ts';
 import { durationBuckets } from '../base/metrics-registry.ts';
 import type { DeactivationReason } from './implementation.ts';
 
@@ -15,7 +15,8 @@ export interface ActorGauges {
 /** The instruments of actor/. Labels are names of the definitions and closed sets of the runtime, never anything from a request. */
 export class ActorMetrics {
   readonly #metrics: Metrics;
-  readonly #refusals = new Map<string, Counter>();
+  /** Those that count often, by name and labels: finding them among all takes longer than counting. */
+  readonly #found = new Map<string, Counter>();
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
@@ -34,13 +35,7 @@ export class ActorMetrics {
 
   /** A request that was refused before a turn began. */
   refused(type: string, code: ErrorCode): void {
-    const id = `${code} ${type}`;
-    let counter = this.#refusals.get(id);
-    if (counter === undefined) {
-      counter = this.#metrics.counter('perkey_actor_refusals_total', 'Requests refused before a turn began.', { type, code });
-      this.#refusals.set(id, counter);
-    }
-    counter.inc();
+    this.#counter(code, 'perkey_actor_refusals_total', 'Requests refused before a turn began.', { type, code }).inc();
   }
 
   failures(type: string): Counter {
@@ -48,7 +43,7 @@ export class ActorMetrics {
   }
 
   activations(type: string): Counter {
-    return this.#metrics.counter('perkey_actor_activations_total', 'Actors that became ready for their first turn.', { type });
+    return this.#counter('', 'perkey_actor_activations_total', 'Actors that became ready for their first turn.', { type });
   }
 
   activationFailures(type: string): Counter {
@@ -56,7 +51,7 @@ export class ActorMetrics {
   }
 
   deactivations(type: string, reason: DeactivationReason): Counter {
-    return this.#metrics.counter('perkey_actor_deactivations_total', 'Actors that left the memory of this node.', { type, reason });
+    return this.#counter(reason, 'perkey_actor_deactivations_total', 'Actors that left the memory of this node.', { type, reason });
   }
 
   turnTimeouts(type: string): Counter {
@@ -69,6 +64,13 @@ export class ActorMetrics {
     return this.#metrics.counter('perkey_actor_lost_on_move_total', 'Actors whose state could not travel because it is not plain data.', {
       type,
     });
+  }
+
+  #counter(kind: string, name: string, help: string, labels: Labels & { readonly type: string }): Counter {
+    const id = `${name} ${kind} ${labels.type}`;
+    let counter = this.#found.get(id);
+    if (counter === undefined) this.#found.set(id, (counter = this.#metrics.counter(name, help, labels)));
+    return counter;
   }
 
   resident(type: string, read: () => number): void {

@@ -11,7 +11,8 @@ import type { GivenOptions } from '../base/options.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import { controlLimits, decodeControlFrame, frameKind, headerOnlyFrame, readFrameKind } from '../cluster/frame.ts';
 import { FrameProblems, takeReplies } from '../cluster/inbound.ts';
-import { applyNews, KnownNodes, parseNews } from '../cluster/news.ts';
+import { applyNews, KnownNodes, type News, parseNews } from '../cluster/news.ts';
+import { checkParts } from '../cluster/part-checks.ts';
 import { doneWithin } from '../base/pause.ts';
 import { RequestMetrics } from '../cluster/request-metrics.ts';
 import { Router } from '../cluster/router.ts';
@@ -77,6 +78,8 @@ export class Client implements Caller, AsyncDisposable {
   #askGapMs = askEveryMs;
   #askTimer: Timer | undefined;
   #onFirstNews: (() => void) | undefined;
+  /** What was told last: mostly the next answer says the same. */
+  #lastNews: { readonly frame: Uint8Array; readonly news: News } | undefined;
   #closed: Promise<void> | undefined;
 
   /** Use `connect`. */
@@ -221,8 +224,7 @@ export class Client implements Caller, AsyncDisposable {
   }
 
   #onTopology(frame: Uint8Array): void {
-    const control = decodeControlFrame(frame, controlLimits);
-    const news = 'problem' in control ? undefined : parseNews(control.value);
+    const news = this.#readNews(frame);
     if (!news) {
       this.#problems.note('body');
       return;
@@ -230,6 +232,15 @@ export class Client implements Caller, AsyncDisposable {
     applyNews(news, this.#nodes, this.#routes);
     this.#router.onShards();
     this.#onFirstNews?.();
+  }
+
+  #readNews(frame: Uint8Array): News | undefined {
+    const last = this.#lastNews;
+    if (last !== undefined && Buffer.compare(last.frame, frame) === 0) return last.news;
+    const control = decodeControlFrame(frame, controlLimits);
+    const news = 'problem' in control ? undefined : parseNews(control.value);
+    if (news !== undefined) this.#lastNews = { frame: frame.slice(), news };
+    return news;
   }
 
   #onUndeliverable(token: number): void {
@@ -250,6 +261,7 @@ export class Client implements Caller, AsyncDisposable {
 
 /** Connects a thin client. Resolves when it is connected and, where nodes run, knows who owns what. Rejects with `transport.connect_timeout`. */
 export async function connect(options: ClientOptions): Promise<Client> {
+  checkParts(options, ['transport']);
   const { transport, log = silentLogger, metrics = new MetricsRegistry(), callerName = '', middleware = [], ...rest } = options;
   const { clock = systemClock, random = systemRandom, env = process.env, ...given } = rest;
   const settings = callerSettings(given, env);

@@ -11,13 +11,18 @@ export function linkDown(): PerkeyError {
   return new PerkeyError('link.down', 'the connection was down, so that the request was not sent');
 }
 
-/** The deadline passed. */
-export function tooLate({ type, method, shard, refusal, mayHaveRun }: Pending): PerkeyError {
+/** The deadline passed. `isUp`: whether the caller's own connection is up. */
+export function tooLate({ type, method, shard, refusal, mayHaveRun }: Pending, isUp: boolean): PerkeyError {
   if (mayHaveRun)
     return new PerkeyError('deadline.exceeded', `no answer to ${type}.${method} before its deadline; it may have been executed`);
   const details = { ...(shard >= 0 && { shard }), ...(refusal && { lastRefusal: refusal.code }) };
-  const why = refusal ? `; last refusal: ${refusal.message}` : '';
+  const why = isUp ? whyNoOwner(shard, refusal) : "; the caller's own connection is down";
   return new PerkeyError('shard.no_owner', `no node took the shard of ${type}.${method} before its deadline${why}`, { details });
+}
+
+function whyNoOwner(shard: number, refusal: PerkeyError | undefined): string {
+  if (refusal) return `; last refusal: ${refusal.message}`;
+  return shard < 0 ? '; no node of the cluster has answered: check that nodes run, and that its name and the server are theirs' : '';
 }
 
 /** To send it again would turn the order of the calls round. */

@@ -15,12 +15,14 @@ function evicting(options: Partial<Pick<EvictorOptions, 'owners' | 'orphans'>> =
   const members = new Members(clock, () => {});
   const lease: { heldSince: number | undefined } = { heldSince: clock.now() };
   const orphans: Incarnated[] = [];
+  const outlived: number[] = [];
   let evictions = 0;
   const evictor = new Evictor({
     ...{ store, members, clock, log: silentLogger, self: 'a', patienceMs: 2_500, checkMs: 250 },
     evictions: { inc: () => (evictions += 1) },
     leaseHeldSince: () => lease.heldSince,
     orphans: () => orphans,
+    onOutlived: (generation) => outlived.push(generation),
     ...options,
   });
   const record = (change: Partial<MemberRecord> = {}): MemberRecord => ({
@@ -38,7 +40,7 @@ function evicting(options: Partial<Pick<EvictorOptions, 'owners' | 'orphans'>> =
     if (found) members.onRecord(found);
   };
   const stored = (nodeId = 'b'): MemberRecord | undefined => parseMember(store.table.read(`member.${nodeId}`)?.value ?? '');
-  return { clock, store, members, lease, orphans, evictor, write, hear, stored, counted: () => evictions };
+  return { clock, store, members, lease, orphans, outlived, evictor, write, hear, stored, counted: () => evictions };
 }
 
 test('a member that renews no more is evicted once its lease and the margin have passed since its last sight', async () => {
@@ -92,6 +94,31 @@ test('an earlier record that was replaced meanwhile saves the later incarnation'
   write({ incarnation: '2-b' }, false);
   await clock.advance(600);
   expect(stored()).toMatchObject({ incarnation: '2-b', state: 'active' });
+  evictor.stop();
+});
+
+test('a later incarnation of the own node, in a store that was set back, is outlived when the own lease has held for long enough', async () => {
+  const { clock, orphans, outlived, lease, write, evictor } = evicting();
+  write({ nodeId: 'a', incarnation: '4-a' });
+  orphans.push({ nodeId: 'a', incarnation: '9-a' });
+  await clock.advance(2_400);
+  lease.heldSince = clock.now();
+  await clock.advance(2_400);
+  expect(outlived).toEqual([]);
+  await clock.advance(400);
+  expect(outlived[0]).toBe(9);
+  evictor.stop();
+});
+
+test('only the node itself can say so: its record is not overwritten while it lives', async () => {
+  const { clock, orphans, outlived, write, stored, evictor } = evicting();
+  orphans.push({ nodeId: 'b', incarnation: '9-b' });
+  for (let n = 1; n < 10; n += 1) {
+    write({ n });
+    await clock.advance(700);
+  }
+  expect(stored()).toMatchObject({ incarnation: '1-b', state: 'active' });
+  expect(outlived).toEqual([]);
   evictor.stop();
 });
 

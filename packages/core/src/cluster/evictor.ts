@@ -3,7 +3,8 @@ import type { Logger } from '../base/log.ts';
 import type { Counter } from '../base/metrics.ts';
 import type { RecordStore } from '../contract/record-store.ts';
 import type { Members } from './members.ts';
-import { type Incarnated, type MemberRecord, memberKey, protocolVersion } from './records.ts';
+import { generationOf, type Incarnated, type MemberRecord, memberKey, protocolVersion, sameIncarnation } from './records.ts';
+import type { ShardTable } from './shard-table.ts';
 
 export interface EvictorOptions {
   readonly store: RecordStore;
@@ -17,8 +18,10 @@ export interface EvictorOptions {
   readonly checkMs: number;
   /** Since when the observer's own lease has held without a gap; `undefined` while it does not hold. */
   readonly leaseHeldSince: () => number | undefined;
-  /** Incarnations that own shards though no member record of theirs is known (see `Members.isOrphan`). */
+  /** See `orphansOf`. */
   readonly orphans: () => readonly Incarnated[];
+  /** No other incarnation of this node up to this generation can act any more: others are to know. */
+  readonly onOutlived: (generation: number) => void;
   /** Incarnations that shards name, whose end has to stay known. Without it nothing is forgotten. */
   readonly owners?: () => readonly Incarnated[];
 }
@@ -31,7 +34,8 @@ const keptMs = 600_000;
  *
  * Invariant (I19): a member is marked gone only by compare-and-set on a revision that stayed unchanged, in this observer's sight, for
  * `patienceMs`, all of it while the observer's own lease held without a gap. Where nobody can renew (broker down, no leader) the
- * observer's lease lapses too, and every countdown starts anew.
+ * observer's lease lapses too, and every countdown starts anew. Of a later incarnation of its own node a node says that it has ended when its own
+ * lease has held for as long: the other one could have renewed only a record that was not this one's.
  */
 export class Evictor {
   readonly #options: EvictorOptions;
@@ -58,14 +62,29 @@ export class Evictor {
   async #look(): Promise<void> {
     let nextMs = this.#options.checkMs;
     try {
-      await this.#evictSilent();
-      await this.#buryOrphans();
-      await this.#forgetOld();
+      if (this.#mayHaveWork()) {
+        await this.#evictSilent();
+        await this.#buryOrphans();
+        await this.#forgetOld();
+      }
       nextMs = Math.min(nextMs, this.#firstSilentInMs());
     } catch (error) {
       this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
     }
     this.#schedule(nextMs);
+  }
+
+  /** Mostly there is none, which is soon found out. */
+  #mayHaveWork(): boolean {
+    const { members, self, clock, orphans, patienceMs } = this.#options;
+    if (this.#orphanSince.size > 0 || orphans().length > 0) return true;
+    const now = clock.now();
+    for (const { record, seenAt } of members.all()) {
+      const isGone = record.state === 'gone';
+      if ((isGone || record.nodeId !== self) && now - seenAt > (isGone ? keptMs : patienceMs)) return true;
+    }
+    for (const [, { seenAt }] of members.candidates()) if (now - seenAt > keptMs) return true;
+    return false;
   }
 
   /** When the first member will have been silent for too long, unless it renews before: nobody waits for the next look then. */
@@ -106,18 +125,22 @@ export class Evictor {
 
   /** An owner without a member record of its own is proven gone by writing one that says so: it could renew only if the record there were its own. */
   async #buryOrphans(): Promise<void> {
-    const { members, clock } = this.#options;
-    const now = clock.now();
+    const now = this.#options.clock.now();
     const orphans = this.#options.orphans();
     const seen = new Set(orphans.map((orphan) => orphan.incarnation));
     for (const known of this.#orphanSince.keys()) if (!seen.has(known)) this.#orphanSince.delete(known);
     for (const orphan of orphans) {
       const since = this.#orphanSince.get(orphan.incarnation);
       if (since === undefined) this.#orphanSince.set(orphan.incarnation, now);
-      // More may have been heard of it since.
-      else if (members.isOrphan(orphan) && this.#silent(since, this.#options.patienceMs))
-        await this.#markGone(tombstone(orphan), members.get(orphan.nodeId)?.revision ?? 0);
+      else if (this.#silent(since, this.#options.patienceMs)) await this.#bury(orphan);
     }
+  }
+
+  /** More may have been heard of it since it was found. */
+  async #bury(orphan: Incarnated): Promise<void> {
+    const { members, self, onOutlived } = this.#options;
+    if (members.isOrphan(orphan)) await this.#markGone(tombstone(orphan), members.get(orphan.nodeId)?.revision ?? 0);
+    else if (orphan.nodeId === self && members.isReplaced(orphan)) onOutlived(generationOf(orphan.incarnation));
   }
 
   /** The last thing that is known of an incarnation is needed for as long as a shard names it. */
@@ -167,6 +190,14 @@ export class Evictor {
       log.debug({ err: error, member: record.nodeId }, 'eviction got no answer; it will be tried again');
     }
   }
+}
+
+/** Owners of shards of whom nobody will ever say by itself that they have ended, as in a store that was set back; of this very node the others too. */
+export function orphansOf(table: ShardTable, members: Members, self: Incarnated): readonly Incarnated[] {
+  if (!members.synced) return [];
+  const isFormer = (owner: Incarnated): boolean =>
+    owner.nodeId === self.nodeId && !sameIncarnation(owner, self) && members.isReplaced(owner);
+  return table.owners().filter((owner) => members.isOrphan(owner) || isFormer(owner));
 }
 
 function tombstone(who: Incarnated): MemberRecord {

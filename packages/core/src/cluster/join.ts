@@ -5,7 +5,7 @@ import type { Random } from '../base/random.ts';
 import type { RecordStore, StoredRecord } from '../contract/record-store.ts';
 import { Candidate } from './candidate.ts';
 import { Lease, type LeaseOptions, type LeaseTimes, type SentAt } from './lease.ts';
-import { generationOf, incarnationId, leaseMsOf, type MemberRecord, memberKey, parseMember } from './records.ts';
+import { generationOf, incarnationId, leaseMsOf, type MemberRecord, memberKey, outlivedOf, parseMember } from './records.ts';
 
 /** How often a node that waits for its id looks again, and how often it says so. */
 const lookMs = 250;
@@ -103,7 +103,7 @@ class Application {
 
   #bodyAfter(former: MemberRecord | undefined): MemberRecord {
     const { clock, random, describe, times } = this.#options;
-    const generation = Math.max(Math.floor(clock.wall()), former ? generationOf(former.incarnation) + 1 : 0);
+    const generation = Math.max(Math.floor(clock.wall()), former ? Math.max(generationOf(former.incarnation), outlivedOf(former)) + 1 : 0);
     const incarnation = incarnationId(generation, random.hex(4));
     return { ...describe(incarnation), incarnation, n: 1, leaseMs: times.leaseMs };
   }

@@ -50,6 +50,25 @@ test('gone is for ever: for the incarnation, and for all before it', () => {
   expect([is('5-b'), is('6-c')]).toEqual([true, false]);
 });
 
+test('what a living incarnation outlived is gone, though it is later; the next one need not say so again', () => {
+  const { members, hear, changes } = watching();
+  const is = (incarnation: string): boolean => members.isGone({ nodeId: 'b', incarnation });
+  members.onSynced();
+  hear(1);
+  expect([members.isReplaced({ nodeId: 'b', incarnation: '8-b' }), is('8-b')]).toEqual([true, false]);
+  const before = changes();
+  hear(2, { outlived: 8 });
+  expect(changes()).toBe(before + 1);
+  expect([is('5-b'), is('8-b'), is('9-b')]).toEqual([false, true, false]);
+  expect(members.isReplaced({ nodeId: 'b', incarnation: '8-b' })).toBe(false);
+  hear(3, { outlived: 8, state: 'gone' });
+  expect([is('8-b'), members.isOrphan({ nodeId: 'b', incarnation: '8-b' })]).toEqual([true, false]);
+  for (const outlived of [Number.NaN, 1.5, '9', null]) {
+    hear(4, { outlived: outlived as number });
+    expect([is('8-b'), is('9-b')]).toEqual([false, false]);
+  }
+});
+
 test('a later incarnation, or a goodbye, is believed from a store that counts its revisions anew; a mere renewal is not', () => {
   const { members, hear } = watching();
   hear(100);

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { RecordListener, StoredRecord } from '../contract/record-store.ts';
-import { generationOf, type Incarnated, type MemberRecord, parseMember, renewedMember, sameIncarnation } from './records.ts';
+import { generationOf, type Incarnated, type MemberRecord, outlivedOf, parseMember, renewedMember, sameIncarnation } from './records.ts';
 
 export interface Sighting {
   readonly revision: number;
@@ -76,14 +76,15 @@ export class Members implements RecordListener {
   }
 
   /**
-   * True when the incarnation can never act again: its record says so, or a later incarnation replaced it. Once true, always true.
-   * An incarnation that was not heard of yet is not gone.
+   * True when the incarnation can never act again: its record says so, or a later incarnation replaced it, or one that says of itself that it
+   * outlived it. Once true, always true. An incarnation that was not heard of yet is not gone.
    */
   isGone(who: Incarnated): boolean {
     const record = this.#byId.get(who.nodeId)?.record;
     if (!record) return false;
     if (record.incarnation === who.incarnation) return record.state === 'gone';
-    return generationOf(record.incarnation) > generationOf(who.incarnation);
+    const generation = generationOf(who.incarnation);
+    return generation < generationOf(record.incarnation) || generation <= outlivedOf(record);
   }
 
   /**
@@ -92,7 +93,13 @@ export class Members implements RecordListener {
    */
   isOrphan(who: Incarnated): boolean {
     const record = this.#byId.get(who.nodeId)?.record;
-    return !record || (record.state === 'gone' && generationOf(record.incarnation) < generationOf(who.incarnation));
+    return !record || (record.state === 'gone' && !this.isGone(who));
+  }
+
+  /** Whether another incarnation holds the record of the node, and nothing says that this one has ended: only that other one can find out. */
+  isReplaced(who: Incarnated): boolean {
+    const record = this.#byId.get(who.nodeId)?.record;
+    return record !== undefined && record.state !== 'gone' && record.incarnation !== who.incarnation && !this.isGone(who);
   }
 
   onRecord(stored: StoredRecord): void {
@@ -130,6 +137,7 @@ function matters(before: MemberRecord, after: MemberRecord): boolean {
     before.state !== after.state ||
     before.weight !== after.weight ||
     before.links !== after.links ||
+    before.outlived !== after.outlived ||
     Object.keys(before.types).length !== Object.keys(after.types).length
   );
 }

@@ -2,10 +2,10 @@ import type { Guard } from '../contract/calls.ts';
 import type { ControlLink, DataLink, LinkEnvironment } from '../contract/transport.ts';
 import { Announcer } from './announcer.ts';
 import type { ClusterMetrics } from './cluster-metrics.ts';
-import { Evictor } from './evictor.ts';
+import { Evictor, orphansOf } from './evictor.ts';
 import type { Lease } from './lease.ts';
 import type { Members } from './members.ts';
-import type { Incarnated, MemberRecord, ShardRecord } from './records.ts';
+import { type Incarnated, type MemberRecord, outlivedOf, type ShardRecord } from './records.ts';
 import { Relinks } from './relinks.ts';
 import type { NodeSettings } from './settings.ts';
 import { ShardHomes } from './shard-homes.ts';
@@ -50,7 +50,7 @@ export interface OwnershipParts {
 }
 
 export function ownershipParts(options: OwnershipOptions): OwnershipParts {
-  const { environment, settings, control, link, self, members, table, guard, host, metrics, privateStore, onOpened } = options;
+  const { environment, settings, control, link, self, members, table, guard, host, metrics, lease, privateStore, onOpened } = options;
   const { clock, random, log } = environment;
   // A member that has died is among the living until its lease has run out and somebody has seen it.
   const patienceMs = 2 * (settings.leaseMs + settings.marginMs);
@@ -74,7 +74,8 @@ export function ownershipParts(options: OwnershipOptions): OwnershipParts {
     checkMs: settings.heartbeatMs / 2,
     leaseHeldSince: options.leaseHeldSince,
     owners: () => table.named(),
-    orphans: () => (members.synced ? table.owners().filter((owner) => members.isOrphan(owner)) : []),
+    orphans: () => orphansOf(table, members, self),
+    onOutlived: (generation) => void lease.update({ outlived: Math.max(generation, outlivedOf(lease.body)) }),
   });
   const relinks = new Relinks({ clock, self, lease: options.lease, announcer });
   return { transfers, homes, manager, announcer, evictor, relinks };

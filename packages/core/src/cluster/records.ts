@@ -22,6 +22,8 @@ export interface MemberRecord {
   readonly store?: string | undefined;
   /** How often its data connection was made anew: what was on the old ones is lost. Only rises. */
   readonly links?: number;
+  /** Every other incarnation of this node up to this generation has ended, later ones too: see `Evictor`. */
+  readonly outlived?: number;
 }
 
 export interface Incarnated {
@@ -78,6 +80,12 @@ export function linksOf(record: MemberRecord): number {
   return Number.isSafeInteger(links) && links > 0 ? links : 0;
 }
 
+/** -1 for a node that never said so. */
+export function outlivedOf(record: MemberRecord): number {
+  const { outlived = -1 } = record;
+  return Number.isSafeInteger(outlived) ? outlived : -1;
+}
+
 export function generationOf(incarnation: string): number {
   const generation = Number.parseInt(incarnation.split('-', 1)[0] ?? '', 36);
   return Number.isSafeInteger(generation) ? generation : 0;
@@ -112,19 +120,29 @@ export function parseMember(text: string): MemberRecord | undefined {
   return value as unknown as MemberRecord;
 }
 
-const renewal = /^(0|[1-9][0-9]{0,14})\}$/;
+const mark = ',"n":';
+const digitsMax = 15;
+const [zero, nine] = [0x30, 0x39];
+
+/** Where the `n` begins that the text of a record ends with; -1 where it ends with something else. */
+function renewalAt(text: string): number {
+  const end = text.length - 1;
+  let at = end;
+  for (let code = text.charCodeAt(at - 1); code >= zero && code <= nine; code = text.charCodeAt(at - 1)) at -= 1;
+  const digits = end - at;
+  const isNumber = digits === 1 || (digits > 1 && digits <= digitsMax && text.charCodeAt(at) !== zero);
+  return isNumber && text.endsWith('}') && text.startsWith(mark, at - mark.length) ? at : -1;
+}
 
 /**
  * The member record of `text`, where `before` is the text of one and differs from it in nothing but the `n` at its end; `undefined` where it
  * differs in more. A mere renewal is the commonest news there is, and need not be read in full. Within JSON only a name begins `,"n":`.
  */
 export function renewedMember(before: { readonly text: string; readonly record: MemberRecord }, text: string): MemberRecord | undefined {
-  const mark = ',"n":';
-  const at = text.lastIndexOf(mark);
-  if (at < 0 || before.text.lastIndexOf(mark) !== at || !before.text.startsWith(text.slice(0, at))) return undefined;
-  const n = text.slice(at + mark.length);
-  if (!renewal.test(n) || !renewal.test(before.text.slice(at + mark.length))) return undefined;
-  return { ...before.record, n: Number.parseInt(n, 10) };
+  const at = renewalAt(text);
+  // Equal pieces are found ten times as fast by their comparison as by `startsWith`.
+  if (at < 0 || renewalAt(before.text) !== at || text.slice(0, at) !== before.text.slice(0, at)) return undefined;
+  return { ...before.record, n: Number.parseInt(text.slice(at, -1), 10) };
 }
 
 /** `undefined` for text that is no shard record; such a record is passed over. */

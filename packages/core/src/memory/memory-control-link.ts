@@ -3,9 +3,9 @@ import { PerkeyError } from '../base/errors.ts';
 import type { ControlLink, ControlLinkEvents, LinkEnvironment, Publish } from '../contract/transport.ts';
 import { CallbackGuard } from './guarded-callback.ts';
 import type { MemoryCluster } from './memory-cluster.ts';
+import type { MemoryLinkParts } from './memory-link-parts.ts';
 import { MemoryRecordStore } from './memory-record-store.ts';
 import { MemorySession } from './memory-session.ts';
-import type { MemoryBroker } from './memory-session.ts';
 
 export class MemoryControlLink implements ControlLink {
   readonly members: RecordStore;
@@ -14,12 +14,11 @@ export class MemoryControlLink implements ControlLink {
   readonly #environment: LinkEnvironment;
   readonly #cluster: MemoryCluster;
 
-  constructor(broker: MemoryBroker, cluster: MemoryCluster, events: ControlLinkEvents, environment: LinkEnvironment) {
+  constructor({ broker, cluster, environment, deliveries }: MemoryLinkParts, events: ControlLinkEvents) {
     const guard = new CallbackGuard('control', environment);
-    const { clock } = environment;
     this.#environment = environment;
     this.#cluster = cluster;
-    this.#session = new MemorySession(broker, clock, {
+    this.#session = new MemorySession(broker, environment.clock, {
       attached: () => {
         for (const store of stores) store.attached();
         guard.call('onState', () => events.onState(true));
@@ -29,8 +28,8 @@ export class MemoryControlLink implements ControlLink {
       },
       noticedDown: () => guard.call('onState', () => events.onState(false)),
     });
-    const members = new MemoryRecordStore(cluster.members, clock, this.#session, guard);
-    const shards = new MemoryRecordStore(cluster.shards, clock, this.#session, guard);
+    const members = new MemoryRecordStore(cluster.members, deliveries, this.#session, guard);
+    const shards = new MemoryRecordStore(cluster.shards, deliveries, this.#session, guard);
     const stores = [members, shards];
     this.members = members;
     this.shards = shards;

@@ -11,11 +11,12 @@ import type {
   ServiceDescription,
   Via,
 } from '../contract/transport.ts';
+import type { Deliveries } from './deliveries.ts';
 import { CallbackGuard } from './guarded-callback.ts';
 import { anyNodeAddress, everyClientAddress } from './memory-cluster.ts';
 import type { FrameTaker, MemoryCluster, ServiceOffer } from './memory-cluster.ts';
+import type { MemoryLinkParts } from './memory-link-parts.ts';
 import { MemorySession } from './memory-session.ts';
-import type { MemoryBroker } from './memory-session.ts';
 
 type Arrival = { readonly frame: Uint8Array; readonly from: Address; readonly via: Via } | { readonly undeliverable: number };
 
@@ -33,7 +34,8 @@ function subscriptionsOf(role: NodeRole | ClientRole): readonly [Address, ...Add
 
 /**
  * A link to the in-process broker. Frames are handed over, not copied: nobody changes them after `send`, and the receiver reads them
- * during its call only. What arrives is delivered on the clock of the receiving process, a batch per turn of the event loop.
+ * during its call only. What arrives is delivered as the transport says, for example on the clock of the receiving process, a batch per turn of
+ * the event loop.
  */
 export class MemoryDataLink implements DataLink, FrameTaker {
   readonly address: Address;
@@ -43,6 +45,7 @@ export class MemoryDataLink implements DataLink, FrameTaker {
   readonly #cluster: MemoryCluster;
   readonly #events: DataLinkEvents;
   readonly #environment: LinkEnvironment;
+  readonly #deliveries: Deliveries;
   readonly #guard: CallbackGuard;
   readonly #session: MemorySession;
   #subscriptions: readonly [Address, ...Address[]];
@@ -51,14 +54,8 @@ export class MemoryDataLink implements DataLink, FrameTaker {
   #offer: ServiceOffer | undefined;
   #arrived: Arrival[] = [];
 
-  constructor(
-    broker: MemoryBroker,
-    cluster: MemoryCluster,
-    role: NodeRole | ClientRole,
-    events: DataLinkEvents,
-    environment: LinkEnvironment,
-    frameBytesMax: number,
-  ) {
+  constructor(parts: MemoryLinkParts, role: NodeRole | ClientRole, events: DataLinkEvents, frameBytesMax: number) {
+    const { broker, cluster, environment, deliveries } = parts;
     const subscriptions = subscriptionsOf(role);
     this.#subscriptions = subscriptions;
     this.address = subscriptions[0];
@@ -67,6 +64,7 @@ export class MemoryDataLink implements DataLink, FrameTaker {
     this.#cluster = cluster;
     this.#events = events;
     this.#environment = environment;
+    this.#deliveries = deliveries;
     this.#guard = new CallbackGuard('data', environment);
     this.#session = new MemorySession(broker, environment.clock, {
       attached: () => this.#attached(),
@@ -159,7 +157,7 @@ export class MemoryDataLink implements DataLink, FrameTaker {
     this.#arrived.push(arrival);
     if (this.#arrived.length > 1) return;
     const connection = this.#session.connection;
-    this.#environment.clock.defer(() => {
+    this.#deliveries(() => {
       if (this.#session.connection === connection) this.#deliverArrived(connection);
     });
   }

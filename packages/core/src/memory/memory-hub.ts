@@ -1,12 +1,19 @@
-import type { ForeignCall, ServiceDescription, Transport } from '../contract/transport.ts';
+import type { ForeignCall, LinkEnvironment, ServiceDescription, Transport } from '../contract/transport.ts';
+import { deferredDeliveries, deliveriesAtOnce } from './deliveries.ts';
 import { MemoryCluster } from './memory-cluster.ts';
 import { MemoryControlLink } from './memory-control-link.ts';
 import { MemoryDataLink } from './memory-data-link.ts';
+import type { MemoryLinkParts } from './memory-link-parts.ts';
 import { MemoryBroker } from './memory-session.ts';
 
 export interface MemoryHubOptions {
   /** The largest frame a link takes. Default 1,048,576, the payload limit of an unconfigured NATS server. */
   readonly frameBytesMax?: number | undefined;
+}
+
+export interface MemoryTransportOptions {
+  /** What arrives is handed over while it is being sent, to a transport around this one that keeps it back itself. Default false. */
+  readonly atOnce?: boolean | undefined;
 }
 
 /** A foreign call; what is left out is empty. */
@@ -62,14 +69,17 @@ export class MemoryHub {
     return throughJson(await offer.answer(sent));
   }
 
-  /** One transport to this hub; all of them are alike. */
-  transport(): Transport {
+  /** One transport to this hub. */
+  transport({ atOnce = false }: MemoryTransportOptions = {}): Transport {
+    const frameBytesMax = this.#frameBytesMax;
+    const partsOf = (environment: LinkEnvironment): MemoryLinkParts => ({
+      ...{ broker: this.#broker, cluster: this.cluster(environment.cluster), environment },
+      deliveries: atOnce ? deliveriesAtOnce : deferredDeliveries(environment.clock),
+    });
     return {
       name: 'memory',
-      openData: (role, events, environment) =>
-        new MemoryDataLink(this.#broker, this.cluster(environment.cluster), role, events, environment, this.#frameBytesMax).open(),
-      openControl: (_nodeId, events, environment) =>
-        new MemoryControlLink(this.#broker, this.cluster(environment.cluster), events, environment).open(),
+      openData: (role, events, environment) => new MemoryDataLink(partsOf(environment), role, events, frameBytesMax).open(),
+      openControl: (_nodeId, events, environment) => new MemoryControlLink(partsOf(environment), events).open(),
     };
   }
 }

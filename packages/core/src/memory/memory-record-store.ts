@@ -1,6 +1,6 @@
-import type { Clock } from '../base/clock.ts';
 import { PerkeyError } from '../base/errors.ts';
 import type { RecordListener, RecordStore, StoredRecord, Watch, WriteOutcome } from '../contract/record-store.ts';
+import type { Deliveries } from './deliveries.ts';
 import type { CallbackGuard } from './guarded-callback.ts';
 import { RecordWatch } from './record-watch.ts';
 import type { RecordTable } from './record-table.ts';
@@ -20,14 +20,14 @@ export interface StoreConnection {
  */
 export class MemoryRecordStore implements RecordStore {
   readonly #table: RecordTable;
-  readonly #clock: Clock;
+  readonly #deliveries: Deliveries;
   readonly #connection: StoreConnection;
   readonly #guard: CallbackGuard;
   readonly #watches = new Set<RecordWatch>();
 
-  constructor(table: RecordTable, clock: Clock, connection: StoreConnection, guard: CallbackGuard) {
+  constructor(table: RecordTable, deliveries: Deliveries, connection: StoreConnection, guard: CallbackGuard) {
     this.#table = table;
-    this.#clock = clock;
+    this.#deliveries = deliveries;
     this.#connection = connection;
     this.#guard = guard;
   }
@@ -45,7 +45,7 @@ export class MemoryRecordStore implements RecordStore {
   }
 
   async watch(listener: RecordListener): Promise<Watch> {
-    const watch = new RecordWatch(this.#table, this.#clock, listener, this.#guard);
+    const watch = new RecordWatch(this.#table, this.#deliveries, listener, this.#guard);
     const stop = (): void => {
       this.#watches.delete(watch);
       watch.detach();
@@ -80,7 +80,7 @@ export class MemoryRecordStore implements RecordStore {
     if (!up) return Promise.reject(unavailable('the connection to the in-process broker is down'));
     const answer = run();
     return new Promise((resolve, reject) => {
-      this.#clock.defer(() => {
+      this.#deliveries(() => {
         if (this.#connection.up && this.#connection.connection === connection) resolve(answer);
         else reject(unavailable('the connection to the in-process broker was lost before the answer came'));
       });

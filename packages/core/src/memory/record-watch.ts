@@ -1,14 +1,14 @@
-import type { Clock } from '../base/clock.ts';
 import type { RecordListener, StoredRecord } from '../contract/record-store.ts';
+import type { Deliveries } from './deliveries.ts';
 import type { CallbackGuard } from './guarded-callback.ts';
 import type { RecordTable } from './record-table.ts';
 
 type Notice = { readonly record: StoredRecord } | 'synced';
 
-/** One listener to a record table: delivers on the clock of its process, in the order of writes, a batch per turn of the event loop. */
+/** One listener to a record table: delivers in the order of writes, what was written in one turn of the event loop together. */
 export class RecordWatch {
   readonly #table: RecordTable;
-  readonly #clock: Clock;
+  readonly #deliveries: Deliveries;
   readonly #listener: RecordListener;
   readonly #guard: CallbackGuard;
   readonly #observer = (record: StoredRecord): void => this.#push({ record });
@@ -16,9 +16,9 @@ export class RecordWatch {
   #attachment = 0;
   #queue: Notice[] = [];
 
-  constructor(table: RecordTable, clock: Clock, listener: RecordListener, guard: CallbackGuard) {
+  constructor(table: RecordTable, deliveries: Deliveries, listener: RecordListener, guard: CallbackGuard) {
     this.#table = table;
-    this.#clock = clock;
+    this.#deliveries = deliveries;
     this.#listener = listener;
     this.#guard = guard;
   }
@@ -40,7 +40,7 @@ export class RecordWatch {
     this.#queue.push(notice);
     if (this.#queue.length > 1) return;
     const attachment = this.#attachment;
-    this.#clock.defer(() => {
+    this.#deliveries(() => {
       if (this.#attachment === attachment) this.#deliver(attachment);
     });
   }

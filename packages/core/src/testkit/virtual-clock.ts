@@ -26,6 +26,25 @@ const wallStartMs = Date.UTC(2025, 0, 1);
 const originOfForksMs = 1_000_000;
 const noTimer: Timer = Object.freeze({ cancel: () => {} });
 
+class VirtualTimer implements HeapTimer, Timer {
+  readonly dueMs: number;
+  readonly sequence: number;
+  readonly run: () => void;
+  cancelled = false;
+  readonly #cancel: (timer: HeapTimer) => void;
+
+  constructor(dueMs: number, sequence: number, run: () => void, cancel: (timer: HeapTimer) => void) {
+    this.dueMs = dueMs;
+    this.sequence = sequence;
+    this.run = run;
+    this.#cancel = cancel;
+  }
+
+  cancel(): void {
+    this.#cancel(this);
+  }
+}
+
 /**
  * Time that stands still until a test moves it. One clock is one process; `fork` makes the clock of another process on the same timeline,
  * and whichever of them is moved, all move. Nothing runs except inside `advance`, `advanceTo`, `settle`, `until` and `run`, which
@@ -44,6 +63,10 @@ export class VirtualClock implements Clock {
   #wallOffsetMs: number;
   #frozen = false;
   #killed = false;
+  readonly #cancel = (timer: HeapTimer): void => {
+    this.#timers.cancel(timer);
+    if (this.#member.dueSequence === timer.sequence) this.#lookAtTimers();
+  };
 
   constructor(options: VirtualClockOptions = {}, parent?: VirtualClock) {
     this.#timeline = parent === undefined ? new Timeline() : parent.#timeline;
@@ -66,16 +89,12 @@ export class VirtualClock implements Clock {
 
   setTimer(delayMs: number, run: () => void): Timer {
     if (Number.isNaN(delayMs)) throw new RangeError('a timer needs a number of milliseconds');
-    const timer: HeapTimer = { dueMs: this.now() + Math.max(0, delayMs), sequence: this.#timeline.nextSequence(), run, cancelled: false };
+    const sequence = this.#timeline.nextSequence();
     if (this.#killed) return noTimer;
+    const timer = new VirtualTimer(this.now() + Math.max(0, delayMs), sequence, run, this.#cancel);
     this.#timers.push(timer);
     if (this.#timers.peek() === timer) this.#lookAtTimers();
-    return {
-      cancel: () => {
-        this.#timers.cancel(timer);
-        if (this.#member.dueSequence === timer.sequence) this.#lookAtTimers();
-      },
-    };
+    return timer;
   }
 
   defer(run: () => void): void {

@@ -36,8 +36,8 @@ export class FaultyCommitLog implements CommitLog {
   async append(append: LogAppend): Promise<AppendOutcome> {
     const fault = this.#faults.takeAppendFault();
     if (this.#faults.slowMs > 0) await this.#calls.before();
-    const outcome = await this.#suffer(append, fault);
-    await this.#calls.after();
+    const outcome = await (fault === undefined && !this.#faults.isFull ? this.#apply(append) : this.#suffer(append, fault));
+    if (this.#faults.slowMs > 0) await this.#calls.after();
     if (outcome.kind === 'appended') this.#told = Math.max(this.#told, outcome.sequence);
     return outcome;
   }

@@ -67,7 +67,7 @@ class DataConnection implements FaultyConnection, DataLinkEvents {
   }
 
   onFrame(frame: Uint8Array, from: Address, via: Via): void {
-    const copy = frame.slice();
+    const copy = Buffer.from(frame);
     this.#pass('onFrame', () => {
       this.#events.onFrame(copy, from, via);
       copy.fill(scrambled);

@@ -26,6 +26,9 @@ export function mendPath(path: Path): void {
   path.dropNext = 0;
 }
 
+/** About half of what passes takes longer, where anything takes time. */
+const latencyMedianMs = 0.5;
+
 interface Waiting {
   readonly step: () => void;
   readonly isLossless: boolean;
@@ -78,12 +81,7 @@ export class Gate {
 
   /** Looks again at the path; to be called after it was changed. */
   changed(): void {
-    if (this.#isDrainDeferred || this.#waiting.length === 0) return;
-    this.#isDrainDeferred = true;
-    this.#runner.defer(() => {
-      this.#isDrainDeferred = false;
-      this.#drain();
-    });
+    this.#drainSoon(() => this.#drain());
   }
 
   /** Loses what waits. */
@@ -97,6 +95,22 @@ export class Gate {
   whenEmpty(run: () => void): void {
     if (this.#waiting.length === 0) run();
     else this.#emptied = run;
+  }
+
+  #drainSoon(drain: () => void): void {
+    if (this.#isDrainDeferred || this.#waiting.length === 0) return;
+    this.#isDrainDeferred = true;
+    this.#runner.defer(() => {
+      this.#isDrainDeferred = false;
+      drain();
+    });
+  }
+
+  /** What came while the process stood still is read before its timers that are due by then, or after them, as chance has it. */
+  #drainAfterStandstill(): void {
+    const delayMs = this.#path.latencyMs?.() ?? 0;
+    if (delayMs > latencyMedianMs && this.#timer === undefined) this.#drainIn(delayMs);
+    else this.#drain();
   }
 
   #drain(): void {
@@ -118,8 +132,9 @@ export class Gate {
     this.#timer = this.#clock.setTimer(ms, () => {
       this.#timer = undefined;
       // No deferred callback of a process that runs waits while timers fire, so that this is its next step in any case.
-      if (this.#runner instanceof VirtualClock && this.#runner.running && !this.#isDrainDeferred) this.#drain();
-      else this.changed();
+      if (!(this.#runner instanceof VirtualClock) || this.#isDrainDeferred) this.changed();
+      else if (this.#runner.running) this.#drain();
+      else this.#drainSoon(() => this.#drainAfterStandstill());
     });
   }
 }

@@ -131,20 +131,36 @@ export function played(play: Play, random: Random, options: PlayOptions): Operat
   return seen;
 }
 
+interface Taken {
+  readonly operation: Operation;
+  /** Of the state that it led to. */
+  readonly id: string | number;
+  /** Of the state, where it was read. */
+  readonly hash: string | undefined;
+}
+
 /** The same decision with nothing clever about it: tries every order. For a handful of operations. */
 export function hasOrder<State>(model: HistoryModel<State>, operations: readonly Operation[]): boolean {
   const possible = operations.filter(({ outcome }) => outcome !== 'not executed');
-  const from = (state: State, rest: readonly Operation[], taken: readonly Operation[]): boolean => {
+  const from = (state: State, rest: readonly Operation[], taken: readonly Taken[]): boolean => {
     if (rest.every(({ outcome }) => outcome === 'unknown')) return true;
     return rest.some((operation) => {
       const others = rest.filter((other) => other !== operation);
       if (others.some((other) => other.outcome === 'ok' && (other.t1 < operation.t0 || isSentBefore(other, operation)))) return false;
-      if (taken.some((before) => isSentBefore(operation, before))) return false;
+      if (taken.some((before) => isSentBefore(operation, before.operation))) return false;
       const next = model.step(state, operation);
-      return next !== undefined && from(next, others, [...taken, operation]);
+      if (next === undefined) return false;
+      const now = { operation, id: model.idOf(next), hash: model.isRead(operation) ? hashOf(operation) : undefined };
+      // Equal states have equal hashes.
+      const isOther = ({ id, hash }: Taken): boolean => id === now.id && hash !== undefined && now.hash !== undefined && hash !== now.hash;
+      return !taken.some(isOther) && from(next, others, [...taken, now]);
     });
   };
   return from(model.initial, possible, []);
+}
+
+function hashOf({ outcome, output }: Operation): string | undefined {
+  return outcome === 'ok' ? (output as { hash?: string } | undefined)?.hash : undefined;
 }
 
 function isSentBefore(a: Operation, b: Operation): boolean {

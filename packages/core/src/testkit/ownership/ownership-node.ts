@@ -2,12 +2,12 @@ import { silentLogger } from '../../base/log.ts';
 import { noMetrics } from '../../base/metrics.ts';
 import type { RecordStore, Watch } from '../../contract/record-store.ts';
 import { clusterMetrics } from '../../cluster/cluster-metrics.ts';
-import { Evictor } from '../../cluster/evictor.ts';
+import { Evictor, orphansOf } from '../../cluster/evictor.ts';
 import { TransferReceiver } from '../../cluster/handoff.ts';
 import { join } from '../../cluster/join.ts';
 import type { Lease } from '../../cluster/lease.ts';
 import { Members } from '../../cluster/members.ts';
-import { type MemberRecord, parseMember } from '../../cluster/records.ts';
+import { type MemberRecord, outlivedOf, parseMember } from '../../cluster/records.ts';
 import { ShardHomes } from '../../cluster/shard-homes.ts';
 import { ShardManager } from '../../cluster/shard-manager.ts';
 import { ShardTable } from '../../cluster/shard-table.ts';
@@ -197,7 +197,8 @@ export class OwnershipSession implements Judged {
       ...{ patienceMs: leaseMs + marginMs, checkMs: heartbeatMs / 2 },
       leaseHeldSince: () => lease.heldSince(clock.now()),
       owners: () => table.named(),
-      orphans: () => (members.synced ? table.owners().filter((owner) => members.isOrphan(owner)) : []),
+      orphans: () => orphansOf(table, members, self),
+      onOutlived: (outlived) => void lease.update({ outlived: Math.max(outlived, outlivedOf(lease.body)) }),
     });
   }
 

@@ -117,7 +117,10 @@ export class OwnershipOracle implements NodeWitness {
         if (record) take(record);
       }
     };
-    each(members, parseMember, (record) => this.#members.set(record.nodeId, record));
+    each(members, parseMember, (record) => {
+      this.#members.set(record.nodeId, record);
+      if (record.state !== 'gone') this.#gone.delete(record.incarnation);
+    });
     each(shards, parseShard, (record) => this.#shards.set(record.shard, record));
   }
 

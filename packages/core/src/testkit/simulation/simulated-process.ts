@@ -68,7 +68,7 @@ export class SimulatedProcess {
   protected transport(onSent: (role: NodeRole | ClientRole, frame: Uint8Array) => void): Transport {
     const { hub, wires, history, owners, trace } = this.around;
     return new ProcessTransport({
-      ...{ inner: hub.transport(), faults: this.faults, clock: wires, history, owners },
+      ...{ inner: hub.transport({ atOnce: true }), faults: this.faults, clock: wires, history, owners },
       onSent: (role, frame) => {
         trace.bytes(wires.trueMs, this.name, frame);
         onSent(role, frame);

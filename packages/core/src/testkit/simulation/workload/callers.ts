@@ -5,9 +5,10 @@ import type { HistoryRecorder, OpenCall } from '../../history/recorder.ts';
 import { SimulatedNode } from '../simulated-node.ts';
 import type { SimulatedProcess } from '../simulated-process.ts';
 import type { SimulationWorld } from '../world.ts';
-import type { CellInput, CellOutput, OperationMark } from './cells.ts';
+import type { CellInput, CellOutput } from './cells.ts';
 import { durableTypes } from './durable-cells.ts';
 import type { Ledger } from './ledger.ts';
+import type { Marks, OperationMark } from './marks.ts';
 
 export interface WorkloadTimes {
   /** Mean time between two operations of a caller, in ms. */
@@ -18,6 +19,7 @@ export interface WorkloadTimes {
 export interface CallerParts {
   readonly world: SimulationWorld;
   readonly ledger: Ledger;
+  readonly marks: Marks;
   readonly recorder: HistoryRecorder;
   readonly process: SimulatedProcess;
   /** Where its calls go; `undefined` where there is nobody to call right now. */
@@ -100,17 +102,22 @@ export class WorkloadCaller {
     }
   }
 
-  #mark(mayRepeat: boolean): OperationMark {
+  #mark(mayRepeat: boolean, isRead = false): OperationMark {
+    const { name, marks } = this.#o;
     const random = this.#random;
     this.#n += 1;
+    const n = this.#n;
     const slow = random.next();
     const takesMs = slow < 0.6 ? 0 : slow < 0.93 ? 1 + Math.floor(random.next() * 30) : Math.floor(random.next() * 1_500);
-    return { rid: `${this.#o.name}#${this.#n}`, caller: this.#o.name, n: this.#n, mayRepeat, takesMs, effectFirst: random.next() < 0.5 };
+    const effectFirst = random.next() < 0.5;
+    const mark = { rid: `${name}#${n}`, caller: name, n, mayRepeat, takesMs: isRead ? 0 : takesMs, effectFirst };
+    marks.add(mark);
+    return mark;
   }
 
   #read(type: string, key: string): Promise<boolean> {
-    const mark: OperationMark = { ...this.#mark(true), takesMs: 0 };
-    return this.#ask(type, key, { mark, op: 'read' }, { idempotent: true, timeoutMs: 2_000 });
+    const mark = this.#mark(true, true);
+    return this.#ask(type, key, mark, { rid: mark.rid, op: 'read' }, { idempotent: true, timeoutMs: 2_000 });
   }
 
   async #one({ type, key }: { readonly type: string; readonly key: string }): Promise<void> {
@@ -126,11 +133,11 @@ export class WorkloadCaller {
     }
     const isIdempotent = random.next() < 0.3;
     const mark = this.#mark(isIdempotent);
-    const input = { mark, ...this.#change(type, key, mark.rid) };
+    const input = { rid: mark.rid, ...this.#change(type, key, mark.rid) };
     const timeoutMs = Math.round(100 * 2 ** (random.next() * 6));
     const options: CallOptions = { timeoutMs, ...(isIdempotent && { idempotencyKey: mark.rid }) };
-    const isKnown = await this.#ask(type, key, input, options);
-    const repeat = (): Promise<boolean> => this.#ask(type, key, input, options);
+    const isKnown = await this.#ask(type, key, mark, input, options);
+    const repeat = (): Promise<boolean> => this.#ask(type, key, mark, input, options);
     if (!isKnown && isIdempotent) await repeat();
     // Its reply is stored with its effect: it gets the same one again, from whoever owns the key by then.
     if (isIdempotent && durableTypes.includes(type) && random.next() < 0.5) this.#answered.push(repeat);
@@ -145,21 +152,23 @@ export class WorkloadCaller {
   }
 
   /** False when nobody knows whether it was executed. */
-  async #ask(type: string, key: string, input: CellInput, options: CallOptions): Promise<boolean> {
+  async #ask(type: string, key: string, mark: OperationMark, input: CellInput, options: CallOptions): Promise<boolean> {
     const { caller, ledger, world, name } = this.#o;
     const to = caller();
     if (to === undefined) return true;
-    const { mark, op, value } = input;
+    const { op, value } = input;
     // Of what is stored the store itself gives account.
     const isDurable = durableTypes.includes(type);
-    const open = this.#record(type, key, input);
+    const open = this.#record(type, key, mark, input);
     const own = this.#o.process instanceof SimulatedNode ? this.#o.process.incarnation : undefined;
     try {
       const answer = (await to.request(type, op === 'read' ? 'look' : 'change', key, input, options)) as CellOutput;
       const { output, life, epoch, by, version } = answer;
       this.ok += 1;
-      // What a node is told of its own actors takes no time.
-      if (by === own && world.oracle.judges && world.oracle.isGone(by)) world.fail(`${by} answers its own caller though it is marked gone`);
+      // What a node is told of its own actors takes no time; a stored reply says who made it, whoever gives it.
+      const isFresh = options.idempotencyKey === undefined;
+      if (isFresh && by === own && world.oracle.judges && world.oracle.isGone(by))
+        world.fail(`${by} answers its own caller though it is marked gone`);
       if (!isDurable) ledger.confirmed(mark);
       if (type === 'register') this.#known.set(key, op === 'read' ? output : value);
       open.ok({ output: output ?? undefined, life, epoch, by, ...(op === 'read' ? { output } : isDurable && { version }) });
@@ -180,7 +189,7 @@ export class WorkloadCaller {
     }
   }
 
-  #record(type: string, key: string, { mark, op, value }: CellInput): OpenCall {
+  #record(type: string, key: string, mark: OperationMark, { op, value }: CellInput): OpenCall {
     const { recorder, name } = this.#o;
     const address = `${type}/${key}`;
     const seq = (this.#sequences.get(address) ?? 0) + 1;

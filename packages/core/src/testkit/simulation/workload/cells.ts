@@ -2,23 +2,10 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type ActorContract, type ActorDefinition, defineActor } from '../../../actor/definition.ts';
 import type { SimulatedNode } from '../simulated-node.ts';
 import type { Ledger, TurnAccount } from './ledger.ts';
-
-/** What a caller says of an operation, for those who look on. */
-export interface OperationMark {
-  readonly rid: string;
-  readonly caller: string;
-  /** Its number among the calls of its caller. */
-  readonly n: number;
-  /** It may be executed more than once. */
-  readonly mayRepeat: boolean;
-  /** How long its turn takes, in ms; 0 for a handler that is not asynchronous. */
-  readonly takesMs: number;
-  /** The effect comes before the wait, not after it. */
-  readonly effectFirst: boolean;
-}
+import type { Marks } from './marks.ts';
 
 export interface CellInput {
-  readonly mark: OperationMark;
+  readonly rid: string;
   readonly op: string;
   readonly value?: unknown;
 }
@@ -93,11 +80,11 @@ const steps: Readonly<Record<string, Step>> = {
 };
 
 /** The actors of the workload, as one node hosts them. */
-export function cellActors(node: SimulatedNode, ledger: Ledger): readonly ActorDefinition[] {
+export function cellActors(node: SimulatedNode, ledger: Ledger, marks: Marks): readonly ActorDefinition[] {
   return [
-    hostCell(CounterCell, node, ledger, () => 0),
-    hostCell(RegisterCell, node, ledger, () => null),
-    hostCell(ListCell, node, ledger, () => []),
+    hostCell(CounterCell, node, ledger, marks, () => 0),
+    hostCell(RegisterCell, node, ledger, marks, () => null),
+    hostCell(ListCell, node, ledger, marks, () => []),
     Relay.host({
       state: () => null,
       async pass(ctx, { path, takesMs }) {
@@ -115,11 +102,12 @@ interface CellContext {
   state: CellState;
 }
 
-function hostCell(contract: CellContract, node: SimulatedNode, ledger: Ledger, first: () => unknown): ActorDefinition {
+function hostCell(contract: CellContract, node: SimulatedNode, ledger: Ledger, marks: Marks, first: () => unknown): ActorDefinition {
   const turn = (ctx: CellContext, input: CellInput): CellOutput | Promise<CellOutput> => {
     const { key, epoch } = ctx;
-    const account = ledger.turnStarts({ node, type: contract.type, key, epoch, mark: input.mark });
-    const { takesMs, effectFirst } = input.mark;
+    const mark = marks.of(input.rid);
+    const account = ledger.turnStarts({ node, type: contract.type, key, epoch, mark });
+    const { takesMs, effectFirst } = mark;
     if (takesMs === 0) return effect(ctx, input, account);
     if (!effectFirst) return node.sleep(takesMs).then(() => effect(ctx, input, account));
     const told = effect(ctx, input, account);

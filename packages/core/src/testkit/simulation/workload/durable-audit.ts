@@ -1,13 +1,13 @@
 import { silentLogger } from '../../../base/log.ts';
 import { noMetrics } from '../../../base/metrics.ts';
 import type { StreamName } from '../../../contract/commit-log.ts';
-import { CommitReader } from '../../../events/commit-reader.ts';
+import type { CommitReader } from '../../../events/commit-reader.ts';
 import { EventStore } from '../../../events/event-store.ts';
 import type { AppliedAppend } from '../../faulty-store.ts';
 import type { LoggedEvent } from '../../history/operation.ts';
 import { simulatedCluster } from '../surroundings.ts';
 import type { SimulationWorld } from '../world.ts';
-import { tallyIn } from './stored-truth.ts';
+import { StoredReader } from './stored-truth.ts';
 
 /**
  * What the store holds at the end, as a log that callers can be held against; fails the world where streams or states do not follow from one
@@ -25,7 +25,11 @@ export async function auditStore(world: SimulationWorld): Promise<readonly Logge
       .toArray();
   const streams = of('events');
   await verifyStreams(world, streams);
-  return [...streams.flatMap((records) => eventsOf(records)), ...of('states').flatMap((records) => statesOf(world, records))];
+  const reader = new StoredReader();
+  return [
+    ...streams.flatMap((records) => eventsOf(records, reader.commits)),
+    ...of('states').flatMap((records) => statesOf(world, records, reader)),
+  ];
 }
 
 function addressOf({ type, key }: StreamName): string {
@@ -50,8 +54,7 @@ async function verifyStreams(world: SimulationWorld, streams: readonly (readonly
   await open.close();
 }
 
-function eventsOf(records: readonly AppliedAppend[]): LoggedEvent[] {
-  const reader = new CommitReader();
+function eventsOf(records: readonly AppliedAppend[], reader: CommitReader): LoggedEvent[] {
   return records.flatMap((record) => {
     const { type, key, owner, epoch, events } = reader.read(record);
     const by = incarnationOf(owner);
@@ -59,16 +62,15 @@ function eventsOf(records: readonly AppliedAppend[]): LoggedEvent[] {
   });
 }
 
-function statesOf(world: SimulationWorld, records: readonly AppliedAppend[]): LoggedEvent[] {
-  const reader = new CommitReader();
+function statesOf(world: SimulationWorld, records: readonly AppliedAppend[], reader: StoredReader): LoggedEvent[] {
   const logged: LoggedEvent[] = [];
   let lastVersion = 0;
   let lastEpoch = 0;
   for (const record of records) {
-    const commit = reader.read(record);
+    const commit = reader.commits.read(record);
     const { epoch, owner, version } = commit;
     const key = addressOf(commit);
-    const { rids } = tallyIn(commit.state().state as Uint8Array);
+    const { rids } = reader.tallyIn(commit.state().state as Uint8Array);
     const [added, ...more] = rids.slice(logged.length);
     const isSame = logged.every(({ rid }, at) => rids[at] === rid);
     const fail = (what: string): void => world.fail(`the state of ${key} in record ${record.sequence} by ${owner} ${what}`);

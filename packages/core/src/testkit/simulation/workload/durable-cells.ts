@@ -2,7 +2,8 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type ActorDefinition, defineActor } from '../../../actor/definition.ts';
 import type { SimulatedNode } from '../simulated-node.ts';
 import type { StoredTruth } from './stored-truth.ts';
-import { type CellContract, type CellInput, type CellOutput, cellMethods } from './cells.ts';
+import { type CellContract, type CellOutput, cellMethods } from './cells.ts';
+import type { Marks, OperationMark } from './marks.ts';
 
 /** Of a state that is stored there is one life. */
 const life = 'stored';
@@ -28,7 +29,7 @@ interface Turn {
 }
 
 /** An append-list that is kept by its events, and a counter whose state is kept. */
-export function durableCells(node: SimulatedNode, truth: StoredTruth): readonly ActorDefinition[] {
+export function durableCells(node: SimulatedNode, truth: StoredTruth, marks: Marks): readonly ActorDefinition[] {
   const told = ({ version, output }: Turn, epoch: number): CellOutput => ({ output, life, version, epoch, by: node.incarnation });
   return [
     JournalCell.aggregate({
@@ -38,10 +39,10 @@ export function durableCells(node: SimulatedNode, truth: StoredTruth): readonly 
       snapshotEvery: 8,
       passivateAfterMs: 5_000,
       commands: {
-        change: (ctx, { mark }) => {
+        change: (ctx, { rid }) => {
           truth.turnStarts(node, 'journal', ctx.key, ctx.version);
-          return timely(node, mark, () => {
-            ctx.raise('Appended', mark.rid);
+          return timely(node, marks.of(rid), () => {
+            ctx.raise('Appended', rid);
             return told({ version: ctx.version, output: ctx.state.length }, ctx.epoch);
           });
         },
@@ -57,10 +58,10 @@ export function durableCells(node: SimulatedNode, truth: StoredTruth): readonly 
       persist: 'state',
       passivateAfterMs: 5_000,
       state: (): { rids: string[] } => ({ rids: [] }),
-      change: (ctx, { mark }) => {
+      change: (ctx, { rid }) => {
         truth.turnStarts(node, 'tally', ctx.key, ctx.state.rids.length);
-        return timely(node, mark, () => {
-          const version = ctx.state.rids.push(mark.rid);
+        return timely(node, marks.of(rid), () => {
+          const version = ctx.state.rids.push(rid);
           return told({ version, output: version }, ctx.epoch);
         });
       },
@@ -74,7 +75,7 @@ export function durableCells(node: SimulatedNode, truth: StoredTruth): readonly 
 }
 
 /** Has its effect before or after its wait, or at once. */
-function timely(node: SimulatedNode, mark: CellInput['mark'], effect: () => CellOutput): CellOutput | Promise<CellOutput> {
+function timely(node: SimulatedNode, mark: OperationMark, effect: () => CellOutput): CellOutput | Promise<CellOutput> {
   if (mark.takesMs === 0) return effect();
   if (!mark.effectFirst) return node.sleep(mark.takesMs).then(effect);
   const output = effect();

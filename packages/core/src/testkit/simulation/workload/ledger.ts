@@ -1,6 +1,6 @@
 import type { SimulatedNode } from '../simulated-node.ts';
 import type { SimulationWorld } from '../world.ts';
-import type { OperationMark } from './cells.ts';
+import type { OperationMark } from './marks.ts';
 
 export interface TurnStart {
   readonly node: SimulatedNode;

@@ -10,6 +10,7 @@ import { auditStore } from './durable-audit.ts';
 import { durableCells } from './durable-cells.ts';
 import { judgeHistory } from './judge-history.ts';
 import { Ledger } from './ledger.ts';
+import { Marks } from './marks.ts';
 import { StoredTruth } from './stored-truth.ts';
 
 export interface WorkloadOptions extends Partial<WorkloadTimes> {
@@ -33,6 +34,7 @@ export interface WorkloadFigures {
 interface Witnesses {
   readonly ledger: Ledger;
   readonly truth: StoredTruth;
+  readonly marks: Marks;
 }
 
 export interface Workload {
@@ -50,19 +52,19 @@ export function standardWorkload(options: WorkloadOptions = {}): Workload {
   const witnesses = new WeakMap<Surroundings, Witnesses>();
   const witnessesOf = (around: Surroundings): Witnesses => {
     let ofWorld = witnesses.get(around);
-    if (ofWorld === undefined) witnesses.set(around, (ofWorld = { ledger: new Ledger(), truth: new StoredTruth() }));
+    if (ofWorld === undefined) witnesses.set(around, (ofWorld = { ledger: new Ledger(), truth: new StoredTruth(), marks: new Marks() }));
     return ofWorld;
   };
   return {
     actors: (node) => {
-      const { ledger, truth } = witnessesOf(node.around);
-      return [...cellActors(node, ledger), ...durableCells(node, truth)];
+      const { ledger, truth, marks } = witnessesOf(node.around);
+      return [...cellActors(node, ledger, marks), ...durableCells(node, truth, marks)];
     },
     body: (world) => drive(world, witnessesOf(world.around), options),
   };
 }
 
-function drive(world: SimulationWorld, { ledger, truth }: Witnesses, options: WorkloadOptions): void {
+function drive(world: SimulationWorld, { ledger, truth, marks }: Witnesses, options: WorkloadOptions): void {
   const { everyMs = 2_000, keys = 12, onFigures } = options;
   const times = { everyMs, keys };
   const { wires } = world.around;
@@ -71,7 +73,7 @@ function drive(world: SimulationWorld, { ledger, truth }: Witnesses, options: Wo
   ledger.open(world);
   truth.open(world);
   for (const process of world.clients) {
-    const caller = new WorkloadCaller({ world, ledger, recorder, process, name: process.name, times, caller: () => process.client });
+    const caller = new WorkloadCaller({ world, ledger, marks, recorder, process, name: process.name, times, caller: () => process.client });
     callers.push(caller);
     world.spawn(() => caller.run());
   }
@@ -79,7 +81,7 @@ function drive(world: SimulationWorld, { ledger, truth }: Witnesses, options: Wo
     const { lives } = node;
     const isAlive = (): boolean => node.lives === lives && node.state === 'up';
     const name = `${node.name}/${lives}`;
-    const caller = new WorkloadCaller({ world, ledger, recorder, process: node, name, times, caller: () => callerOf(node) });
+    const caller = new WorkloadCaller({ world, ledger, marks, recorder, process: node, name, times, caller: () => callerOf(node) });
     callers.push(caller);
     await caller.run(isAlive);
   });

@@ -1,4 +1,4 @@
-import { decode } from '../../../base/codec.ts';
+import { Decoder } from '../../../base/decoder.ts';
 import { commitLimits } from '../../../events/commit.ts';
 import { CommitReader } from '../../../events/commit-reader.ts';
 import type { AppliedAppend } from '../../faulty-store.ts';
@@ -13,7 +13,7 @@ import type { TallyState } from './durable-cells.ts';
 export class StoredTruth {
   #world: SimulationWorld | undefined;
   readonly #last = new Map<string, AppliedAppend>();
-  readonly #reader = new CommitReader();
+  readonly #reader = new StoredReader();
   #seen = 0;
 
   /** To be called before the first turn. */
@@ -41,15 +41,21 @@ export class StoredTruth {
       this.#last.set(`${applied.stream.type}/${applied.stream.key}`, applied);
     }
     const last = this.#last.get(address);
-    return last === undefined ? 0 : effectsIn(this.#reader, last);
+    return last === undefined ? 0 : this.#reader.effectsIn(last);
   }
 }
 
-function effectsIn(reader: CommitReader, record: AppliedAppend): number {
-  const commit = reader.read(record);
-  return record.log === 'events' ? commit.version : tallyIn(commit.state().state as Uint8Array).rids.length;
-}
+/** Reads what the store holds. The same texts come again and again, which its decoder remembers. */
+export class StoredReader {
+  readonly commits: CommitReader = new CommitReader();
+  readonly #decoder = new Decoder(commitLimits);
 
-export function tallyIn(state: Uint8Array): TallyState {
-  return decode(state, 0, state.length, commitLimits) as TallyState;
+  tallyIn(state: Uint8Array): TallyState {
+    return this.#decoder.only(state, 0, state.length) as TallyState;
+  }
+
+  effectsIn(record: AppliedAppend): number {
+    const commit = this.commits.read(record);
+    return record.log === 'events' ? commit.version : this.tallyIn(commit.state().state as Uint8Array).rids.length;
+  }
 }
