@@ -93,10 +93,11 @@ export class Evictor {
     const heldSince = leaseHeldSince();
     if (heldSince === undefined) return Infinity;
     const now = clock.now();
+    const ownLeaseMs = this.#ownLeaseMs;
     let first = Infinity;
     for (const { record, seenAt } of members.all()) {
       if (record.state === 'gone' || record.nodeId === self) continue;
-      const leftMs = Math.max(seenAt, heldSince) + this.#patienceMs(record) - now;
+      const leftMs = Math.max(seenAt, heldSince) + this.#patienceMs(record, ownLeaseMs) - now;
       // For those that are silent already something else failed, which is tried again at the usual time.
       if (leftMs >= 0) first = Math.min(first, leftMs + 1);
     }
@@ -112,10 +113,13 @@ export class Evictor {
   }
 
   /** A member with a longer lease than this observer's may act for longer. */
-  #patienceMs(record: MemberRecord): number {
-    const { members, self, patienceMs } = this.#options;
-    const ownLeaseMs = members.get(self)?.record.leaseMs ?? 0;
-    return patienceMs + Math.max(0, (record.leaseMs ?? 0) - ownLeaseMs);
+  #patienceMs(record: MemberRecord, ownLeaseMs: number = this.#ownLeaseMs): number {
+    return this.#options.patienceMs + Math.max(0, (record.leaseMs ?? 0) - ownLeaseMs);
+  }
+
+  get #ownLeaseMs(): number {
+    const { members, self } = this.#options;
+    return members.get(self)?.record.leaseMs ?? 0;
   }
 
   #silent(since: number, patienceMs: number): boolean {
