@@ -55,23 +55,37 @@ export class Evictor {
 
   #schedule(delayMs: number): void {
     if (this.#stopped) return;
-    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#look());
+    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#look());
+  }
+
+  #look(): void {
+    try {
+      if (this.#mayHaveWork()) void this.#work();
+      else this.#scheduleNext();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   /** Never rejects. */
-  async #look(): Promise<void> {
-    let nextMs = this.#options.checkMs;
+  async #work(): Promise<void> {
     try {
-      if (this.#mayHaveWork()) {
-        await this.#evictSilent();
-        await this.#buryOrphans();
-        await this.#forgetOld();
-      }
-      nextMs = Math.min(nextMs, this.#firstSilentInMs());
+      await this.#evictSilent();
+      await this.#buryOrphans();
+      await this.#forgetOld();
+      this.#scheduleNext();
     } catch (error) {
-      this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
+      this.#failed(error);
     }
-    this.#schedule(nextMs);
+  }
+
+  #scheduleNext(): void {
+    this.#schedule(Math.min(this.#options.checkMs, this.#firstSilentInMs()));
+  }
+
+  #failed(error: unknown): void {
+    this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
+    this.#schedule(this.#options.checkMs);
   }
 
   /** Mostly there is none, which is soon found out. */
