@@ -258,6 +258,18 @@ describe.each(await testServers())('$name', ({ binary }) => {
     await links.client({ servers: plain.url }, environmentOf());
   });
 
+  test('three copies on one server are refused at once, with what to do', async () => {
+    await using links = new Links();
+    const log = new LogKeeper();
+    const opening = links.control({ servers: server.url, replicas: 3 }, environmentOf({ cluster: 'copies', log }));
+    await expect(opening).rejects.toMatchObject({ code: 'transport.refused', executed: 'no' });
+    await expect(opening).rejects.toThrow(
+      /^NATS refused to create the bucket perkey_copies_members: .*; set replicas to 1, or join several servers/,
+    );
+    const reason = expect.stringContaining('could not be set up: NATS refused') as unknown;
+    expect(log.with('redialling').map(({ fields }) => fields)).toEqual([expect.objectContaining({ reason })]);
+  });
+
   test('an account without JetStream is told as that', async () => {
     const config = 'accounts { A { users: [{user: a, password: secret}] }, S { users: [{user: s, password: secret}] } }\nsystem_account: S';
     await using server2 = await startNatsServer({ binary, config });

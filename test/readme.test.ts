@@ -115,6 +115,12 @@ describe('the programs of the pages', () => {
     expect({ code, output }).toEqual({ code: 0, output: 'the rules of accounts hold\n' });
   });
 
+  test('of the page on event sourcing run: what is stored is read, verified and kept for later code', async () => {
+    const { code, output } = await run(process.execPath, [...withSource, 'past.check.ts'], folder);
+    const opened = "acc-1 1 AccountOpened { owner: 'ann' }";
+    expect({ code, output }).toEqual({ code: 0, output: `${opened}\nacc-1 2 MoneyDeposited { cents: 500n }\n` });
+  });
+
   test('of the page on outboxes and reminders run: what was asked for comes, though nobody calls', async () => {
     const { code, output } = await run(process.execPath, [...withSource, 'invoices.check.ts'], folder);
     expect({ code, output }).toEqual({ code: 0, output: 'invoices.dunned,invoices.paid\n' });

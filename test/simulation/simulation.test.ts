@@ -44,6 +44,14 @@ const once: { readonly what: string; readonly seed: number; readonly minutes: nu
       { atMs: 257_238, kind: 'late-append', forMs: 10_140, target: 'node-0' },
     ],
   },
+  {
+    what: 'a shard is given back to a former owner by records that were set back, and the one who owned it has ended',
+    ...{ seed: 500_306, minutes: 1 },
+    faults: [
+      { atMs: 669.25, kind: 'late-proof', forMs: 5_236, target: 'node-0', amount: 744 },
+      { atMs: 3_127.375, kind: 'rollback', forMs: 1, amount: 18_733, variant: 'shards' },
+    ],
+  },
 ];
 
 test.each(once)('a world that failed once holds: $what', { timeout: 60_000 }, async ({ seed, minutes, faults }) => {

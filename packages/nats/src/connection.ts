@@ -1,6 +1,6 @@
-import { PerkeyError } from '@perkey/core';
+import { PerkeyError, safeText } from '@perkey/core';
 import type { LinkEnvironment, LogLimiter, Timer } from '@perkey/core';
-import type { NatsConnection, Status, Subscription } from '@nats-io/transport-node';
+import type { Msg, NatsConnection, Status, Subscription } from '@nats-io/transport-node';
 import type { Socket } from 'node:net';
 import { ConnectionReport } from './connection-report.ts';
 import type { ConnectionKind } from './connection-report.ts';
@@ -8,6 +8,7 @@ import { dial, resetSocket, socketOf } from './dial.ts';
 import type { Dial } from './dial.ts';
 import type { ResolvedNats } from './options.ts';
 import { PublishRefusals } from './publish-refusals.ts';
+import { ReadingPace } from './reading-pace.ts';
 import { ServerList } from './server-list.ts';
 import { listen } from './subscription.ts';
 import type { Guard, Wanted } from './subscription.ts';
@@ -32,6 +33,7 @@ export interface LiveConnection {
   readonly socket: Socket;
   readonly subscriptions: Subscription[];
   readonly refusals: PublishRefusals;
+  readonly pace: ReadingPace<Msg>;
 }
 
 type Phase =
@@ -131,7 +133,11 @@ export class ManagedConnection {
     const onRefused = (error: Error): void => {
       refusal ??= error;
     };
-    for (const one of wanted) live.subscriptions.push(listen(live.nats, this.guard, { ...one, onRefused }));
+    for (const one of wanted) {
+      const handle = (message: Msg): void => this.guard(one.subject, () => one.onMessage(message));
+      const onMessage = (message: Msg): void => live.pace.take(handle, message);
+      live.subscriptions.push(listen(live.nats, this.guard, { ...one, onMessage, onRefused }));
+    }
     await this.flush(live);
     if (refusal !== undefined) {
       throw new PerkeyError('transport.refused', `NATS does not allow this ${this.kind} connection to subscribe: ${refusal.message}`, {
@@ -147,6 +153,7 @@ export class ManagedConnection {
   async quiesce(live: LiveConnection, keep = 0): Promise<void> {
     for (const subscription of live.subscriptions.splice(keep)) subscription.drain().catch(ignore);
     await this.flush(live);
+    await live.pace.idle();
   }
 
   /** Waits until the server has read all that was published. Rejects with `link.lost`. */
@@ -255,7 +262,8 @@ export class ManagedConnection {
         'this version of @nats-io/transport-node does not show its socket, so a lost connection could not be reset',
       );
     }
-    const live = { nats, socket, subscriptions: [], refusals: new PublishRefusals() };
+    const pace = new ReadingPace<Msg>(this.#environment.clock, socket);
+    const live = { nats, socket, subscriptions: [], refusals: new PublishRefusals(), pace };
     this.#phase = { is: 'live', live, lost: ignore };
     socket.prependOnceListener('close', () => this.#lose(live, 'the socket was closed'));
     void nats.closed().then(() => this.#lose(live, 'the connection was closed'));
@@ -263,7 +271,7 @@ export class ManagedConnection {
     try {
       await this.#owner.prepare(live, this);
     } catch (error) {
-      if (this.#isLive(live)) this.#lose(live, 'it could not be set up');
+      if (this.#isLive(live)) this.#lose(live, `it could not be set up: ${safeText(error)}`);
       throw error;
     }
     if (!this.#isLive(live)) return undefined;
@@ -283,6 +291,7 @@ export class ManagedConnection {
     this.#phase = { is: 'idle' };
     this.#servers.learn(live.nats.info?.connect_urls);
     resetSocket(live.socket);
+    live.pace.drop();
     this.guard('onDown', () => this.#owner.onDown());
     void live.nats.close().catch(ignore);
     this.#report.lost(reason);

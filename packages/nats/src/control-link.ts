@@ -177,6 +177,12 @@ export class NatsControlLink implements ControlLink {
       await kvm.create(bucket, { history: historyMax, replicas, allow_direct: false });
       this.#environment.log.info({ bucket, replicas }, 'created the bucket');
     } catch (error) {
+      if ((error as { code?: unknown }).code === jsErrors.copiesNeedCluster) {
+        const advice = 'set replicas to 1, or join several servers to a cluster';
+        throw new PerkeyError('transport.refused', `NATS refused to create the bucket ${bucket}: ${safeText(error)}; ${advice}`, {
+          cause: error,
+        });
+      }
       // Somebody else may have created it at the same moment.
       const found = await this.#bucketConfig(live, bucket).catch(() => undefined);
       if (found === undefined) throw unavailable(`the bucket ${bucket} could not be created: ${safeText(error)}`, error);

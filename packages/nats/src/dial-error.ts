@@ -32,7 +32,7 @@ function codeOf(error: unknown): string {
 export function dialFault(error: unknown): DialFault {
   const code = codeOf(error);
   const message = safeText(error);
-  if (error instanceof Error && refusedNames.has(error.name)) return { reason: message, refused: true };
+  if (error instanceof Error && refusedNames.has(error.name)) return { reason: `${message}; check the credentials`, refused: true };
   if (certificateCodes.has(code) || code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')) {
     return { reason: `TLS: ${message} (${code})`, refused: true };
   }

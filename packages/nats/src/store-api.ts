@@ -11,6 +11,7 @@ export const jsErrors = {
   streamNotFound: 10_059,
   wrongLastSequence: 10_071,
   wrongLastSequenceInFlight: 10_164,
+  copiesNeedCluster: 10_074,
   notEnabled: 10_076,
   notEnabledForAccount: 10_039,
 } as const;

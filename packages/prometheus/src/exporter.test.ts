@@ -208,6 +208,8 @@ test('an OpenMetrics registry decides the format of the whole', async () => {
 test('options and labels out of bounds are refused', () => {
   expect(() => prometheusExporter({ sourceTimeoutMs: 0 })).toThrow('option sourceTimeoutMs: 0 is not an integer from 1 to 60000');
   expect(() => prometheusExporter({ seriesMax: 0.5 })).toThrow('option seriesMax');
+  expect(() => prometheusExporter({ defaultMetric: false } as never)).toThrow('no option "defaultMetric"');
+  expect(() => prometheusExporter(bare).add({} as never)).toThrow('() => node.metrics.snapshot()');
   expect(() => prometheusExporter(bare).add(() => [], { le: 'x' })).toThrow(TypeError);
   expect(() => prometheusExporter(bare).add(() => [], { 'no de': 'x' })).toThrow(TypeError);
 });

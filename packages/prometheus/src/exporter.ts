@@ -26,6 +26,13 @@ export interface SourceHandle {
   remove(): void;
 }
 
+const optionNames: ReadonlySet<string> = new Set([
+  'defaultMetrics',
+  'registry',
+  'sourceTimeoutMs',
+  'seriesMax',
+] satisfies (keyof ExporterOptions)[]);
+
 const sourceFailures = 'perkey_exporter_source_failures_total';
 const dropped = 'perkey_exporter_dropped_total';
 
@@ -42,6 +49,7 @@ export class PrometheusExporter {
   readonly #drops: Record<DropReason, number> = { malformed: 0, conflict: 0, duplicate: 0, limit: 0 };
 
   constructor(options: ExporterOptions = {}) {
+    for (const name of Object.keys(options)) if (!optionNames.has(name)) throw new TypeError(`an exporter has no option "${name}"`);
     this.#registry = options.registry ?? new Registry();
     this.#sourceTimeoutMs = bounded('sourceTimeoutMs', options.sourceTimeoutMs ?? 2000, 60_000);
     this.#seriesMax = bounded('seriesMax', options.seriesMax ?? 50_000, 1_000_000);
@@ -58,6 +66,8 @@ export class PrometheusExporter {
    * A source that throws, rejects or takes longer than `sourceTimeoutMs` is left out of the scrape and counted.
    */
   add(source: MetricSource, labels: Readonly<Record<string, string>> = {}): SourceHandle {
+    if (typeof source !== 'function')
+      throw new TypeError('a source is a function that gives a snapshot, such as () => node.metrics.snapshot()');
     if (!areLabels(labels)) throw new TypeError('the labels of a source need well-formed names other than le, and texts as values');
     const reader = new SourceReader(source, { ...labels });
     this.#sources.add(reader);

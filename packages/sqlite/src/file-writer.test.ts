@@ -114,4 +114,33 @@ describe('the writer of a file', () => {
       { sequence: 2, previous: 1 },
     ]);
   });
+
+  test('a group of very many appends is written whole, and of the states only the last one of each stream stays', () => {
+    const database = new FailingCommits(0, 0);
+    const writer = new FileWriter(database);
+    const keys = Array.from({ length: 75 }, (_, i) => `k${i}`);
+    const sequences = keys.map((_, i) => i + 1);
+    for (const log of [0, 1]) {
+      const append = (key: string, expectedSequence: number, byte: number) => ({
+        log,
+        append: { stream: { type: 'Account', key }, shard: 1, expectedSequence, epoch: 1, body: Uint8Array.of(byte) },
+      });
+      const first = keys.map((key, i) => append(key, 0, i));
+      const second = keys.map((key, i) => append(key, i + 1, i + 100));
+      const results = writer.run({ appends: packAppends([...first, ...second]), edits: [] }).appends;
+      expect(results).toEqual([...sequences, ...sequences.map((sequence) => sequence + 75)]);
+    }
+    const rows = (log: string): unknown[] =>
+      database
+        .prepare(`select sequence, stream, previous, hex(body) as body from ${log}_records order by sequence`)
+        .all()
+        .map((row) => Object.values(row));
+    const hex = (byte: number): string => Buffer.of(byte).toString('hex').toUpperCase();
+    const replacing = keys.map((_, i) => [i + 76, i + 1, hex(i + 100)] as const);
+    expect(rows('events')).toEqual([
+      ...keys.map((_, i) => [i + 1, i + 1, 0, hex(i)]),
+      ...replacing.map(([sequence, stream, body]) => [sequence, stream, stream, body]),
+    ]);
+    expect(rows('states')).toEqual(replacing.map(([sequence, stream, body]) => [sequence, stream, 0, body]));
+  });
 });

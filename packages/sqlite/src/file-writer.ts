@@ -74,6 +74,7 @@ export class FileWriter {
       step = 'write';
       for (const log of this.#logs) log.begin();
       const results = places.map(write);
+      for (const log of this.#logs) log.flush();
       step = 'commit';
       const commitAt = performance.now();
       this.#commit.run();
@@ -90,8 +91,8 @@ export class FileWriter {
     }
   }
 
-  #append({ log, type, key, shard, expected, epoch, body }: UnpackedAppend): number {
-    return (this.#logs[log] as LogWriter).append(type, key, shard, expected, epoch, body);
+  #append(append: UnpackedAppend): number {
+    return (this.#logs[append.log] as LogWriter).append(append);
   }
 }
 

@@ -46,7 +46,7 @@ function world(): {
   return { thread, clock, writer, gone, append };
 }
 
-const keysOf = (group: Group): readonly string[] => unpackAppends(group.appends).map(({ key }) => key);
+const keysOf = (group: Group): readonly string[] => unpackAppends(group.appends).map(({ name, typeLength }) => name.slice(typeLength));
 
 describe('the writer of groups', () => {
   test('one turn makes one group, and what comes while the thread is busy makes the next', async () => {
@@ -60,6 +60,7 @@ describe('the writer of groups', () => {
     await clock.advance(10);
     expect(thread.groups).toHaveLength(1);
     thread.answer([1, 0]);
+    await clock.advance(0);
     expect(thread.groups.map(keysOf)).toEqual([
       ['a', 'b'],
       ['c', 'd', 'e'],
@@ -73,34 +74,65 @@ describe('the writer of groups', () => {
     ]);
   });
 
-  test('where the disk is quick, large groups go at once, and the thread has the next one while it writes one', async () => {
+  test('where the authors take longer than the disk, large groups go at once, and the thread has the next one while it writes one', async () => {
     const { thread, clock, append } = world();
     const many = (count: number): unknown[] => Array.from({ length: count }, (_, i) => append(`k${i}`));
+    const sizes = (): readonly number[] => thread.groups.map((group) => keysOf(group).length);
+    many(100);
+    await clock.advance(0);
+    thread.store(100, [0.001, 0.0002]);
+    await clock.advance(4);
     many(100);
     await clock.advance(0);
     thread.store(100, [0.001, 0.0002]);
     many(300);
-    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 64, 64]);
+    expect(sizes()).toEqual([100, 100, 64, 64]);
     await clock.advance(10);
-    expect(thread.groups).toHaveLength(3);
+    expect(sizes()).toHaveLength(4);
     thread.store(64, [0.001, 0.0002]);
-    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 64, 64, 172]);
+    expect(sizes()).toEqual([100, 100, 64, 64, 172]);
     many(10);
     thread.store(64, [0.001, 0.0002]);
-    expect(thread.groups).toHaveLength(4);
+    expect(sizes()).toHaveLength(5);
     thread.store(172, [0.003, 0.0002]);
-    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 64, 64, 172, 10]);
+    expect(sizes()).toEqual([100, 100, 64, 64, 172, 10]);
   });
 
-  test('where forcing takes long, all that wait share one force', async () => {
+  test('where a force takes longer than the authors of all, all that wait share one', async () => {
     const { thread, clock, append } = world();
-    for (let i = 0; i < 100; i += 1) void append(`k${i}`);
+    const many = (count: number): unknown[] => Array.from({ length: count }, (_, i) => append(`k${i}`));
+    many(100);
     await clock.advance(0);
     thread.store(100, [0.011, 0.01]);
-    for (let i = 0; i < 300; i += 1) void append(`k${i}`);
-    expect(thread.groups).toHaveLength(1);
+    await clock.advance(4);
+    many(100);
     await clock.advance(0);
-    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 300]);
+    thread.store(100, [0.011, 0.01]);
+    many(64);
+    expect(thread.groups).toHaveLength(2);
+    await clock.advance(0);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 100, 64]);
+    many(20);
+    thread.store(64, [0.011, 0.01]);
+    many(64);
+    expect(thread.groups).toHaveLength(3);
+    await clock.advance(0);
+    expect(thread.groups.map((group) => keysOf(group).length)).toEqual([100, 100, 64, 84]);
+  });
+
+  test('what waits is written before the store closes', async () => {
+    const { thread, clock, writer, append } = world();
+    const first = append('a');
+    await clock.advance(0);
+    const second = append('b');
+    const closed = writer.close();
+    thread.answer([1]);
+    expect(await first).toEqual({ kind: 'appended', sequence: 1 });
+    await clock.advance(0);
+    expect(thread.groups.map(keysOf)).toEqual([['a'], ['b']]);
+    thread.answer([2]);
+    expect(await second).toEqual({ kind: 'appended', sequence: 2 });
+    await closed;
   });
 
   test('a thread that dies leaves what it had unknown, what it had not refused, and takes nothing more', async () => {
@@ -139,6 +171,7 @@ describe('the writer of groups', () => {
     await clock.advance(0);
     expect(thread.groups.map((group) => keysOf(group).length)).toEqual([2_048]);
     thread.answer(Array.from({ length: 2_048 }, (_, i) => i + 1));
+    await clock.advance(0);
     expect(thread.groups.map((group) => keysOf(group).length)).toEqual([2_048, 952]);
     thread.answer(Array.from({ length: 952 }, (_, i) => i + 2_049));
     expect((await Promise.all(all)).every(({ kind }) => kind === 'appended')).toBe(true);

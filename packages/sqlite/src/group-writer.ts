@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { AppendListener, AppendOutcome, Clock, LogAppend } from '@perkey/core';
 import { type FileFault, faultOf } from './file-fault.ts';
+import { GroupPace } from './group-pace.ts';
 import { type Edit, type Group, type GroupAnswer, type GroupFault, type LogName, logNames, packAppends } from './group.ts';
 import type { WriterSettings } from './schema.ts';
 import { closedError, unavailable } from './store-errors.ts';
@@ -13,9 +14,6 @@ const groupBytesMax = 8 * 2 ** 20;
 const overheadBytes = 256;
 /** Groups that the thread has or that wait for it there: so that it never waits for this thread, which is busy with the answers to the one before. */
 const sentMax = 2;
-/** A further group is worth a force to the disk of its own when it takes so many times as long to write as to force, and is not smaller than this. */
-const writingOverForce = 2;
-const furtherCountLeast = 64;
 const closedText = 'the store was closed';
 
 interface WaitingAppend {
@@ -59,7 +57,7 @@ export interface WriterEvents {
 
 /**
  * Gathers what is to be written and hands it to the writing thread in groups: all that came in one turn of the event loop, and all that came while
- * the thread was busy. Where the disk is quick a large group is handed over at once, also while the thread has another one. Every append is
+ * the thread was busy. Where that is quicker a large group is handed over at once, also while the thread has another one. Every append is
  * answered once: by the thread, or as `unknown` when the thread went away with it, or as refused when it was never handed over.
  */
 export class GroupWriter {
@@ -72,7 +70,9 @@ export class GroupWriter {
   #waitingBytes = 0;
   /** The oldest first: the thread answers in this order. */
   readonly #sent: Sent[] = [];
-  /** How many appends make a further group; none are enough before anything is known of the disk. */
+  #sentAppends = 0;
+  readonly #pace = new GroupPace();
+  /** How many appends make a further group. */
   #enough = Infinity;
   #scheduled = false;
   #state: { readonly kind: 'open' } | { readonly kind: 'closing' | 'gone'; readonly text: string } = { kind: 'open' };
@@ -158,8 +158,14 @@ export class GroupWriter {
 
   #took(bytes: number): void {
     this.#waitingBytes += bytes;
+    if (this.#pace.came()) this.#pace.made(this.#clock.now());
     if (this.#appends.length >= this.#enough) return this.#send();
-    if (this.#sent.length > 0 || this.#scheduled) return;
+    if (this.#sent.length === 0) this.#sendLater();
+  }
+
+  /** At the end of this turn, if the thread has nothing by then. */
+  #sendLater(): void {
+    if (this.#scheduled) return;
     this.#scheduled = true;
     this.#clock.defer(() => {
       this.#scheduled = false;
@@ -172,17 +178,23 @@ export class GroupWriter {
     const appends = takeFirst(this.#appends, ({ append }) => append.body.length);
     const edits = takeFirst(this.#edits, ({ bytes }) => bytes);
     this.#sent.push({ appends, edits });
+    this.#sentAppends += appends.length;
     const group: Group = { appends: packAppends(appends), edits: edits.map(({ edit }) => edit) };
     this.#thread.postMessage(group, [group.appends.numbers.buffer, group.appends.bodies.buffer]);
   }
 
-  /** The thread gets its next group before those that wait for this answer are told: what they do then takes a while. */
+  /**
+   * The thread gets its next group before those that wait for this answer are told, since what they do then takes a while. Where a force takes
+   * longer than that, they are told first, so that one force is for those that wait and for them.
+   */
   #onAnswer(answer: GroupAnswer): void {
     const sent = this.#sent.shift();
     if (sent === undefined) return;
     this.#release(sent);
-    this.#learn(sent.appends.length, answer);
-    if (this.#sent.length === 0 || this.#appends.length >= this.#enough) this.#send();
+    this.#pace.wrote(sent.appends.length, answer, this.#clock.now());
+    this.#enough = this.#pace.enough(this.#sentAppends + this.#appends.length);
+    this.#sentAppends -= sent.appends.length;
+    if (this.#appends.length >= this.#enough || (this.#sent.length === 0 && this.#enough < Infinity)) this.#send();
     const logs = new Set<LogName>();
     let told = 0;
     for (const { log, listener } of sent.appends) {
@@ -194,15 +206,9 @@ export class GroupWriter {
     for (const [place, { done }] of sent.edits.entries()) done(answer.edits[place] as number | GroupFault);
     this.#events.onGroup(answer);
     if (logs.size > 0) this.#events.onAppended(logs);
-    if (this.#sent.length === 0) this.#onIdle?.();
-  }
-
-  /** From large groups only. On a disk that takes long to force, all that wait share one force. */
-  #learn(count: number, { seconds, commitSeconds }: GroupAnswer): void {
-    if (count < furtherCountLeast) return;
-    const eachSeconds = (seconds - commitSeconds) / count;
-    const wanted = Math.ceil((writingOverForce * commitSeconds) / Math.max(1e-6, eachSeconds));
-    this.#enough = Math.min(groupCountMax, Math.max(furtherCountLeast, wanted));
+    if (this.#sent.length > 0) return;
+    if (this.#appends.length + this.#edits.length > 0) this.#sendLater();
+    else this.#onIdle?.();
   }
 
   #release({ appends, edits }: Sent): void {

@@ -42,8 +42,9 @@ export function packAppends(appends: readonly { readonly log: number; readonly a
 /** One append, as it was packed. */
 export interface UnpackedAppend {
   readonly log: number;
-  readonly type: string;
-  readonly key: string;
+  /** The type and the key, one behind the other. */
+  readonly name: string;
+  readonly typeLength: number;
   readonly shard: number;
   readonly expected: number;
   readonly epoch: number;
@@ -55,20 +56,20 @@ export function unpackAppends({ numbers, text, bodies }: PackedAppends): readonl
   const number = (at: number): number => numbers[at] as number;
   let [textAt, bodyAt] = [0, 0];
   for (let next = 0; next < numbers.length; next += numbersOfAppend) {
-    const keyAt = textAt + number(next + 5);
-    const textEnd = keyAt + number(next + 6);
-    const bodyEnd = bodyAt + number(next + 4);
+    const typeLength = number(next + 5);
+    const textEnd = textAt + typeLength + number(next + 6);
+    const bodyBytes = number(next + 4);
     appends.push({
       log: number(next),
-      type: text.slice(textAt, keyAt),
-      key: text.slice(keyAt, textEnd),
+      name: text.slice(textAt, textEnd),
+      typeLength,
       shard: number(next + 1),
       expected: number(next + 2),
       epoch: number(next + 3),
-      body: bodies.subarray(bodyAt, bodyEnd),
+      body: new Uint8Array(bodies.buffer, bodies.byteOffset + bodyAt, bodyBytes),
     });
     textAt = textEnd;
-    bodyAt = bodyEnd;
+    bodyAt += bodyBytes;
   }
   return appends;
 }

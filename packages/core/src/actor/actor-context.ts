@@ -30,6 +30,8 @@ export interface ActorContext<C extends ContractTypes, State, TimerName extends 
   readonly log: Logger;
   /** Of the request; none in timers and lifecycle hooks. */
   readonly headers: Headers;
+  /** The wall clock of the node, in ms since 1970: virtual where a test gives the node such a clock, unlike `Date.now()`. */
+  now(): number;
   /** Until the caller's deadline; `Infinity` where nobody waits. */
   remainingMs(): number;
   /** Aborts at the caller's deadline, when the turn times out, and when the shard moves before the turn could end. */

@@ -295,7 +295,7 @@ export class ActorHost {
   #noEntry(type: ActorType, request: InboundRequest): PerkeyError | undefined {
     const { keyBytesMax, actorsResidentMax } = this.#o.settings;
     if (!isKey(request.key, keyBytesMax)) return invalidKey(request.key, keyBytesMax);
-    if (!type.methods.has(request.method) && type.fallback === undefined) return unknownMethod(type.name);
+    if (!type.methods.has(request.method) && type.fallback === undefined) return unknownMethod(type.name, request.method);
     if (this.#resident < actorsResidentMax || this.#parts.janitor.makeRoom()) return undefined;
     return bareError('actor.limit', `the node holds actorsResidentMax = ${actorsResidentMax} actors`, { details: { actorsResidentMax } });
   }

@@ -2,7 +2,7 @@ import type { Headers } from '../contract/calls.ts';
 import type { ActorContext, ContractTypes } from './actor-context.ts';
 import type { EventFacts, EventInput, EventSpecs } from './event-specs.ts';
 import type { NotifyHandle } from './handle-classes.ts';
-import type { AnyContract } from './method-spec.ts';
+import type { AnyContract, MethodInput, MethodSpecs } from './method-spec.ts';
 
 /** What every handler of a durable actor sees beside the state. Messages that it sends one way, and background work, leave when its turn is stored. */
 export interface DurableContext {
@@ -11,9 +11,9 @@ export interface DurableContext {
 }
 
 /** What a handler may have stored with the effect of its turn. */
-export interface StoringContext extends DurableContext {
+export interface StoringContext<Methods extends MethodSpecs = MethodSpecs> extends DurableContext {
   readonly outbox: Outbox;
-  readonly reminders: Reminders;
+  readonly reminders: Reminders<Methods>;
 }
 
 /** Messages that are stored with the turn and sent after it, at least once, in the order written. A turn that fails leaves none. */
@@ -35,15 +35,15 @@ export type ReminderSchedule =
 export type MissedReminders = 'once' | 'all' | 'skip';
 
 /** Wake-ups that are stored with the turn and outlive every node. */
-export interface Reminders {
+export interface Reminders<Methods extends MethodSpecs = MethodSpecs> {
   /**
    * Replaces one of the same name. When due the actor gets `input` as a call of `method`, which is one of its contract: never early, once for
    * each due time, its effect with it. A call that fails is tried again some times, then left out.
    */
-  set(
+  set<Method extends keyof Methods & string>(
     name: string,
     schedule: ReminderSchedule,
-    wake: { readonly method: string; readonly input?: unknown; readonly missed?: MissedReminders },
+    wake: { readonly method: Method; readonly input?: MethodInput<Methods[Method]>; readonly missed?: MissedReminders },
   ): void;
   /** False when there was none. */
   cancel(name: string): boolean;
@@ -106,7 +106,7 @@ export type AggregateContext<C extends ContractTypes, State, Events extends Even
   State,
   TimerName
 > &
-  StoringContext & {
+  StoringContext<C['methods']> & {
     /**
      * Decides that this has happened: `ctx.state` is evolved at once, and the event is stored when the handler has returned. When it throws
      * nothing is stored, and the state is what it was before. Throws where the data does not fit the event's schema, which must be synchronous.

@@ -36,7 +36,7 @@ type AggregateTimer<C extends ContractTypes, State, Events extends EventSpecs, T
   run(ctx: AggregateContext<C, State, Events, TimerName>, input: unknown): void | PromiseLike<void>;
 }['run'];
 
-type AggregateOptions<C extends ContractTypes, State, Events extends EventSpecs, TimerName extends string> = {
+export interface AggregateOptions<C extends ContractTypes, State, Events extends EventSpecs, TimerName extends string> {
   /** The state of a key without history. Written first, or its type is not known to the functions that follow. */
   readonly initial: (key: string) => State;
   /** What may happen, by the names under which it is stored: they outlive every renaming in the program. */
@@ -70,7 +70,7 @@ type AggregateOptions<C extends ContractTypes, State, Events extends EventSpecs,
   readonly idempotency?: IdempotencyOptions;
   /** Checks what handlers return against the output schema, for tests and development. Default: the node's. */
   readonly checkOutputs?: boolean;
-};
+}
 
 /** An event-sourced actor: its state is a fold of its events, and they are all that is stored. */
 export type AggregateImplementation<C extends ContractTypes, State, Events extends EventSpecs, TimerName extends string> = AggregateOptions<

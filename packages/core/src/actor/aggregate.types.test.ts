@@ -60,6 +60,12 @@ const account = Account.aggregate({
       // @ts-expect-error no such timer
       ctx.timers.set('early', { afterMs: 5 });
       ctx.self.close();
+      ctx.reminders.set('later', { at: ctx.now() + 1_000 }, { method: 'deposit', input: { amount: 1n } });
+      ctx.reminders.set('later', { everyMs: 1_000 }, { method: 'close' });
+      // @ts-expect-error no such method
+      ctx.reminders.set('later', { everyMs: 1_000 }, { method: 'open' });
+      // @ts-expect-error wrong input
+      ctx.reminders.set('later', { everyMs: 1_000 }, { method: 'deposit', input: { amount: 1 } });
       return ctx.state.balance;
     },
     async close(ctx) {

@@ -14,4 +14,6 @@ export interface ContextServices {
   readonly timers: TimerService;
   readonly background: BackgroundRunner;
   logOf(activation: Activation): Logger;
+  /** A call of a turn failed when the turn had ended: nobody waits for it any more. */
+  onForgotten(activation: Activation, thrown: unknown): void;
 }

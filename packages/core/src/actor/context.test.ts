@@ -27,6 +27,50 @@ test('a context tells who and where', () => {
   expect(fixture.ask('probe', 'k', 'run', undefined, { headers }).value).toEqual(['probe', 'k', 'node-a', 7, headers, 5_000, { n: 0 }]);
 });
 
+test('the time of a context is that of the clock that its node was given', async () => {
+  const fixture = probe((ctx) => ctx.now());
+  expect(fixture.ask('probe', 'k', 'run').value).toBe(fixture.clock.wall());
+  await fixture.clock.advance(86_400_000);
+  expect(fixture.ask('probe', 'k', 'run').value).toBe(fixture.clock.wall());
+});
+
+test('a call that its turn did not wait for does not end the process when it fails; the log says so', async () => {
+  const unhandled: unknown[] = [];
+  const note = (thrown: unknown): void => void unhandled.push(thrown);
+  process.on('unhandledRejection', note);
+  const forgetful = (ctx: AnyContext): void => void ctx.actor(Probe, 'x').other();
+  const fixture = probe(forgetful, async () => {
+    await Promise.resolve();
+    throw new Error('odd');
+  });
+  expect(fixture.ask('probe', 'k', 'run').outcome).toBe('ok');
+  await fixture.clock.settle();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
+  const said = fixture.lines.filter(({ message }) => message.startsWith('a call failed when the turn that made it had ended'));
+  expect(said.map(({ level, fields }) => [level, fields['type'], fields['key'], (fields['err'] as PerkeyError).code])).toEqual([
+    ['warn', 'probe', 'k', 'handler.failed'],
+  ]);
+});
+
+test('a call that its turn waits for is told to the turn only', async () => {
+  const fixture = probe(
+    (ctx) =>
+      ctx
+        .actor(Probe, 'x')
+        .other()
+        .catch(({ code }: PerkeyError) => code),
+    () => {
+      throw new Error('odd');
+    },
+  );
+  const asked = fixture.ask('probe', 'k', 'run');
+  await fixture.clock.settle();
+  expect(asked.value).toBe('handler.failed');
+  expect(fixture.lines.map(({ message }) => message)).toEqual(['actor code threw']);
+});
+
 test('state may be replaced', () => {
   const fixture = probe(
     (ctx) => {

@@ -92,7 +92,8 @@ class DefinedActor<Methods extends MethodSpecs, Errors extends ErrorSpecs> imple
   aggregate<State, const Events extends EventSpecs, TimerName extends string = never>(
     implementation: AggregateImplementation<{ readonly methods: Methods; readonly errors: Errors }, State, Events, TimerName>,
   ): AggregateDefinition<{ readonly methods: Methods; readonly errors: Errors }, State, Events> {
-    return Object.freeze({ contract: this, implementation, aggregate: checkAggregate(this, implementation) });
+    const source = implementation as object as Readonly<Record<string, unknown>>;
+    return Object.freeze({ contract: this, implementation: source, aggregate: checkAggregate(this, source) });
   }
 }
 

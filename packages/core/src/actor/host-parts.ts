@@ -19,6 +19,8 @@ import { TimerService } from './timers.ts';
 import { TurnRunner } from './turn-runner.ts';
 import { TurnWatch } from './turn-watch.ts';
 
+const forgottenCall = 'a call failed when the turn that made it had ended already; await calls, or use ctx.notify or ctx.background';
+
 /** The parts of a node's actor host, wired to each other. */
 export class HostParts {
   readonly types: readonly ActorType[];
@@ -66,7 +68,10 @@ export class HostParts {
     });
     this.scheduler = this.#makeScheduler(options);
     const { nodeId } = options;
-    const services = { nodeId, keyBytesMax: settings.keyBytesMax, clock, caller, timers: this.timers, background: this.background, logOf };
+    const services: ContextServices = {
+      ...{ nodeId, keyBytesMax: settings.keyBytesMax, clock, caller, timers: this.timers, background: this.background, logOf },
+      onForgotten: (activation, thrown) => this.#failures.note(activation, 'call', { err: thrown }, forgottenCall),
+    };
     for (const type of this.types) this.#makeDurable(type, services, options);
     this.runner = this.#makeRunner(options, services);
     this.lifecycle = this.#makeLifecycle(options, services, onRemoved);

@@ -71,5 +71,5 @@ export type KeptImplementation<C extends ContractTypes, State, TimerName extends
   C,
   State,
   TimerName,
-  StoringContext
+  StoringContext<C['methods']>
 > & { readonly persist: 'state' };

@@ -1,6 +1,6 @@
 import type { Headers } from '../contract/calls.ts';
 
-/** One request as a node's middleware sees it, before its input was checked. */
+/** One request as a node's middleware sees it. */
 export interface IncomingCall {
   readonly type: string;
   readonly key: string;

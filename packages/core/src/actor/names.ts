@@ -31,8 +31,13 @@ export function isKey(key: unknown, bytesMax: number): key is string {
 }
 
 export function invalidKey(key: unknown, bytesMax: number): PerkeyError {
-  const what = typeof key === 'string' ? `a text of ${key.length} UTF-16 units` : `a value of type ${typeof key}`;
+  const what = typeof key === 'string' ? faultOf(key) : `a value of type ${typeof key}`;
   return new PerkeyError('key.invalid', `an actor key is a non-empty, well-formed text of at most ${bytesMax} bytes, not ${what}`, {
     details: { keyBytesMax: bytesMax },
   });
+}
+
+function faultOf(key: string): string {
+  if (key === '') return 'an empty one';
+  return key.isWellFormed() ? `one of ${Buffer.byteLength(key)} bytes` : 'one with half of a surrogate pair';
 }

@@ -24,7 +24,11 @@ export function turnRefusal(error: PerkeyError): TurnRefusal {
 }
 
 export function endedTurn(): PerkeyError {
-  return bareError('turn.abandoned', 'the context of a turn was used after the turn had ended or was given up', { executed: 'no' });
+  return bareError(
+    'turn.abandoned',
+    'the context of a turn was used after the turn had ended or was given up; await what a handler starts, or use ctx.background',
+    { executed: 'no' },
+  );
 }
 
 export function deadlinePassed(): PerkeyError {
@@ -53,8 +57,8 @@ export function quarantined(type: string): PerkeyError {
   return bareError('actor.quarantined', `a turn of this ${type} outlived its time limit and has not settled`);
 }
 
-export function unknownMethod(type: string): PerkeyError {
-  return bareError('method.unknown', `actor ${type} has no method of that name`);
+export function unknownMethod(type: string, method: string): PerkeyError {
+  return bareError('method.unknown', `actor ${type} has no method "${safeText(method, 64)}" on the node that hosts it`);
 }
 
 export function storeMissing(type: string): PerkeyError {

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { PerkeyError } from '../base/errors.ts';
+import { safeText } from '../base/log-text.ts';
 import { copyPlain } from '../base/plain.ts';
 import type { Activation } from './activation.ts';
 import type { TimerSchedule } from './actor-context.ts';
@@ -50,7 +51,8 @@ export class TimerService {
   }
 
   set(activation: Activation, name: string, schedule: TimerSchedule, input: unknown): void {
-    if (!activation.type.definition.timers.has(name)) throw invalid(`actor ${activation.type.name} declares no timer of that name`);
+    if (!activation.type.definition.timers.has(name))
+      throw invalid(`actor ${activation.type.name} declares no timer "${safeText(name, 64)}"`);
     const { afterMs, everyMs } = schedule;
     const delayMs = afterMs ?? everyMs;
     const isOne = (afterMs === undefined) !== (everyMs === undefined);

@@ -10,14 +10,22 @@ export class TurnCaller implements Caller {
   readonly #caller: Caller;
   readonly #request: InboundRequest | undefined;
   readonly #isLive: () => boolean;
+  readonly #onForgotten: (thrown: unknown) => void;
   readonly #chain: readonly string[];
   readonly #traced: Headers;
 
   /** `address`: of the actor that calls. `request`: what its turn works for, if anybody waits for it. */
-  constructor(caller: Caller, address: string, request: InboundRequest | undefined, isLive: () => boolean) {
+  constructor(
+    caller: Caller,
+    address: string,
+    request: InboundRequest | undefined,
+    isLive: () => boolean,
+    onForgotten: (thrown: unknown) => void,
+  ) {
     this.#caller = caller;
     this.#request = request;
     this.#isLive = isLive;
+    this.#onForgotten = onForgotten;
     this.#chain = request === undefined ? [address] : [...request.chain, address];
     this.#traced = request === undefined ? noHeaders : pick(request.headers);
   }
@@ -25,12 +33,17 @@ export class TurnCaller implements Caller {
   request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown> {
     if (!this.#isLive()) return Promise.reject(endedTurn());
     const deadline = Math.min(this.#request?.deadline ?? Infinity, options?.deadline ?? Infinity);
-    return this.#caller.request(type, method, key, input, {
+    const answer = this.#caller.request(type, method, key, input, {
       ...options,
       deadline: deadline === Infinity ? undefined : deadline,
       chain: this.#chain,
       headers: this.#headers(options),
     });
+    // What a handler forgot to await must not end the process, and all actors with it, as a rejection that nobody handles does.
+    answer.catch((thrown: unknown) => {
+      if (!this.#isLive()) this.#onForgotten(thrown);
+    });
+    return answer;
   }
 
   notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {

@@ -112,6 +112,10 @@ export class TurnContext implements ActorContext<AnyContract, unknown> {
     return this.#request === undefined ? noHeaders : this.#request.headers;
   }
 
+  now(): number {
+    return this.#services.clock.wall();
+  }
+
   remainingMs(): number {
     return this.#request === undefined ? Infinity : Math.max(0, this.#request.deadline - this.#services.clock.now());
   }
@@ -174,8 +178,10 @@ export class TurnContext implements ActorContext<AnyContract, unknown> {
 
   #caller(): TurnCaller {
     const activation = this.#live;
+    const services = this.#services;
     const isLive = (): boolean => this.#activation !== undefined;
-    return (this.#lazy.caller ??= new TurnCaller(this.#services.caller(), activation.address, this.#request, isLive));
+    const onForgotten = (thrown: unknown): void => services.onForgotten(activation, thrown);
+    return (this.#lazy.caller ??= new TurnCaller(services.caller(), activation.address, this.#request, isLive, onForgotten));
   }
 }
 

@@ -69,7 +69,7 @@ export class TurnRunner {
   #runRequest(activation: Activation, message: InboundRequest, now: number): number {
     const { type } = activation;
     const method = type.methods.get(message.method) ?? type.fallback;
-    if (method === undefined) return this.#refuse(activation, undefined, message, unknownMethod(type.name), now);
+    if (method === undefined) return this.#refuse(activation, undefined, message, unknownMethod(type.name, message.method), now);
     // I8: what expired while it waited never starts.
     if (message.deadline <= now) return this.#refuse(activation, method, message, expired(), now);
     if (message.idempotencyKey !== undefined && this.#isAnswered(activation, method, message, now)) return now;

@@ -12,6 +12,7 @@ import { type Random, systemRandom } from '../base/random.ts';
 import { controlLimits, decodeControlFrame, frameKind, headerOnlyFrame, readFrameKind } from '../cluster/frame.ts';
 import { FrameProblems, takeReplies } from '../cluster/inbound.ts';
 import { applyNews, KnownNodes, type News, parseNews } from '../cluster/news.ts';
+import { checkParts } from '../cluster/part-checks.ts';
 import { doneWithin } from '../base/pause.ts';
 import { RequestMetrics } from '../cluster/request-metrics.ts';
 import { Router } from '../cluster/router.ts';
@@ -260,6 +261,7 @@ export class Client implements Caller, AsyncDisposable {
 
 /** Connects a thin client. Resolves when it is connected and, where nodes run, knows who owns what. Rejects with `transport.connect_timeout`. */
 export async function connect(options: ClientOptions): Promise<Client> {
+  checkParts(options, ['transport']);
   const { transport, log = silentLogger, metrics = new MetricsRegistry(), callerName = '', middleware = [], ...rest } = options;
   const { clock = systemClock, random = systemRandom, env = process.env, ...given } = rest;
   const settings = callerSettings(given, env);

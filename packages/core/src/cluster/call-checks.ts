@@ -16,6 +16,8 @@ export interface CallLimits {
 /** Refuses what must never leave, and finds the point in time at which the call ends. */
 export function checkCall(pending: Pending, { keyBytesMax, requestTimeoutMs }: CallLimits): void {
   checkKey(pending.key, keyBytesMax);
+  const { idempotencyKey } = pending.options;
+  if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) throw invalidIdempotencyKey(idempotencyKey);
   pending.deadline = deadlineOf(pending.options, pending.startedAt, requestTimeoutMs);
   if (!(pending.deadline > pending.startedAt)) throw bareError('request.expired', 'the deadline passed before the request was made');
 }
@@ -23,6 +25,18 @@ export function checkCall(pending: Pending, { keyBytesMax, requestTimeoutMs }: C
 /** Two keys that look alike to the wire must never become one, so that what is not well formed is refused before it is hashed. */
 function checkKey(key: unknown, keyBytesMax: number): void {
   if (!isKey(key, keyBytesMax)) throw invalidKey(key, keyBytesMax);
+}
+
+/** An empty one is none that somebody chose: with it, all that a caller wants would be repeats of its first call. */
+function isIdempotencyKey(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function invalidIdempotencyKey(value: unknown): PerkeyError {
+  const what = value === '' ? 'empty' : `a value of type ${typeof value}`;
+  return new PerkeyError('options.invalid', `idempotencyKey is ${what}, but must be a text that names the request, or be left out`, {
+    details: { option: 'idempotencyKey' },
+  });
 }
 
 /** The point in time at which the call ends. Throws `options.invalid`. */

@@ -12,12 +12,17 @@ export function linkDown(): PerkeyError {
   return new PerkeyError('link.down', 'the connection was down, so that the request was not sent');
 }
 
-/** The deadline passed, which a timer noticed: a stack would tell nothing of who called. */
-export function tooLate({ type, method, shard, refusal, mayHaveRun }: Pending): PerkeyError {
+/** The deadline passed, which a timer noticed: a stack would tell nothing of who called. `isUp`: whether the caller's own connection is up. */
+export function tooLate({ type, method, shard, refusal, mayHaveRun }: Pending, isUp: boolean): PerkeyError {
   if (mayHaveRun) return bareError('deadline.exceeded', `no answer to ${type}.${method} before its deadline; it may have been executed`);
   const details = { ...(shard >= 0 && { shard }), ...(refusal && { lastRefusal: refusal.code }) };
-  const why = refusal ? `; last refusal: ${refusal.message}` : '';
+  const why = isUp ? whyNoOwner(shard, refusal) : "; the caller's own connection is down";
   return bareError('shard.no_owner', `no node took the shard of ${type}.${method} before its deadline${why}`, { details });
+}
+
+function whyNoOwner(shard: number, refusal: PerkeyError | undefined): string {
+  if (refusal) return `; last refusal: ${refusal.message}`;
+  return shard < 0 ? '; no node of the cluster has answered, so check its name, and that nodes run on this server' : '';
 }
 
 /** To send it again would turn the order of the calls round. */

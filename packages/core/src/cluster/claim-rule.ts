@@ -23,6 +23,11 @@ export function mayClaim({ self, members, wished, record }: ClaimCase): boolean 
   return wished && members.isGone(record);
 }
 
+/** Whether nobody is left who would say again by himself what this record says, if the store has lost it. */
+export function isAbandoned({ state, successor, ...owner }: ShardRecord, members: Members): boolean {
+  return state === 'free' || (members.isGone(owner) && (successor === undefined || members.isGone(successor)));
+}
+
 export interface Claim {
   readonly self: Incarnated;
   readonly shard: number;

@@ -141,6 +141,9 @@ test('what cannot travel, or is too large, is refused and leaves the encoder usa
   expect(error.code).toBe('payload.too_large');
   expect(error.details).toEqual({ bytes: 1 + 2 + 2 + 2 + 3 + 995, bytesMax: 1_000 });
   expect(refusal(() => encode('x'.repeat(1_000_000))).code).toBe('payload.too_large');
+  expect(refusal(() => encode({ done: () => 1 })).message).toBe('input of a.m: value.done is a function, which cannot travel.');
+  const fits = 'a call of a.m does not fit into the 1000 bytes that a request may have (payloadBytesMax)';
+  expect([error.message, refusal(() => encode('x'.repeat(1_000_000))).message]).toEqual([fits, fits]);
   expect(inputOfTail(encode('x'.repeat(990)))).toBe('x'.repeat(990));
 });
 

@@ -4,6 +4,8 @@ import type { CodecLimits } from '../base/codec-limits.ts';
 import { decode } from '../base/codec.ts';
 import type { Decoder } from '../base/decoder.ts';
 import { Encoder } from '../base/encoder.ts';
+import type { PerkeyError } from '../base/errors.ts';
+import { safeText } from '../base/log-text.ts';
 import { asRefusal } from '../base/plain.ts';
 import { fromAnyone, fromNode, noChain, noHeaders } from '../contract/calls.ts';
 import type { CallSource, Headers, InboundRequest, ReplyPort } from '../contract/calls.ts';
@@ -77,10 +79,19 @@ export class RequestTailEncoder {
       if (encoder.length > this.#bytesMax) throw tooLarge(encoder.length, this.#bytesMax);
       return encoder.copy();
     } catch (thrown) {
-      throw asRefusal(thrown);
+      throw this.#refusalOf(asRefusal(thrown), type, method);
     } finally {
       this.#busy = false;
     }
+  }
+
+  #refusalOf({ code, message, details, cause }: PerkeyError, type: string, method: string): PerkeyError {
+    const what = `${safeText(type, 64)}.${safeText(method, 64)}`;
+    if (code !== 'payload.too_large') return bareError(code, `input of ${what}: ${message}`, { details, cause });
+    return bareError(code, `a call of ${what} does not fit into the ${this.#bytesMax} bytes that a request may have (payloadBytesMax)`, {
+      details: { ...details, bytesMax: this.#bytesMax },
+      cause,
+    });
   }
 }
 

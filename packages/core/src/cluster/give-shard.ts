@@ -75,7 +75,7 @@ function send(gift: ShardGift, to: Incarnated, transfer: string, carried: readon
 }
 
 async function release(gift: ShardGift, transfer: string | undefined, carried: readonly CarriedActor[]): Promise<ShardGiven> {
-  const { store, clock, record, revision, successor, wanted, log } = gift;
+  const { store, clock, record, revision, successor, wanted } = gift;
   const { nodeId, incarnation, shard, epoch, home } = record;
   const base = { nodeId, incarnation, shard, epoch, transfer, home };
   const next = successor && { nodeId: successor.nodeId, incarnation: successor.incarnation };
@@ -83,7 +83,5 @@ async function release(gift: ShardGift, transfer: string | undefined, carried: r
   const outcome = await settledWrite({ store, clock, key: shardKey(shard), value: JSON.stringify(released), revision, wanted });
   if (!wanted() || outcome.kind === 'in doubt') return { kind: 'ended' };
   if (outcome.kind === 'refused') return { ...outcome, carried };
-  if (!next && carried.length > 0)
-    log.warn({ shard, actors: carried.length }, 'no node is left that may take over; volatile state ends here');
   return { kind: 'released', stored: outcome.stored, successor, carried };
 }

@@ -19,6 +19,7 @@ import type { Projection } from '../events/projection.ts';
 import { checkCluster } from './cluster-record.ts';
 import type { HostedProjections, ProjectionEndings } from './hosted-projections.ts';
 import { type NodeStore, openStore, privateStoreOf, refuseDurable } from './node-store.ts';
+import { checkParts } from './part-checks.ts';
 import { doneWithin, pause } from '../base/pause.ts';
 import { Session } from './session.ts';
 import { type nodeOptions, type NodeSettings, nodeSettings } from './settings.ts';
@@ -315,6 +316,7 @@ export class Node implements Caller, AsyncDisposable {
 
 /** Starts a node and joins it to the cluster; resolves when it is a member and takes shards. */
 export async function startNode(options: NodeOptions): Promise<Node> {
+  checkParts(options, ['transport', 'actors']);
   const { transport, actors, store, log = silentLogger, metrics = new MetricsRegistry(), middleware, ...rest } = options;
   const { authorize, projections, clock = systemClock, random = systemRandom, onIncarnation, env = process.env, ...given } = rest;
   const settings = nodeSettings(given, env);

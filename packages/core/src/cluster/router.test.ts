@@ -195,6 +195,33 @@ test('calls end by their deadlines, wherever they wait', async () => {
   expect(world.router.inFlight).toBe(0);
 });
 
+test('an idempotency key that names nothing is refused, since every call with it would be a repeat of the first', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const empty = world.call('k', 1, { idempotencyKey: '' });
+  const number = world.call('k', 1, { idempotencyKey: 5 as never });
+  await world.clock.settle();
+  expect([empty.told, number.told]).toEqual(['options.invalid no', 'options.invalid no']);
+  expect(empty.error?.message).toBe('idempotencyKey is empty, but must be a text that names the request, or be left out');
+});
+
+test('a call that nobody took says what its caller knows of the cause', async () => {
+  const world = new RouterFixture({ shards: 0 });
+  const unrouted = world.call('k', 1, { timeoutMs: 100 });
+  await world.clock.advance(200);
+  world.know(4);
+  const unowned = world.call('k', 2, { timeoutMs: 100 });
+  await world.clock.advance(200);
+  world.link.up = false;
+  const cutOff = world.call('k', 3, { timeoutMs: 100 });
+  await world.clock.advance(200);
+  const said = [unrouted, unowned, cutOff].map(({ error }) =>
+    error?.message.replace(/^no node took the shard of \S+ before its deadline/, ''),
+  );
+  const unheard = '; no node of the cluster has answered: check that nodes run, and that its name and the server are theirs';
+  expect(said).toEqual([unheard, '', "; the caller's own connection is down"]);
+});
+
 test('what is held back and cancelled is forgotten at once', async () => {
   const world = new RouterFixture({ settings: { inFlightMax: 100 } });
   for (let round = 0; round < 5; round += 1) {

@@ -139,7 +139,7 @@ export class Router implements Caller {
   /** Sends the call to the owner, or holds it back until there is one. */
   #attempt(pending: Pending, now: number): void {
     const route = this.#routeTo(pending.shard);
-    if (pending.deadline <= now) this.#reject(pending, tooLate(pending));
+    if (pending.deadline <= now) this.#reject(pending, tooLate(pending, this.#o.link.up));
     else if (!route) this.#gates.holdBack(pending, 0);
     else {
       pending.target = route.target;
@@ -243,7 +243,7 @@ export class Router implements Caller {
     for (const pending of this.#unrouted) look(pending);
     for (const pending of silent) this.#attempts.end(pending);
     this.#passed(silent);
-    this.#giveUp(expired, tooLate);
+    this.#giveUp(expired, (pending) => tooLate(pending, this.#o.link.up));
     return earliest;
   }
 

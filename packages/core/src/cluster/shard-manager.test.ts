@@ -309,18 +309,6 @@ test('a lease that comes back is all it takes to go on', async () => {
   expect(manager.owned).toBe(1);
 });
 
-test('a store that was set back is claimed anew', async () => {
-  const world = new ManagedShards();
-  const { clock, store, fake } = world;
-  store.table.write('other', 'x', 0);
-  world.write({ ...b });
-  await world.begin(nodeA, b);
-  store.table.restore([]);
-  world.member(b, 'gone');
-  await clock.advance(30_000);
-  expect(fake.opened).toHaveLength(1);
-});
-
 test('a record that cannot be read is left alone, without a hot loop', async () => {
   const world = new ManagedShards();
   const { clock, store, manager } = world;
@@ -329,63 +317,4 @@ test('a record that cannot be read is left alone, without a hot loop', async () 
   await clock.advance(10_000);
   expect(store.writesAsked).toBeLessThan(120);
   expect(manager.owned).toBe(0);
-});
-
-test('a record of another store, made anew after a loss, counts by its epoch', async () => {
-  const world = new ManagedShards();
-  const { clock, fake, table } = world;
-  await world.owning(state);
-  const lost = { ...b, shard: 0, epoch: (world.stored()?.epoch ?? 0) + 1, state: 'owned' };
-  table.onRecord({ key: 'shard.0', value: JSON.stringify(lost), revision: 0.5 });
-  await clock.advance(1);
-  expect(fake.dropped).toEqual([0]);
-});
-
-test('what a store that was set back no longer knows is claimed anew by its owner, with the state', async () => {
-  const world = new ManagedShards();
-  const { clock, store, fake, table } = world;
-  await world.owning(state);
-  world.hear(0);
-  table.onSynced();
-  const { epoch = 0 } = world.stored() ?? {};
-  store.table.restore([{ key: 'shard.0', value: JSON.stringify({ ...b, shard: 0, epoch: 5, state: 'owned' }), revision: 1 }]);
-  world.hear(0);
-  table.onSynced();
-  await clock.advance(500);
-  expect(world.stored()).toMatchObject({ ...nodeA, state: 'owned' });
-  expect(world.stored()?.epoch).toBeGreaterThan(epoch);
-  expect(fake.opened.at(-1)).toEqual({ shard: 0, epoch: world.stored()?.epoch, carried: [state] });
-});
-
-test('an old answer of the store (H3) costs the owner of a shard a moment, and no state', async () => {
-  const world = new ManagedShards();
-  const { clock, store, fake, table } = world;
-  await world.owning(state);
-  world.hear(0);
-  table.onSynced();
-  const { epoch } = world.stored() ?? {};
-  table.onRecord({ key: 'shard.0', value: JSON.stringify({ ...b, shard: 0, epoch: 5, state: 'owned' }), revision: 0 });
-  table.onSynced();
-  await clock.advance(50);
-  expect(store.writesAsked).toBeGreaterThan(1);
-  world.hear(0);
-  await clock.advance(2_000);
-  expect(world.stored()).toMatchObject({ ...nodeA, epoch, state: 'owned' });
-  expect(fake.opened.at(-1)).toEqual({ shard: 0, epoch, carried: [state] });
-});
-
-test('a shard that was released, of which a store that was set back knows nothing, comes back to who holds its state', async () => {
-  const world = new ManagedShards();
-  const { clock, store, fake, table } = world;
-  await world.owning(state);
-  world.hear(0);
-  table.onSynced();
-  const backup = store.table.records();
-  await world.moveTo(b);
-  expect(world.stored()).toMatchObject({ ...nodeA, state: 'releasing' });
-  store.table.restore(backup);
-  world.hear(0);
-  table.onSynced();
-  await clock.advance(500);
-  expect(fake.opened.at(-1)).toMatchObject({ shard: 0, carried: [state] });
 });

@@ -1,7 +1,7 @@
 import type { CarriedActor } from '../contract/calls.ts';
 import type { StoredRecord } from '../contract/record-store.ts';
 import { Alarm } from './alarm.ts';
-import { claimedRecord, mayClaim } from './claim-rule.ts';
+import { claimedRecord, isAbandoned, mayClaim } from './claim-rule.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
 import { inheritedActors } from './inherited-actors.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
@@ -39,6 +39,8 @@ export class ShardManager {
   #stopped = false;
   #handoffs = 0;
   #claims = 0;
+  /** Whose state nobody took over. */
+  #endedActors = 0;
 
   constructor(options: ShardManagerOptions) {
     this.#o = options;
@@ -112,6 +114,12 @@ export class ShardManager {
   stop(): void {
     this.#stopped = true;
     this.#alarm.cancel();
+    if (this.#endedActors > 0)
+      this.#o.log.warn(
+        { actors: this.#endedActors },
+        'no node is left that may take over; what was only in the memory of actors ends here',
+      );
+    this.#endedActors = 0;
     const parts = [...this.#parts];
     this.#parts.clear();
     for (const [shard, part] of parts) {
@@ -181,11 +189,13 @@ export class ShardManager {
 
   #maybeClaim(shard: number): void {
     const { table, clock, settings, homes, members, self } = this.#o;
+    const known = table.get(shard)?.record;
+    if (known && isAbandoned(known, members) && table.setBackTo(shard)) table.acceptSetBack(shard);
     const entry = table.get(shard);
     const record = entry?.record;
     const wished = this.#wish?.owner(shard, record) === self.nodeId;
     if (!homes.mayOwn(shard, record) || !mayClaim({ self, members, wished, record })) return;
-    if (entry && entry.record.state === 'owned' && this.#isMine(entry.record)) {
+    if (entry && this.#isHeld(entry.record, table.highestEpoch(shard))) {
       this.#open(entry.record, undefined, inheritedActors(entry.record, [], this.#o));
       return;
     }
@@ -223,7 +233,7 @@ export class ShardManager {
     const before = entry?.record;
     const revision = entry?.revision ?? 0;
     const known = before ?? table.get(shard)?.record;
-    const above = kept?.renewAbove;
+    const above = Math.max(kept?.renewAbove ?? 0, table.highestEpoch(shard));
     const record = claimedRecord({ self, shard, before, known, above, home: homes.of(shard, known), wallMs: clock.wall() });
     const wanted = (): boolean => !this.#stopped && lease.mayAct(clock.now());
     const outcome = await settledWrite({ store, clock, key: shardKey(shard), value: JSON.stringify(record), revision, wanted });
@@ -332,6 +342,8 @@ export class ShardManager {
     switch (given.kind) {
       case 'released': {
         const { carried, stored, successor } = given;
+        // What is stored carries no state.
+        if (!successor) for (const { state } of carried) if (state !== undefined) this.#endedActors += 1;
         this.#setPart(shard, successor ? { phase: 'released', since, epoch: record.epoch, carried } : undefined);
         table.learn(stored);
         return;

@@ -20,6 +20,8 @@ export class ShardTable implements RecordListener {
   readonly #entries: (ShardEntry | undefined)[];
   /** As of the entries; none after one of them changed. */
   #owners: readonly Incarnated[] | undefined;
+  /** The highest epoch of each shard that was ever heard of, also from a store that was set back since. */
+  readonly #highest: number[] = [];
   /** In the course of which listing each entry was learned. */
   readonly #learnedIn: number[] = [];
   /** What the watch has told in the current listing and since. */
@@ -49,6 +51,11 @@ export class ShardTable implements RecordListener {
 
   get(shard: number): ShardEntry | undefined {
     return this.#entries[shard];
+  }
+
+  /** 0 where none was heard of. */
+  highestEpoch(shard: number): number {
+    return this.#highest[shard] ?? 0;
   }
 
   /**
@@ -106,6 +113,7 @@ export class ShardTable implements RecordListener {
     const entry = this.#parse(stored);
     if (!entry) return;
     const { record, revision } = entry;
+    if (record.epoch > this.highestEpoch(record.shard)) this.#highest[record.shard] = record.epoch;
     if (revision > (this.#told[record.shard]?.revision ?? -1)) this.#told[record.shard] = entry;
     const before = this.#entries[record.shard];
     if (before && (before.record.epoch > record.epoch || (before.record.epoch === record.epoch && before.revision >= revision))) return;
@@ -117,7 +125,15 @@ export class ShardTable implements RecordListener {
 
   /** The store was set back: it holds an older record of this shard, or none. */
   setBack(shard: number, to: StoredRecord | undefined): void {
-    const entry = to && this.#parse(to);
+    this.#replace(shard, to && this.#parse(to));
+  }
+
+  /** What `setBackTo` found is what the store has, and nobody is left who would say anything else. */
+  acceptSetBack(shard: number): void {
+    this.#replace(shard, this.#told[shard]);
+  }
+
+  #replace(shard: number, entry: ShardEntry | undefined): void {
     this.#entries[shard] = entry;
     this.#owners = undefined;
     if (entry) this.#onChange(entry);

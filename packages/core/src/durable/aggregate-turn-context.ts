@@ -122,11 +122,8 @@ function checkedData(type: string, event: CheckedEvent, data: unknown): unknown 
   if (result.issues !== undefined) {
     const [first] = result.issues;
     const path = (first?.path ?? []).map((step) => String(typeof step === 'object' ? step.key : step)).join('.');
-    throw refused(
-      'event.invalid',
-      `event ${event.name} of ${type}: ${safeText(`${path} ${first?.message ?? ''}`.trim(), 256)}`,
-      result.issues,
-    );
+    const problem = `${path === '' ? '' : `${path}: `}${first?.message ?? 'it does not fit its schema'}`;
+    throw refused('event.invalid', `event ${event.name} of ${type}: ${safeText(problem, 256)}`, result.issues);
   }
   try {
     return copyPlain(result.value);

@@ -131,6 +131,7 @@ export class EventKeeping implements Keeping {
     const { state, bookkeeping, head, snapshotVersion } = await rehydrate({
       ...{ events, snapshots, stream, limits, signal, reached },
       fold: this.#fold(key),
+      epoch: author.epoch,
     });
     metrics.replayed.inc(head.version - snapshotVersion);
     return { held: new HeldActor(stream, slot.shard, author, head, bookkeeping), state: deepFreeze(state) };

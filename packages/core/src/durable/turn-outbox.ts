@@ -2,6 +2,7 @@ import type { Outbox } from '../actor/aggregate-context.ts';
 import { bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
 import type { AnyContract } from '../actor/method-spec.ts';
 import { invalidKey, isKey } from '../actor/names.ts';
+import { safeText } from '../base/log-text.ts';
 import { copyPlain } from '../base/plain.ts';
 import { noHeaders } from '../contract/calls.ts';
 import type { Caller, CallOptions, Headers } from '../contract/calls.ts';
@@ -22,7 +23,7 @@ export class TurnOutbox implements Outbox {
   publish(subject: string, data: unknown, headers: Headers = noHeaders): void {
     if (!isSubject(subject))
       throw new TypeError(
-        `an outbox subject is 1 to ${subjectBytesMax} visible characters in tokens between dots, without wildcards; not one of the broker or of Perkey itself`,
+        `an outbox subject is 1 to ${subjectBytesMax} visible characters in tokens between dots, without wildcards; not one of the broker or of Perkey itself; "${safeText(subject, 80)}" is none`,
       );
     if (!areHeaders(headers)) throw new TypeError('outbox headers are texts by names of A-Z a-z 0-9 _ -, none of which begins with nats-');
     this.#write({ to: 'subject', subject, data: copyPlain(data), headers: copyPlain(headers) });

@@ -1,8 +1,8 @@
-import type { Clock } from '../base/clock.ts';
-import type { Metrics } from '../base/metrics.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { type Metrics, noMetrics } from '../base/metrics.ts';
 import { resolveOptions } from '../base/options.ts';
 import type { GivenOptions } from '../base/options.ts';
-import type { Random } from '../base/random.ts';
+import { type Random, systemRandom } from '../base/random.ts';
 import { PerkeyError } from '../base/errors.ts';
 import type { CommitLog, StreamName } from '../contract/commit-log.ts';
 import { Appender, type ResultListener } from './appender.ts';
@@ -14,7 +14,7 @@ import { CommitReader } from './commit-reader.ts';
 import { EventMetrics } from './event-metrics.ts';
 import { readEvents } from './event-reads.ts';
 import type { EventBatch, EventRead } from './event-reads.ts';
-import { loadStream } from './load.ts';
+import { BegunRead, loadStream } from './load.ts';
 import type { LoadOptions } from './load.ts';
 import { eventOptions } from './settings.ts';
 import type { EventSettings } from './settings.ts';
@@ -26,9 +26,10 @@ import type { StreamReport } from './verify.ts';
 
 export interface EventStoreParts {
   readonly log: CommitLog;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly metrics: Metrics;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
   /** Of the cluster; the same for the life of the log. */
   readonly shards: number;
   readonly options?: GivenOptions<Pick<typeof eventOptions, 'eventsPerCommitMax' | 'commitBytesMax' | 'commitSettleMs'>> | undefined;
@@ -46,7 +47,7 @@ export class EventStore extends CommitIds {
   readonly #metrics: EventMetrics;
   readonly #settings: Pick<EventSettings, 'eventsPerCommitMax' | 'commitBytesMax' | 'commitSettleMs'>;
 
-  constructor({ log, clock, random, metrics, shards, options = {} }: EventStoreParts) {
+  constructor({ log, clock = systemClock, random = systemRandom, metrics = noMetrics, shards, options = {} }: EventStoreParts) {
     super(random);
     const { eventsPerCommitMax, commitBytesMax, commitSettleMs } = eventOptions;
     this.#settings = resolveOptions({ eventsPerCommitMax, commitBytesMax, commitSettleMs }, options);
@@ -89,6 +90,11 @@ export class EventStore extends CommitIds {
    */
   load(stream: StreamName, visit: (commit: Commit) => void, options: LoadOptions = {}): Promise<StreamHead> {
     return loadStream({ log: this.#log, reader: this.#reader, metrics: this.#metrics, clock: this.#clock }, stream, visit, options);
+  }
+
+  /** Begins the read of a load from the head at `sequence`, of which nothing else is known yet, with the record there. */
+  begin(stream: StreamName, sequence: number, options: Pick<LoadOptions, 'signal' | 'many' | 'reached'>): BegunRead {
+    return new BegunRead(this.#log, { ...options, stream, after: sequence - 1 });
   }
 
   /**

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../base/clock.ts';
+import { PerkeyError } from '../base/errors.ts';
 import { MetricsRegistry } from '../base/metrics-registry.ts';
 import { seededRandom } from '../base/random.ts';
-import type { StreamName } from '../contract/commit-log.ts';
+import type { LogBatch, LogRead, StreamName } from '../contract/commit-log.ts';
 import type { OpenStore, Snapshot } from '../contract/store.ts';
 import { memoryStore } from '../memory/memory-store.ts';
 import { storeEnvironment } from '../testkit/contract-suites/store-world.ts';
@@ -59,8 +60,30 @@ class World {
     if (result.kind === 'appended') this.head = result.head;
   }
 
-  load(withSnapshots = true): Promise<Rehydrated<Tally>> {
-    return rehydrate({ events: this.events, snapshots: withSnapshots ? this.snapshots : undefined, stream: alice, fold, limits });
+  load(withSnapshots = true, epoch = 1): Promise<Rehydrated<Tally>> {
+    return rehydrate({ events: this.events, snapshots: withSnapshots ? this.snapshots : undefined, stream: alice, fold, limits, epoch });
+  }
+
+  /** What is asked of the store from now on, and when an answer of the snapshots is there. */
+  asked(): string[] {
+    const asked: string[] = [];
+    const { events, snapshots } = this.open;
+    const [read, load] = [events.read.bind(events), snapshots.load.bind(snapshots)];
+    Object.assign(events, {
+      read: (of: LogRead) => {
+        asked.push(`read after ${of.after}`);
+        return read(of);
+      },
+    });
+    Object.assign(snapshots, {
+      load: async (stream: StreamName, max?: number) => {
+        asked.push('snapshots');
+        const found = await load(stream, max);
+        asked.push('found');
+        return found;
+      },
+    });
+    return asked;
   }
 
   async save(changes: { stateVersion?: number } = {}): Promise<void> {
@@ -109,6 +132,61 @@ describe('a snapshot and what lies behind it', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  test('are read side by side where this owner saved or used the snapshot before', async () => {
+    const world = await World.open();
+    await world.add([1]);
+    await world.save();
+    await world.add([2]);
+    const asked = world.asked();
+    const { sequence } = world.head;
+    const whole = await world.load(false);
+    asked.length = 0;
+    expect(plainOf(await world.load())).toEqual(plainOf(whole));
+    expect(asked).toEqual([`read after ${sequence - 2}`, 'snapshots', 'found']);
+    asked.length = 0;
+    expect(plainOf(await world.load(true, 2))).toEqual(plainOf(whole));
+    expect(asked).toEqual(['snapshots', 'found', `read after ${sequence - 2}`]);
+    asked.length = 0;
+    expect(plainOf(await world.load(true, 2))).toEqual(plainOf(whole));
+    expect(asked).toEqual([`read after ${sequence - 2}`, 'snapshots', 'found']);
+  });
+
+  test('are read one after the other where the snapshot turns out to be another one', async () => {
+    const world = await World.open();
+    await world.add([1]);
+    await world.save();
+    await world.add([2]);
+    const { state, bookkeeping, head } = await world.load(false);
+    const newer = writeSnapshot(alice, { head, stateVersion: fold.stateVersion, state, bookkeeping: bookkeeping.pack(0) });
+    await world.open.snapshots.save(alice, { sequence: head.sequence, body: newer }, 3);
+    await world.add([3]);
+    const asked = world.asked();
+    expect(await world.load()).toMatchObject({ state: { sum: 6, seen: [1, 2, 3] }, snapshotVersion: 2, head: world.head });
+    expect(asked).toEqual([`read after ${head.sequence - 2}`, 'snapshots', 'found', `read after ${head.sequence - 1}`]);
+    await world.open.snapshots.forget(alice);
+    expect(await world.load()).toMatchObject({ state: { sum: 6, seen: [1, 2, 3] }, snapshotVersion: 0, head: world.head });
+    expect(world.warnings).toEqual([]);
+  });
+
+  test('a read that was begun and failed fails the load that needs it, and no other', async () => {
+    const world = await World.open();
+    await world.add([1]);
+    await world.save();
+    await world.add([2]);
+    const { events } = world.open;
+    const read = events.read.bind(events);
+    let failing = 1;
+    const failingOnce = async function* (of: LogRead): AsyncGenerator<LogBatch> {
+      if (failing-- > 0) throw new PerkeyError('store.unavailable', 'as asked for');
+      yield* read(of);
+    };
+    Object.assign(events, { read: failingOnce });
+    await expect(world.load()).rejects.toMatchObject({ code: 'store.unavailable' });
+    failing = 1;
+    await world.open.snapshots.forget(alice);
+    expect(await world.load()).toMatchObject({ state: { sum: 3 }, snapshotVersion: 0 });
   });
 
   test('that is corrupt, of another version or of another stream is skipped with a warning, and an older one is used', async () => {

@@ -6,6 +6,7 @@ import { noHead } from './commit.ts';
 import type { Commit, StreamHead } from './commit.ts';
 import type { EventCatalogue } from './event-catalogue.ts';
 import type { EventStore } from './event-store.ts';
+import type { BegunRead } from './load.ts';
 import type { SnapshotContent } from './snapshot-body.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -27,6 +28,8 @@ export interface RehydrateParts<State> {
   readonly stream: StreamName;
   readonly fold: Fold<State>;
   readonly limits: BookkeepingLimits;
+  /** Under which the actor is loaded. */
+  readonly epoch: number;
   readonly signal?: AbortSignal | undefined;
   /** As for a read of the log. */
   readonly reached?: LogRead['reached'];
@@ -47,19 +50,29 @@ export interface Rehydrated<State> {
  * Rejects as `EventStore.load` does, with `event.unknown`, and with what `apply` throws.
  */
 export async function rehydrate<State>(parts: RehydrateParts<State>): Promise<Rehydrated<State>> {
-  const { snapshots, stream, fold, limits } = parts;
-  for await (const content of snapshots?.load(stream, fold.stateVersion) ?? []) {
-    try {
-      const bookkeeping = Bookkeeping.restore(content.bookkeeping, limits);
-      const rehydrated = await replay(parts, content.state as State, bookkeeping, content);
-      snapshots?.used();
-      return rehydrated;
-    } catch (thrown) {
-      if (!isDoubtful(thrown)) throw thrown;
-      snapshots?.notInLog(stream, content, thrown.message);
+  const { snapshots, stream, fold, limits, epoch } = parts;
+  const begun = snapshots === undefined ? undefined : beginAt(parts, snapshots.placeOf(stream, epoch));
+  try {
+    for await (const content of snapshots?.load(stream, fold.stateVersion) ?? []) {
+      try {
+        const bookkeeping = Bookkeeping.restore(content.bookkeeping, limits);
+        const rehydrated = await replay(parts, content.state as State, bookkeeping, content, begun);
+        snapshots?.used(stream, content, epoch);
+        return rehydrated;
+      } catch (thrown) {
+        if (!isDoubtful(thrown)) throw thrown;
+        snapshots?.notInLog(stream, content, thrown.message);
+      }
     }
+  } finally {
+    begun?.drop();
   }
-  return replay(parts, fold.initial(), new Bookkeeping(limits), undefined);
+  return replay(parts, fold.initial(), new Bookkeeping(limits), undefined, undefined);
+}
+
+/** What lies behind the snapshot is read while that is, where its place is known. */
+function beginAt<State>({ events, stream, signal, reached }: RehydrateParts<State>, place: number | undefined): BegunRead | undefined {
+  return place === undefined ? undefined : events.begin(stream, place, { many: true, signal, reached });
 }
 
 /** Whether the snapshot may be at fault. If it is not, reading everything fails in the same way. */
@@ -72,6 +85,7 @@ async function replay<State>(
   from: State,
   bookkeeping: Bookkeeping,
   snapshot: SnapshotContent | undefined,
+  begun: BegunRead | undefined,
 ): Promise<Rehydrated<State>> {
   let state = from;
   const visit = (commit: Commit): void => {
@@ -84,6 +98,7 @@ async function replay<State>(
     many: snapshot !== undefined,
     signal,
     reached,
+    begun,
   });
   return { state, bookkeeping, head, snapshotVersion: snapshot?.head.version ?? 0 };
 }

@@ -27,6 +27,15 @@ export interface SnapshotsParts {
   readonly kept: number;
 }
 
+/** Streams of which it is remembered where their newest snapshot is. */
+const placesMax = 16_384;
+
+/** Of the newest snapshot of a stream, as long as nobody else owned its shard since. */
+interface Place {
+  readonly sequence: number;
+  readonly epoch: number;
+}
+
 interface Waiting {
   readonly stream: StreamName;
   readonly content: SnapshotContent;
@@ -47,6 +56,7 @@ export class Snapshots {
   readonly #waiting = new Map<string, Waiting>();
   /** Streams of which one is being saved. */
   readonly #saving = new Set<string>();
+  readonly #places = new Map<string, Place>();
   #idle: (() => void)[] = [];
 
   constructor(parts: SnapshotsParts) {
@@ -118,9 +128,31 @@ export class Snapshots {
     return undefined;
   }
 
-  /** An actor was loaded from one of them. */
-  used(): void {
+  /**
+   * The sequence of the newest snapshot, as it was saved or used here under this epoch: where to begin to read before the snapshot is there.
+   * A guess. Undefined where nothing is known.
+   */
+  placeOf(stream: StreamName, epoch: number): number | undefined {
+    const place = this.#places.get(idOf(stream));
+    return place?.epoch === epoch ? place.sequence : undefined;
+  }
+
+  /** An actor was loaded from one of them under this epoch. */
+  used(stream: StreamName, { head }: SnapshotContent, epoch: number): void {
     this.#used.inc();
+    this.#note(stream, { sequence: head.sequence, epoch });
+  }
+
+  /** The oldest one goes where they are too many. */
+  #note(stream: StreamName, place: Place): void {
+    const id = idOf(stream);
+    this.#places.delete(id);
+    this.#places.set(id, place);
+    if (this.#places.size <= placesMax) return;
+    for (const oldest of this.#places.keys()) {
+      this.#places.delete(oldest);
+      return;
+    }
   }
 
   /** The log does not hold the record that the snapshot was taken at, as after it was set back to a copy. */
@@ -155,6 +187,8 @@ export class Snapshots {
     try {
       await store.save(stream, { sequence: content.head.sequence, body: writeSnapshot(stream, content) }, kept);
       this.#saves.saved.inc();
+      const { sequence, epoch } = content.head;
+      this.#note(stream, { sequence, epoch });
     } catch (thrown) {
       this.#saves.failed.inc();
       this.#warn(`save ${stream.type}`, stream, describeThrown(thrown), 'a snapshot could not be saved; the next one is tried again', {});

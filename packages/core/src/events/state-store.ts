@@ -32,6 +32,8 @@ export interface StoredState extends KeptState {
   readonly previousHash: string;
 }
 
+type StateStoreParts = EventStoreParts & Required<Pick<EventStoreParts, 'clock' | 'random' | 'metrics'>>;
+
 /** States of actors that keep no history: each takes the place of the one before, under the same rule of head and epoch as an event. */
 export class StateStore extends CommitIds {
   readonly #log: CommitLog;
@@ -41,7 +43,7 @@ export class StateStore extends CommitIds {
   readonly #reader = new CommitReader();
   readonly #settleMs: number;
 
-  constructor({ log, clock, random, metrics, shards, options = {} }: EventStoreParts) {
+  constructor({ log, clock, random, metrics, shards, options = {} }: StateStoreParts) {
     super(random);
     const { eventsPerCommitMax, commitBytesMax, commitSettleMs } = eventOptions;
     const settings = resolveOptions({ eventsPerCommitMax, commitBytesMax, commitSettleMs }, options);

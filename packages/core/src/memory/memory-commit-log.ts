@@ -2,7 +2,7 @@ import type { AppendListener, AppendOutcome, CommitLog, LogAppend, LogBatch, Log
 import type { LogTable } from './log-table.ts';
 import type { StoreAnswers } from './store-answers.ts';
 
-/** One node's view of a log table. An append takes effect at once; its answer comes a turn of the event loop later. */
+/** One node's view of a log table. An append takes effect at once; its answer comes soon after the step that asked, all else a turn of the event loop later. */
 export class MemoryCommitLog implements CommitLog {
   readonly bodyBytesMax: number;
   readonly #table: LogTable;
@@ -15,14 +15,13 @@ export class MemoryCommitLog implements CommitLog {
   }
 
   append(append: LogAppend): Promise<AppendOutcome> {
-    if (this.#answers.closed) return Promise.resolve({ kind: 'refused', reason: 'unavailable', text: 'the store was closed' });
-    return this.#answers.later(this.#append(append));
+    return new Promise((resolve) => this.send(append, { onOutcome: resolve }));
   }
 
   send(append: LogAppend, listener: AppendListener): void {
     if (this.#answers.closed) return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text: 'the store was closed' });
     const outcome = this.#append(append);
-    this.#answers.tell(() => listener.onOutcome(outcome));
+    this.#answers.tellSoon(() => listener.onOutcome(outcome));
   }
 
   async *read(read: LogRead): AsyncGenerator<LogBatch, void, undefined> {

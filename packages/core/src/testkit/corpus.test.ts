@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineActor } from '../actor/definition.ts';
 import { systemClock } from '../base/clock.ts';
 import { noMetrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
@@ -49,4 +51,20 @@ test('what the code does not read any more is named, with its line', async () =>
     if (data === undefined) throw new Error('it has no data');
   });
   expect(checked.problems).toEqual(['line 3: it has no data', expect.stringMatching(/^line 4: /) as unknown]);
+});
+
+test('an aggregate reads a corpus with its own upcasters; what is no aggregate is refused', async () => {
+  const corpus = await takeCorpus(await storedEvents(), { examplesMax: 1 });
+  const Account = defineActor('Account', { close: {} });
+  const account = Account.aggregate({
+    initial: () => 0n,
+    events: { Deposited: { version: 2, schema: z.object({ amount: z.bigint() }) }, Closed: z.undefined() },
+    upcasters: { Deposited: { 1: (amount) => ({ amount }) } },
+    evolve: { Deposited: (sum, { amount }) => sum + amount, Closed: (sum) => sum },
+    commands: { close: (ctx) => ctx.raise('Closed', undefined) },
+  });
+  const { events, problems } = readCorpus(corpus, [account]);
+  expect([problems, events.map(({ data }) => data)]).toEqual([[], [{ amount: 0n }, { amount: 7n, at: new Date(5) }, undefined]]);
+  const plain = defineActor('plain', { run: {} }).host({ state: () => 0, run() {} });
+  expect(() => readCorpus(corpus, [plain])).toThrow('actor plain is no aggregate');
 });

@@ -1,6 +1,7 @@
+import type { ActorDefinition } from '../actor/definition.ts';
 import { decode, encode } from '../base/codec.ts';
 import { describeThrown } from '../base/errors.ts';
-import type { EventCatalogue } from '../events/event-catalogue.ts';
+import { EventCatalogue } from '../events/event-catalogue.ts';
 import type { EventStore } from '../events/event-store.ts';
 import type { EventRead } from '../events/event-reads.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
@@ -48,9 +49,16 @@ export interface CorpusResult {
   readonly problems: readonly string[];
 }
 
-/** Reads a corpus with the code as it is. `check` may look further at each event, with its schema or by applying it; what it throws is a problem. */
-export function readCorpus(corpus: string, catalogues: Iterable<EventCatalogue>, check?: (event: StoredEvent) => void): CorpusResult {
-  const byType = new Map(Array.from(catalogues, (catalogue) => [catalogue.type, catalogue]));
+/**
+ * Reads a corpus with the code as it is: with the aggregates of today, or with catalogues where there are none. `check` may look further at each event, with its schema or by applying it; what it
+ * throws is a problem.
+ */
+export function readCorpus(
+  corpus: string,
+  readers: Iterable<EventCatalogue | ActorDefinition>,
+  check?: (event: StoredEvent) => void,
+): CorpusResult {
+  const byType = new Map(Array.from(readers, catalogueOf).map((catalogue) => [catalogue.type, catalogue]));
   const events: StoredEvent[] = [];
   const problems: string[] = [];
   for (const [i, line] of corpus.split('\n').entries()) {
@@ -67,6 +75,13 @@ export function readCorpus(corpus: string, catalogues: Iterable<EventCatalogue>,
     }
   }
   return { events, problems };
+}
+
+function catalogueOf(reader: EventCatalogue | ActorDefinition): EventCatalogue {
+  if (reader instanceof EventCatalogue) return reader;
+  const { contract, aggregate } = reader;
+  if (aggregate === undefined) throw new TypeError(`actor ${contract.type} is no aggregate, so it has no events`);
+  return new EventCatalogue(contract.type, aggregate.events.values());
 }
 
 function eventOf({ type, event, schema, version, key, at, data }: Example): StoredEvent {

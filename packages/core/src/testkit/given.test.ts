@@ -75,6 +75,8 @@ test('a refused command leaves no event, no message and the state as it was', ()
   const decision = given(account, [opened]).when('withdraw', { amount: 3n });
   decision.expectError('insufficient_funds', { balance: 0n, requested: 3n }).expectState({ open: true, owner: 'ann', balance: 0n });
   expect(decision.events).toEqual([]);
+  decision.expectEvents([]);
+  expect(() => decision.expectEvents([['MoneyWithdrawn', { amount: 3n }]])).toThrow('deep-equal');
   given(account).when('deposit', { amount: 1n }).expectError('not_open');
   given(account)
     .when('open', { owner: 3 as never })
@@ -143,4 +145,10 @@ test('the given events are the history that a query sees', async () => {
   const history = (['a', ' b', 'c', 'd'] as const).map((text) => ['Noted', text] as const);
   const decision = await given(diary, history, { key: 'mine' }).when('pages').settled();
   decision.expectReply(['mine 2 Noted 2 b', 'mine 3 Noted 2 c']);
+});
+
+test('an actor that is no aggregate is refused with what to do instead', () => {
+  const Plain = defineActor('plain', { run: {} });
+  const plain = Plain.host({ state: () => 0, run() {} });
+  expect(() => given(plain as never)).toThrow('given() takes an aggregate');
 });

@@ -67,6 +67,8 @@ export class GivenAggregate<C extends ContractTypes, State, Events extends Event
 
   /** Use `given`. */
   constructor(definition: AggregateDefinition<C, State, Events>, events: readonly EventPair<Events>[], options: GivenOptions) {
+    if (definition.aggregate === undefined)
+      throw new TypeError('given() takes an aggregate; an actor that was made by host() is tested on a node with a virtual clock');
     this.#definition = definition;
     this.#options = options;
     this.#events = events;
@@ -135,6 +137,7 @@ export class Decision<State, Events extends EventSpecs, Reply> {
   readonly #value: unknown;
   #failure: { readonly thrown: unknown } | undefined;
   #settled: { readonly value: unknown } | undefined;
+  #isRefusalExpected = false;
   /** One-way messages that would leave when the turn is stored. */
   readonly messages: readonly SentMessage[];
 
@@ -192,10 +195,10 @@ export class Decision<State, Events extends EventSpecs, Reply> {
     return (this.#failure === undefined && DurableTurnContext.draftsOf(this.#ctx)?.reminders) || [];
   }
 
-  /** Exactly these, in this order, after their schemas. Fails with what the command threw, if it threw. */
+  /** Exactly these, in this order, after their schemas. Fails with what the command threw, if it threw and `expectError` did not expect that. */
   expectEvents(expected: readonly EventPair<Events>[]): this {
     this.#end();
-    if (this.#failure !== undefined) throw this.#failure.thrown;
+    if (this.#failure !== undefined && !this.#isRefusalExpected) throw this.#failure.thrown;
     const wanted = expected.map(([name, data]) => {
       const event = this.#aggregate.events.get(name);
       return [name, event === undefined ? data : parsed(event, data)];
@@ -213,6 +216,7 @@ export class Decision<State, Events extends EventSpecs, Reply> {
       throw new Error(`the command threw what is no error of a contract: ${describeThrown(thrown)}`, { cause: thrown });
     deepStrictEqual(found, code);
     if (data !== undefined) deepStrictEqual(thrown instanceof DomainError ? thrown.data : undefined, data);
+    this.#isRefusalExpected = true;
     return this;
   }
 
@@ -322,6 +326,7 @@ class GivenTurn {
       timers: new TimerService(clock, () => {}),
       background: new BackgroundRunner(background),
       logOf,
+      onForgotten: () => {},
     };
   }
 }

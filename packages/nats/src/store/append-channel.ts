@@ -5,6 +5,7 @@ import type { Wanted } from '../subscription.ts';
 import { nobodyThere, reachedNobody } from './append-answer.ts';
 import type { AckReader } from './append-answer.ts';
 import { AppendFrames } from './append-frames.ts';
+import { AppendsUnderWay, type UnderWay } from './appends-under-way.ts';
 
 /** How often appends without an answer are looked for. */
 const sweepMs = 100;
@@ -31,12 +32,11 @@ export interface ChannelEnvironment {
   readonly onWritten: (live: LiveConnection) => void;
 }
 
-interface Waiting {
+interface Waiting extends UnderWay {
   readonly listener: AppendListener;
   readonly target: AppendTarget;
   readonly subject: string;
   readonly bytes: number;
-  readonly sentAt: number;
 }
 
 const lost: AppendOutcome = Object.freeze({ kind: 'unknown', text: 'the connection to NATS was lost before the append was acknowledged' });
@@ -52,11 +52,10 @@ const down: AppendOutcome = Object.freeze({ kind: 'refused', reason: 'unavailabl
 export class AppendChannel {
   readonly #limits: AppendLimits;
   readonly #around: ChannelEnvironment;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new AppendsUnderWay<Waiting>();
   #live: LiveConnection | undefined;
   #frames: AppendFrames | undefined;
   #inbox = '';
-  #number = 0;
   /** When the step began of which appends wait to be written. */
   #stepAt = 0;
   #bytes = 0;
@@ -95,8 +94,7 @@ export class AppendChannel {
     this.#frames?.drop();
     this.#frames = undefined;
     this.#inbox = '';
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
+    const waiting = this.#waiting.takeSentUntil(Infinity);
     this.#bytes = 0;
     for (const { listener } of waiting) listener.onOutcome(lost);
     this.#rest();
@@ -123,9 +121,9 @@ export class AppendChannel {
       const text = `${this.#waiting.size} appends of ${this.#bytes} bytes wait for their acknowledgement, and ${inFlightMax} of ${inFlightBytesMax} bytes may; nothing was sent`;
       return listener.onOutcome({ kind: 'refused', reason: 'unavailable', text });
     }
-    const number = (this.#number += 1);
+    const number = this.#waiting.nextNumber();
     if (frames.isEmpty) this.#stepAt = this.#around.clock.now();
-    this.#waiting.set(number, { listener, target, subject, bytes: body.length, sentAt: this.#stepAt });
+    this.#waiting.add({ number, listener, target, subject, bytes: body.length, sentAt: this.#stepAt });
     this.#bytes += body.length;
     if (this.#sweep === undefined) this.#sweepLater();
     frames.add(subject, this.#inbox + number, expectedSequence, body);
@@ -134,10 +132,8 @@ export class AppendChannel {
   #onAnswer(inbox: string, message: Msg): void {
     // The library goes on with what it has read when its connection was lost meanwhile.
     if (inbox !== this.#inbox) return;
-    const number = Number(message.subject.slice(inbox.length));
-    const waiting = this.#waiting.get(number);
+    const waiting = this.#waiting.take(Number(message.subject.slice(inbox.length)));
     if (waiting === undefined) return;
-    this.#waiting.delete(number);
     this.#bytes -= waiting.bytes;
     if (this.#waiting.size === 0) this.#tellIdle();
     waiting.listener.onOutcome(outcomeOf(waiting, message));
@@ -166,11 +162,8 @@ export class AppendChannel {
     });
   }
 
-  /** The map is in the order of sending. */
-  #giveUp(sentBefore: number): void {
-    for (const [number, { listener, bytes, sentAt }] of this.#waiting) {
-      if (sentAt > sentBefore) return;
-      this.#waiting.delete(number);
+  #giveUp(sentUntil: number): void {
+    for (const { listener, bytes } of this.#waiting.takeSentUntil(sentUntil)) {
       this.#bytes -= bytes;
       listener.onOutcome(late);
     }

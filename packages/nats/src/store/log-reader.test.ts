@@ -149,5 +149,39 @@ test('a consumer is asked where the way back is long', async () => {
   expect(await sequencesOf(leaderWith(chain, 100).place, 36, 64)).toHaveLength(1);
   const { place, asked, wanted } = leaderWith(chain, 100);
   await expect(withClock(place, sequencesOf(place, 0))).rejects.toMatchObject({ code: 'store.unavailable' });
-  expect([asked.length, wanted()]).toEqual([64, 3]);
+  expect([asked.length, wanted()]).toEqual([16, 3]);
+});
+
+test.each([
+  ['lie closer together than was guessed, the way back has an end all the same', 200, 64],
+  ['came in a hurry after a pause, those before it are not taken for many', 40, 40],
+])('where records %s', async (_, count, requests) => {
+  const sequences = Array.from({ length: count }, (__, i) => (i < count - 10 ? i + 1 : 1_000 + i));
+  const chain = Object.fromEntries(sequences.map((sequence, i) => [sequence, { expected: sequences[i - 1] ?? 0 }]));
+  const { place, asked } = leaderWith(chain, sequences.at(-1) as number);
+  const read = withClock(place, sequencesOf(place, 0, 64));
+  if (requests < count) await expect(read).rejects.toMatchObject({ code: 'store.unavailable' });
+  else expect(await read).toEqual([sequences]);
+  expect(asked).toHaveLength(requests);
+});
+
+test('a consumer that cannot be made while the leader is asked does no harm where the last record is the only one', async () => {
+  const { place } = leaderWith({ 9: { expected: 7 } }, 9);
+  const clock = place.link.environment.clock as VirtualClock;
+  const { request } = place.link.api;
+  const slow = async (api: string, body: string): Promise<JsReply> => {
+    await new Promise<void>((resolve) => void clock.setTimer(10, resolve));
+    return request(api, body);
+  };
+  const link = { ...place.link, api: { request: slow } as unknown as StoreApi };
+  const found: number[] = [];
+  const reading = async (): Promise<void> => {
+    for await (const { records } of readStream({ ...place, link }, subject, { after: 7, batchMax: 5, many: true }))
+      found.push(...records.map(({ sequence }) => sequence));
+  };
+  const read = reading();
+  // Where nobody has taken the rejection by now, the process is told of it.
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  await clock.run(read);
+  expect(found).toEqual([9]);
 });

@@ -1,6 +1,7 @@
 import { PerkeyError } from '@perkey/core';
 import type { LogBatch, LogRead, LogRecord } from '@perkey/core';
 import type { Msg } from '@nats-io/transport-node';
+import type { LiveConnection } from '../connection.ts';
 import { unavailable } from '../store-api.ts';
 import { barrierPrefix } from './log-barrier.ts';
 import type { SubjectFilter } from './log-filter.ts';
@@ -13,6 +14,8 @@ import type { ToldSequences } from './told.ts';
 
 /** So many records of a stream are fetched one by one at most. */
 const walkMax = 64;
+/** After so many it is guessed how many there are. */
+const walkLeast = 16;
 const retryMs = 200;
 /** A read that gets no further for so many attempts gives up. */
 const attemptsMax = 3;
@@ -132,8 +135,8 @@ const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, 
  */
 export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
   const { after, batchMax, signal } = read;
-  await place.link.ready();
-  if (read.many === true) return yield* readMany(place, subject, read);
+  const live = await place.link.ready();
+  if (read.many === true) return yield* readMany(place, live, subject, read);
   const last = await lastOf(place, subject, read.reached);
   if (last === undefined || last.sequence <= after || isAborted(signal)) return;
   const records = await walkBack(place, last, read);
@@ -148,12 +151,19 @@ export async function* readStream(place: ReadPlace, subject: string, read: LogRe
   }
 }
 
-/** From the last record back to the first behind `after`, in the order of the log; `undefined` where they are too many, or one is missing. */
+/**
+ * From the last record back to the first behind `after`, in the order of the log; `undefined` where they are too many, or one is missing. They are
+ * taken for too many as soon as they would be, had all come as slowly as the slowest of those that were met.
+ */
 async function walkBack({ link, names }: ReadPlace, last: StoredMessage, { after, signal }: LogRead): Promise<LogRecord[] | undefined> {
   const records = [recordOf(last)];
   let { expected, sequence } = last;
+  let apart = 0;
   while (expected === undefined || expected > after) {
-    if (expected === undefined || expected >= sequence || records.length >= walkMax || isAborted(signal)) return undefined;
+    if (expected === undefined || expected >= sequence || isAborted(signal)) return undefined;
+    apart = Math.max(apart, sequence - expected);
+    const left = walkMax - records.length;
+    if (left <= 0 || (records.length >= walkLeast && (expected - after) / apart > left)) return undefined;
     const found = await getMessage(link, names.natsStream, { seq: expected });
     if (found?.sequence !== expected || found.subject !== last.subject) return undefined;
     records.push(recordOf(found));
@@ -166,9 +176,16 @@ async function walkBack({ link, names }: ReadPlace, last: StoredMessage, { after
  * The same with a consumer that is made while the leader is asked for the last record: 50 records one after the other take four times as long.
  * Where that record is the only one, nothing is asked of the consumer.
  */
-async function* readMany(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
+async function* readMany(
+  place: ReadPlace,
+  live: LiveConnection,
+  subject: string,
+  read: LogRead,
+): AsyncGenerator<LogBatch, void, undefined> {
   const filter: SubjectFilter = { is: 'stream', subject };
-  const early = PullSession.open(place.link, planOf(place, filter, read.after, 0));
+  const early = PullSession.openOn(live, place.link, planOf(place, filter, read.after, 0));
+  // It may fail before anybody waits for it, or be of no use.
+  early.catch(() => {});
   try {
     const last = await lastOf(place, subject, read.reached);
     if (last === undefined || last.sequence <= read.after || isAborted(read.signal)) return;

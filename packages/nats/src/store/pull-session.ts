@@ -95,7 +95,12 @@ export class PullSession {
 
   /** Rejects with `store.unavailable`. */
   static async open(link: StoreLink, plan: PullPlan): Promise<PullSession> {
-    const session = new PullSession(link, await link.ready(), plan);
+    return PullSession.openOn(await link.ready(), link, plan);
+  }
+
+  /** The same on a connection that is live now. What it asks for is written before anything that is asked for afterwards. */
+  static async openOn(live: LiveConnection, link: StoreLink, plan: PullPlan): Promise<PullSession> {
+    const session = new PullSession(link, live, plan);
     try {
       await session.#create();
     } catch (error) {

@@ -4,8 +4,6 @@ import { faultText, jsErrors, unavailable } from '../store-api.ts';
 import type { JsFault, JsReply, StoreApi } from '../store-api.ts';
 import type { StoreNames } from './store-names.ts';
 
-const manyReplicasOneServer = 10_074;
-
 /** One stream as it has to be. */
 export interface WantedStream {
   readonly name: string;
@@ -93,7 +91,7 @@ export async function ensureStream(api: StoreApi, wanted: WantedStream, replicas
     log.info({ stream: wanted.name, replicas }, 'created the stream');
     return { created: streamOf(reply).created, replicas };
   }
-  if (reply.error.err_code === manyReplicasOneServer) {
+  if (reply.error.err_code === jsErrors.copiesNeedCluster) {
     throw new PerkeyError(
       'transport.refused',
       `NATS refused to create the stream ${wanted.name}: ${safeText(faultText(reply.error))}; set replicas to 1, or join several servers to a cluster`,

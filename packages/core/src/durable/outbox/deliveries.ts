@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
-import { LogLimiter } from '../../base/log-text.ts';
+import { LogLimiter, safeText } from '../../base/log-text.ts';
 import type { Logger } from '../../base/log.ts';
 import { doneWithin } from '../../base/pause.ts';
 import type { PendingMessage } from '../../events/bookkeeping.ts';
@@ -101,14 +101,15 @@ export class Deliveries {
   async #putAside(duty: Duty, message: PendingMessage, thrown: unknown): Promise<void> {
     const { clock, dead, metrics } = this.#o;
     const { delivery, stream, shard } = duty;
+    const about = { type: stream.type, key: safeText(stream.key), number: message.number, tries: delivery.count };
     try {
       await dead.add(shard, stream, message, delivery.count, thrown, clock.wall());
     } catch (err) {
-      this.#warn('not stored', { err }, 'a dead letter could not be stored yet; the outbox of its actor waits');
+      this.#warn('not stored', { ...about, err }, 'a dead letter could not be stored yet; the outbox of its actor waits');
       return;
     }
     metrics.outboxDead.inc();
-    this.#warn('put aside', { type: stream.type, err: thrown }, 'an outbox message was put aside as a dead letter');
+    this.#warn('put aside', { ...about, err: thrown }, 'an outbox message was put aside as a dead letter; node.deadMessages() lists it');
     delivery.againAt = 0;
     duty.delivered(message.number, clock.now());
   }

@@ -81,6 +81,8 @@ test('what nobody takes is put aside after the limit, listed and removed, and th
   await world.clock.advance(20_000);
   expect(await taken(world, node)).toEqual([3]);
   expect(node.metric('perkey_outbox_dead_total')).toBe(2);
+  const said = node.lines.filter(({ message }) => message.startsWith('an outbox message was put aside'));
+  expect(said[0]?.fields).toMatchObject({ type: 'errand', key: 'a', number: 1, tries: 3 });
   const dead = await world.clock.run(world.dead.list());
   expect(dead.map(({ number, tries }) => [number, tries])).toEqual([
     [1, 3],

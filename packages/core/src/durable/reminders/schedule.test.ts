@@ -29,8 +29,8 @@ test('once is once', () => {
 test.each([
   [{}, 'a reminder is due'],
   [{ at: 1, everyMs: 2 }, 'a reminder is due'],
-  [{ everyMs: 0 }, 'a reminder is due'],
-  [{ at: Number.NaN }, 'a reminder is due'],
+  [{ everyMs: 0 }, 'not by {"everyMs":0}'],
+  [{ at: Number.NaN }, 'not by {"at":"NaN"}'],
   [{ at: 1, from: 3 }, 'a reminder is due'],
   [{ at: 1, timeZone: 'UTC' }, 'a reminder is due'],
   [{ cron: 'x'.repeat(500) }, 'a reminder is due'],
@@ -39,4 +39,8 @@ test.each([
   [{ cron: '0 0 30 2 *' }, 'never comes'],
 ])('%j is refused', (schedule, text) => {
   expect(() => checkedSchedule(schedule as never)).toThrow(text);
+});
+
+test('a schedule of numbers of another kind is refused and shown as well', () => {
+  expect(() => checkedSchedule({ at: 5n } as never)).toThrow('not by {"at":"5"}');
 });

@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import type { ReminderSchedule } from '../../actor/aggregate-context.ts';
 import { describeThrown } from '../../base/errors.ts';
+import { safeText } from '../../base/log-text.ts';
 import { copyPlain } from '../../base/plain.ts';
 
 const cronCharsMax = 128;
@@ -20,11 +21,19 @@ export function checkedSchedule(schedule: ReminderSchedule): ReminderSchedule {
     (from === undefined || (everyMs !== undefined && isTime(from))) &&
     (cron === undefined || (typeof cron === 'string' && cron.length <= cronCharsMax)) &&
     (timeZone === undefined || (cron !== undefined && typeof timeZone === 'string'));
-  if (!isRight) throw new TypeError('a reminder is due { at } a time, { everyMs, from? } or by { cron, timeZone? }');
+  if (!isRight) {
+    const forms = 'by { at }, { everyMs, from? } or { cron, timeZone? }, with times in ms of which everyMs is at least 1';
+    throw new TypeError(`a reminder is due ${forms}, not by ${safeText(JSON.stringify(copy, shown), 128)}`);
+  }
   if (typeof cron === 'string' && cronAfter(cron, timeZone, 0) === undefined) {
     throw new TypeError('the cron pattern of the reminder never comes');
   }
   return copy as ReminderSchedule;
+}
+
+/** For values that JSON has no form for. */
+function shown(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)) ? String(value) : value;
 }
 
 /** As it is stored: an interval counts from when it was set, where it does not say from when. */
