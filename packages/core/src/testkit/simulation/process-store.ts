@@ -29,7 +29,7 @@ export class ProcessStore implements Store {
   async open(environment: StoreEnvironment): Promise<OpenStore> {
     const { inner, clock, process } = this.#parts;
     const answers = new Answers(this.#parts, process);
-    const open = await answers.of(inner.open({ ...environment, clock: answeringAtOnce(clock) }));
+    const open = await answers.of(inner.open({ ...environment, clock: answeringSoon(clock) }));
     const { privateId, durability } = open;
     return {
       ...{ privateId, durability },
@@ -43,13 +43,13 @@ export class ProcessStore implements Store {
   }
 }
 
-/** A store in memory answers a turn of the event loop later; here its answers take their own time on their way. */
-function answeringAtOnce(clock: Clock): Clock {
+/** A store in memory answers a turn of the event loop later; here in the same one, since its answers take their own time on their way. */
+function answeringSoon(clock: Clock): Clock {
   return {
     now: () => clock.now(),
     wall: () => clock.wall(),
     setTimer: (delayMs, run) => clock.setTimer(delayMs, run),
-    defer: (run) => run(),
+    defer: (run) => queueMicrotask(run),
   };
 }
 
