@@ -22,7 +22,7 @@ export function tooLate({ type, method, shard, refusal, mayHaveRun }: Pending, i
 
 function whyNoOwner(shard: number, refusal: PerkeyError | undefined): string {
   if (refusal) return `; last refusal: ${refusal.message}`;
-  return shard < 0 ? '; no node of the cluster has answered, so check its name, and that nodes run on this server' : '';
+  return shard < 0 ? '; no node of the cluster has answered: check that nodes run, and that its name and the server are theirs' : '';
 }
 
 /** To send it again would turn the order of the calls round. */
