@@ -18,7 +18,8 @@ export class TextCache {
   /** The text of `bytes[from, to)`, UTF-8; `view` is over the same bytes. */
   read(bytes: Buffer, view: DataView, from: number, to: number): string {
     const length = to - from;
-    if (length < bytesMin || length > bytesMax) return bytes.toString('utf8', from, to);
+    if (length < bytesMin) return this.#readShort(bytes, from, to);
+    if (length > bytesMax) return bytes.toString('utf8', from, to);
     const last = view.getInt32(to - 4);
     const mixed =
       (Math.imul(view.getInt32(from) ^ length, 0x9e37_79b1) + Math.imul(view.getInt32(from + (length >> 1) - 2) ^ last, 0x85eb_ca6b)) | 0;
@@ -37,14 +38,35 @@ export class TextCache {
     return this.#learn(bytes, view, from, to, slot);
   }
 
+  /** A text below `bytesMin` is one word; names such as `id` and `to` are common. */
+  #readShort(bytes: Buffer, from: number, to: number): string {
+    const length = to - from;
+    if (length === 0) return '';
+    let word = 0;
+    for (let at = from; at < to; at += 1) word = (word << 8) | (bytes[at] as number);
+    if ((word & 0x80_8080) !== 0) return bytes.toString('utf8', from, to);
+    const mixed = Math.imul(word ^ length, 0x9e37_79b1);
+    const slot = (mixed ^ (mixed >>> 11) ^ (mixed >>> 22)) & (slots - 1);
+    const known = this.#texts[slot];
+    if (known?.length === length && this.#words[slot * wordsPerSlot] === word) return known;
+    const text = bytes.toString('utf8', from, to);
+    this.#makeRoom();
+    this.#words[slot * wordsPerSlot] = word;
+    this.#texts[slot] = text;
+    return text;
+  }
+
+  #makeRoom(): void {
+    if (this.#texts.length > 0) return;
+    this.#texts = new Array<string>(slots).fill('');
+    this.#words = new Int32Array(slots * wordsPerSlot);
+  }
+
   #learn(bytes: Buffer, view: DataView, from: number, to: number, slot: number): string {
     const text = bytes.toString('utf8', from, to);
     // A text of as many characters as bytes is ASCII, or holds replacement characters for bytes that are not UTF-8.
     if (text.length !== to - from || text.includes('\ufffd')) return text;
-    if (this.#texts.length === 0) {
-      this.#texts = new Array<string>(slots).fill('');
-      this.#words = new Int32Array(slots * wordsPerSlot);
-    }
+    this.#makeRoom();
     let word = slot * wordsPerSlot;
     for (let at = from; at < to - 4; at += 4) this.#words[word++] = view.getInt32(at);
     this.#words[word] = view.getInt32(to - 4);

@@ -1,3 +1,4 @@
+import { bareError } from '../base/bare-error.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
 import type { Pending } from './pending.ts';
@@ -11,13 +12,12 @@ export function linkDown(): PerkeyError {
   return new PerkeyError('link.down', 'the connection was down, so that the request was not sent');
 }
 
-/** The deadline passed. `isUp`: whether the caller's own connection is up. */
+/** The deadline passed, which a timer noticed: a stack would tell nothing of who called. `isUp`: whether the caller's own connection is up. */
 export function tooLate({ type, method, shard, refusal, mayHaveRun }: Pending, isUp: boolean): PerkeyError {
-  if (mayHaveRun)
-    return new PerkeyError('deadline.exceeded', `no answer to ${type}.${method} before its deadline; it may have been executed`);
+  if (mayHaveRun) return bareError('deadline.exceeded', `no answer to ${type}.${method} before its deadline; it may have been executed`);
   const details = { ...(shard >= 0 && { shard }), ...(refusal && { lastRefusal: refusal.code }) };
   const why = isUp ? whyNoOwner(shard, refusal) : "; the caller's own connection is down";
-  return new PerkeyError('shard.no_owner', `no node took the shard of ${type}.${method} before its deadline${why}`, { details });
+  return bareError('shard.no_owner', `no node took the shard of ${type}.${method} before its deadline${why}`, { details });
 }
 
 function whyNoOwner(shard: number, refusal: PerkeyError | undefined): string {

@@ -55,23 +55,37 @@ export class Evictor {
 
   #schedule(delayMs: number): void {
     if (this.#stopped) return;
-    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#look());
+    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#look());
+  }
+
+  #look(): void {
+    try {
+      if (this.#mayHaveWork()) void this.#work();
+      else this.#scheduleNext();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   /** Never rejects. */
-  async #look(): Promise<void> {
-    let nextMs = this.#options.checkMs;
+  async #work(): Promise<void> {
     try {
-      if (this.#mayHaveWork()) {
-        await this.#evictSilent();
-        await this.#buryOrphans();
-        await this.#forgetOld();
-      }
-      nextMs = Math.min(nextMs, this.#firstSilentInMs());
+      await this.#evictSilent();
+      await this.#buryOrphans();
+      await this.#forgetOld();
+      this.#scheduleNext();
     } catch (error) {
-      this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
+      this.#failed(error);
     }
-    this.#schedule(nextMs);
+  }
+
+  #scheduleNext(): void {
+    this.#schedule(Math.min(this.#options.checkMs, this.#firstSilentInMs()));
+  }
+
+  #failed(error: unknown): void {
+    this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
+    this.#schedule(this.#options.checkMs);
   }
 
   /** Mostly there is none, which is soon found out. */
@@ -93,10 +107,11 @@ export class Evictor {
     const heldSince = leaseHeldSince();
     if (heldSince === undefined) return Infinity;
     const now = clock.now();
+    const ownLeaseMs = this.#ownLeaseMs;
     let first = Infinity;
     for (const { record, seenAt } of members.all()) {
       if (record.state === 'gone' || record.nodeId === self) continue;
-      const leftMs = Math.max(seenAt, heldSince) + this.#patienceMs(record) - now;
+      const leftMs = Math.max(seenAt, heldSince) + this.#patienceMs(record, ownLeaseMs) - now;
       // For those that are silent already something else failed, which is tried again at the usual time.
       if (leftMs >= 0) first = Math.min(first, leftMs + 1);
     }
@@ -112,10 +127,13 @@ export class Evictor {
   }
 
   /** A member with a longer lease than this observer's may act for longer. */
-  #patienceMs(record: MemberRecord): number {
-    const { members, self, patienceMs } = this.#options;
-    const ownLeaseMs = members.get(self)?.record.leaseMs ?? 0;
-    return patienceMs + Math.max(0, (record.leaseMs ?? 0) - ownLeaseMs);
+  #patienceMs(record: MemberRecord, ownLeaseMs: number = this.#ownLeaseMs): number {
+    return this.#options.patienceMs + Math.max(0, (record.leaseMs ?? 0) - ownLeaseMs);
+  }
+
+  get #ownLeaseMs(): number {
+    const { members, self } = this.#options;
+    return members.get(self)?.record.leaseMs ?? 0;
   }
 
   #silent(since: number, patienceMs: number): boolean {

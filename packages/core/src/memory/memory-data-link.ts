@@ -154,6 +154,10 @@ export class MemoryDataLink implements DataLink, FrameTaker {
   }
 
   #arrive(arrival: Arrival): void {
+    if (this.#deliveries === undefined) {
+      this.#hand(arrival);
+      return;
+    }
     this.#arrived.push(arrival);
     if (this.#arrived.length > 1) return;
     const connection = this.#session.connection;
@@ -168,9 +172,13 @@ export class MemoryDataLink implements DataLink, FrameTaker {
     for (const arrival of batch) {
       // A callback may have reset or closed the link.
       if (this.#session.connection !== connection) return;
-      if ('frame' in arrival) this.#guard.call('onFrame', () => this.#events.onFrame(arrival.frame, arrival.from, arrival.via));
-      else this.#guard.call('onUndeliverable', () => this.#events.onUndeliverable(arrival.undeliverable));
+      this.#hand(arrival);
     }
+  }
+
+  #hand(arrival: Arrival): void {
+    if ('frame' in arrival) this.#guard.call('onFrame', () => this.#events.onFrame(arrival.frame, arrival.from, arrival.via));
+    else this.#guard.call('onUndeliverable', () => this.#events.onUndeliverable(arrival.undeliverable));
   }
 
   #answerForeign(call: ForeignCall, answer: (call: ForeignCall) => Promise<unknown>): Promise<unknown> {

@@ -1,5 +1,5 @@
 import type { ForeignCall, LinkEnvironment, ServiceDescription, Transport } from '../contract/transport.ts';
-import { deferredDeliveries, deliveriesAtOnce } from './deliveries.ts';
+import { deferredDeliveries } from './deliveries.ts';
 import { MemoryCluster } from './memory-cluster.ts';
 import { MemoryControlLink } from './memory-control-link.ts';
 import { MemoryDataLink } from './memory-data-link.ts';
@@ -74,7 +74,7 @@ export class MemoryHub {
     const frameBytesMax = this.#frameBytesMax;
     const partsOf = (environment: LinkEnvironment): MemoryLinkParts => ({
       ...{ broker: this.#broker, cluster: this.cluster(environment.cluster), environment },
-      deliveries: atOnce ? deliveriesAtOnce : deferredDeliveries(environment.clock),
+      deliveries: atOnce ? undefined : deferredDeliveries(environment.clock),
     });
     return {
       name: 'memory',

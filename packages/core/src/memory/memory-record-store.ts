@@ -79,8 +79,10 @@ export class MemoryRecordStore implements RecordStore {
     const { up, connection } = this.#connection;
     if (!up) return Promise.reject(unavailable('the connection to the in-process broker is down'));
     const answer = run();
+    const deliveries = this.#deliveries;
+    if (deliveries === undefined) return Promise.resolve(answer);
     return new Promise((resolve, reject) => {
-      this.#deliveries(() => {
+      deliveries(() => {
         if (this.#connection.up && this.#connection.connection === connection) resolve(answer);
         else reject(unavailable('the connection to the in-process broker was lost before the answer came'));
       });

@@ -3,7 +3,7 @@ import type { Deliveries } from './deliveries.ts';
 import type { CallbackGuard } from './guarded-callback.ts';
 import type { RecordTable } from './record-table.ts';
 
-type Notice = { readonly record: StoredRecord } | 'synced';
+type Notice = StoredRecord | 'synced';
 
 /** One listener to a record table: delivers in the order of writes, what was written in one turn of the event loop together. */
 export class RecordWatch {
@@ -11,7 +11,7 @@ export class RecordWatch {
   readonly #deliveries: Deliveries;
   readonly #listener: RecordListener;
   readonly #guard: CallbackGuard;
-  readonly #observer = (record: StoredRecord): void => this.#push({ record });
+  readonly #observer = (record: StoredRecord): void => this.#push(record);
   /** Rises with each attach and detach: what was queued before is not delivered after. */
   #attachment = 0;
   #queue: Notice[] = [];
@@ -25,7 +25,7 @@ export class RecordWatch {
 
   attach(): void {
     this.detach();
-    for (const record of [...this.#table.records()].sort((a, b) => a.revision - b.revision)) this.#push({ record });
+    for (const record of [...this.#table.records()].sort((a, b) => a.revision - b.revision)) this.#push(record);
     this.#push('synced');
     this.#table.observe(this.#observer);
   }
@@ -37,6 +37,10 @@ export class RecordWatch {
   }
 
   #push(notice: Notice): void {
+    if (this.#deliveries === undefined) {
+      this.#tell(notice);
+      return;
+    }
     this.#queue.push(notice);
     if (this.#queue.length > 1) return;
     const attachment = this.#attachment;
@@ -50,8 +54,12 @@ export class RecordWatch {
     this.#queue = [];
     for (const notice of batch) {
       if (this.#attachment !== attachment) return;
-      if (notice === 'synced') this.#guard.call('onSynced', () => this.#listener.onSynced());
-      else this.#guard.call('onRecord', () => this.#listener.onRecord(notice.record));
+      this.#tell(notice);
     }
+  }
+
+  #tell(notice: Notice): void {
+    if (notice === 'synced') this.#guard.call('onSynced', () => this.#listener.onSynced());
+    else this.#guard.call('onRecord', () => this.#listener.onRecord(notice));
   }
 }

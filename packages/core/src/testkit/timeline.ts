@@ -4,10 +4,8 @@ import { systemClock } from '../base/clock.ts';
 export interface TimelineMember {
   /** False while the process is frozen or dead: nothing of it runs. */
   running: boolean;
-  /** When its earliest timer fires, in true ms; `Infinity` without timers, and while it does not run. May be in the past. */
-  dueMs: number;
-  /** The number of that timer. */
-  dueSequence: number;
+  /** Its place on the timeline, which others may get when it has left. */
+  place: number;
   /** Fires the earliest timer. */
   readonly fireNext: () => void;
 }
@@ -25,6 +23,12 @@ const burstMax = 256;
 
 /** Taken here, before anybody can put something else in its place: it is the one thing of the real world that virtual time needs. */
 const { defer: inTheRealLoop } = systemClock;
+
+function twice(numbers: Float64Array): Float64Array<ArrayBuffer> {
+  const more = new Float64Array(numbers.length * 2).fill(Infinity);
+  more.set(numbers);
+  return more;
+}
 
 const never = (): boolean => false;
 
@@ -54,7 +58,12 @@ export class Timeline {
   /** Deferred callbacks of processes that were found frozen. */
   #parked: Deferred[] = [];
   #thrown: { readonly error: unknown } | undefined;
-  #members: TimelineMember[] = [];
+  /** By place. */
+  readonly #members: (TimelineMember | undefined)[] = [];
+  readonly #freePlaces: number[] = [];
+  /** By place, in true ms: looked through for each timer, so that they stand side by side. */
+  #dueMs = new Float64Array(32).fill(Infinity);
+  #dueSequence = new Float64Array(32).fill(Infinity);
 
   get nowMs(): number {
     return this.#nowMs;
@@ -66,7 +75,24 @@ export class Timeline {
   }
 
   join(member: TimelineMember): void {
-    this.#members.push(member);
+    const place = this.#freePlaces.pop() ?? this.#members.length;
+    this.#members[place] = member;
+    member.place = place;
+    if (place === this.#dueMs.length) {
+      this.#dueMs = twice(this.#dueMs);
+      this.#dueSequence = twice(this.#dueSequence);
+    }
+  }
+
+  /**
+   * When the earliest timer of a member fires, in true ms, and its number; `Infinity` without timers, and while the member does not run.
+   * May be in the past. Nothing, for a member that has left.
+   */
+  setDue(member: TimelineMember, dueMs: number, sequence: number): void {
+    const { place } = member;
+    if (this.#members[place] !== member) return;
+    this.#dueMs[place] = dueMs;
+    this.#dueSequence[place] = sequence;
   }
 
   nextSequence(): number {
@@ -89,7 +115,10 @@ export class Timeline {
     this.#deferred = this.#deferred.slice(this.#head).filter(isOther);
     this.#head = 0;
     this.#parked = this.#parked.filter(isOther);
-    this.#members = this.#members.filter((one) => one !== member);
+    if (this.#members[member.place] !== member) return;
+    this.setDue(member, Infinity, Infinity);
+    this.#members[member.place] = undefined;
+    this.#freePlaces.push(member.place);
   }
 
   /** The process goes on: what it had deferred comes before what others defer from now on. */
@@ -176,18 +205,23 @@ export class Timeline {
 
   /** False when nothing is due up to `limitMs`. Ties go to the timer that was made first. */
   #fireEarliest(limitMs: number): boolean {
-    let best: TimelineMember | undefined;
+    const allDueMs = this.#dueMs;
+    const sequences = this.#dueSequence;
+    const nowMs = this.#nowMs;
+    let best = -1;
     let bestMs = limitMs;
-    for (const member of this.#members) {
-      if (member.dueMs > bestMs || member.dueMs === Infinity) continue;
-      const dueMs = Math.max(member.dueMs, this.#nowMs);
-      if (best !== undefined && dueMs === bestMs && member.dueSequence > best.dueSequence) continue;
-      best = member;
+    for (let place = 0; place < this.#members.length; place += 1) {
+      const given = allDueMs[place] as number;
+      if (given > bestMs || given === Infinity) continue;
+      const dueMs = given > nowMs ? given : nowMs;
+      if (best >= 0 && dueMs === bestMs && (sequences[place] as number) > (sequences[best] as number)) continue;
+      best = place;
       bestMs = dueMs;
     }
-    if (best === undefined) return false;
+    const member = this.#members[best];
+    if (member === undefined) return false;
     this.#setNow(bestMs);
-    this.#step(best.fireNext);
+    this.#step(member.fireNext);
     return true;
   }
 

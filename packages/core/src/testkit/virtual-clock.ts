@@ -63,9 +63,11 @@ export class VirtualClock implements Clock {
   #wallOffsetMs: number;
   #frozen = false;
   #killed = false;
+  /** The number of the earliest timer. */
+  #dueSequence = Infinity;
   readonly #cancel = (timer: HeapTimer): void => {
     this.#timers.cancel(timer);
-    if (this.#member.dueSequence === timer.sequence) this.#lookAtTimers();
+    if (this.#dueSequence === timer.sequence) this.#lookAtTimers();
   };
 
   constructor(options: VirtualClockOptions = {}, parent?: VirtualClock) {
@@ -75,7 +77,7 @@ export class VirtualClock implements Clock {
     this.#lowestMs = this.#anchorMs;
     this.#rate = checkedRate(options.rate ?? 1);
     this.#wallOffsetMs = (options.wallMs ?? parent?.wall() ?? wallStartMs) - this.#timeline.nowMs;
-    this.#member = { running: true, dueMs: Infinity, dueSequence: Infinity, fireNext: () => this.#fireNext() };
+    this.#member = { running: true, place: 0, fireNext: () => this.#fireNext() };
     this.#timeline.join(this.#member);
   }
 
@@ -217,8 +219,9 @@ export class VirtualClock implements Clock {
     const member = this.#member;
     member.running = !this.#frozen && !this.#killed;
     const timer = member.running ? this.#timers.peek() : undefined;
-    member.dueMs = timer === undefined ? Infinity : timer.dueMs <= this.now() ? this.#timeline.nowMs : this.#toTrue(timer.dueMs);
-    member.dueSequence = timer?.sequence ?? Infinity;
+    const dueMs = timer === undefined ? Infinity : timer.dueMs <= this.now() ? this.#timeline.nowMs : this.#toTrue(timer.dueMs);
+    this.#dueSequence = timer?.sequence ?? Infinity;
+    this.#timeline.setDue(member, dueMs, this.#dueSequence);
   }
 
   #fireNext(): void {

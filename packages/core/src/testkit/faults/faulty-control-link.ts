@@ -66,11 +66,12 @@ class ControlConnection implements FaultyConnection, StoreConnection {
 
   /** Tells the listener on the way that watches of this store go. */
   listener(name: StoreName, listener: RecordListener): RecordListener {
+    const watch = this.#watches[name];
     const tell = (run: () => void): void => {
       const watched = (): void => {
         if (!this.#isDropped) run();
       };
-      if (!this.#isDropped) this.in.pass(() => this.#watches[name].pass(watched, true), true);
+      if (!this.#isDropped) this.in.pass(() => watch.pass(watched, true), true);
     };
     return {
       onRecord: (record) => tell(() => listener.onRecord(record)),

@@ -35,7 +35,7 @@ export class HistoryRecorder implements History {
   readonly #onLine: ((line: string) => void) | undefined;
   readonly #ended: Operation[] = [];
   readonly #events: LoggedEvent[] = [];
-  readonly #open = new Map<number, Call & { readonly t0: number }>();
+  readonly #open = new Map<number, Call & { readonly t0: number; t1?: number; outcome?: OutcomeKind }>();
   #calls = 0;
 
   constructor({ clock, entriesMax = 10_000_000, onLine }: HistoryRecorderOptions) {
@@ -110,7 +110,7 @@ export class HistoryRecorder implements History {
     const call = this.#open.get(n);
     if (call === undefined) throw new Error('this call has ended before');
     this.#open.delete(n);
-    const operation: Operation = { ...call, ...more, t1: this.#clock.now(), outcome };
+    const operation: Operation = Object.assign(call, more, { t1: this.#clock.now(), outcome });
     this.#ended.push(operation);
     this.#onLine?.(operationLine(operation, n));
   }

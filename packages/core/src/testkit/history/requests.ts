@@ -25,7 +25,11 @@ export function requestsOf(operations: readonly Operation[]): Requests {
   }
   const findings: HistoryFinding[] = [];
   for (const [rid, attempts] of byRid) {
-    once.push(attempts.length === 1 ? attempts[0]! : together(attempts));
+    if (attempts.length === 1) {
+      once.push(attempts[0]!);
+      continue;
+    }
+    once.push(together(attempts));
     const told = attempts.filter(({ outcome }) => outcome === 'ok');
     const other = told.find((attempt) => resultOf(attempt) !== resultOf(told[0]!));
     if (other !== undefined)

@@ -29,7 +29,7 @@ export class ProcessStore implements Store {
   async open(environment: StoreEnvironment): Promise<OpenStore> {
     const { inner, clock, process } = this.#parts;
     const answers = new Answers(this.#parts, process);
-    const open = await answers.of(inner.open({ ...environment, clock }));
+    const open = await answers.of(inner.open({ ...environment, clock: answeringSoon(clock) }));
     const { privateId, durability } = open;
     return {
       ...{ privateId, durability },
@@ -41,6 +41,16 @@ export class ProcessStore implements Store {
       close: () => answers.of(open.close()),
     };
   }
+}
+
+/** A store in memory answers a turn of the event loop later; here in the same one, since its answers take their own time on their way. */
+function answeringSoon(clock: Clock): Clock {
+  return {
+    now: () => clock.now(),
+    wall: () => clock.wall(),
+    setTimer: (delayMs, run) => clock.setTimer(delayMs, run),
+    defer: (run) => queueMicrotask(run),
+  };
 }
 
 class Answers {
