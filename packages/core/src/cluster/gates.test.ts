@@ -247,3 +247,21 @@ test('a gate that waits for its turn and whose owner is gone again stays closed'
   gates.tryOpenAll();
   expect([out.length, gates.held, gates.size]).toEqual([40, 0, 0]);
 });
+
+test('once the connection is new no gate waits for another one, until none is left', async () => {
+  const it = gatesWorld();
+  const { gates, state, out, call, clock } = it;
+  const { end } = underWay(it);
+  for (let shard = 0; shard < 100; shard += 1) gates.hold(call(shard));
+  gates.doubtAll();
+  await clock.advance(60);
+  state.mayTry = true;
+  gates.tryOpenAll();
+  expect([out.length, gates.size]).toEqual([100, 0]);
+  end(100);
+  state.mayTry = false;
+  for (let shard = 0; shard < 100; shard += 1) gates.hold(call(shard));
+  state.mayTry = true;
+  gates.tryOpenAll();
+  expect(out.length).toBe(132);
+});

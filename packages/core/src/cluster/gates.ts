@@ -40,6 +40,8 @@ export class Gates {
   /** How many of the calls given out may be under way before another gate opens. */
   #releasedMax = releasedLeast;
   #step = releasedLeast;
+  /** Until no gate is left: all calls of this caller had to wait, so there are none that others could be in front of. */
+  #isForAll = false;
   #held = 0;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -123,6 +125,8 @@ export class Gates {
 
   /** The connection is new: an owner whose own one is not back yet does not listen. */
   doubtAll(): void {
+    this.#isForAll = true;
+    this.#raise();
     for (const gate of this.#byShard.values()) gate.isDoubted = true;
   }
 
@@ -174,6 +178,7 @@ export class Gates {
   #gateOf(shard: number): Gate {
     let gate = this.#byShard.get(shard);
     if (!gate) {
+      if (this.#byShard.size === 0 && this.#isForAll) this.#endForAll();
       gate = new Gate(this.#o.clock.now());
       this.#byShard.set(shard, gate);
     }
@@ -230,10 +235,15 @@ export class Gates {
     }
   }
 
+  #endForAll(): void {
+    this.#isForAll = false;
+    this.#raise();
+  }
+
   /** What does not end, at an owner that is slow or silent, holds up gates for a moment only. */
   #raise(): void {
     this.#step = this.#due.size > 0 ? this.#step * 2 : releasedLeast;
-    this.#releasedMax = this.#o.released() + this.#step;
+    this.#releasedMax = this.#isForAll ? Number.POSITIVE_INFINITY : this.#o.released() + this.#step;
   }
 
   #watch(): void {
