@@ -27,21 +27,6 @@ test('an attempt is found by its id while it is under way, and by nothing else',
   expect([attempts.get(id), attempts.size, attempts.of(3), one.id]).toEqual([undefined, 0, 0, 0]);
 });
 
-test('attempts that a gate gave out are counted until they end, once each', () => {
-  const attempts = new Attempts();
-  attempts.setShards(1);
-  const [direct, held] = [pending(1), pending(2)];
-  held.wasHeld = true;
-  for (const one of [direct, held]) attempts.begin(one);
-  expect(attempts.released).toBe(1);
-  attempts.end(held);
-  attempts.end(held);
-  expect(attempts.released).toBe(0);
-  attempts.begin(held);
-  attempts.end(direct);
-  expect([attempts.released, attempts.size]).toEqual([0, 1]);
-});
-
 test('any mix of beginnings and ends keeps each attempt at its own id', () => {
   const random = seededRandom(3);
   const attempts = new Attempts();

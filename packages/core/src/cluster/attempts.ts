@@ -17,7 +17,6 @@ export class Attempts {
   #lastId = 0;
   #size = 0;
   #leftBehind = 0;
-  #released = 0;
 
   get size(): number {
     return this.#size;
@@ -26,11 +25,6 @@ export class Attempts {
   /** Those that somebody waits for. */
   get awaited(): number {
     return this.#size - this.#leftBehind;
-  }
-
-  /** Those that had been held back before. */
-  get released(): number {
-    return this.#released;
   }
 
   /** To be called once, when the number of shards is known, before the first attempt. */
@@ -52,7 +46,6 @@ export class Attempts {
     pending.attempts += 1;
     this.#places[pending.id & last] = pending;
     this.#size += 1;
-    if (pending.wasHeld) this.#released += 1;
     this.#perShard[pending.shard] = this.of(pending.shard) + 1;
   }
 
@@ -77,8 +70,6 @@ export class Attempts {
     this.#size -= 1;
     if (pending.isLeftBehind) this.#leftBehind -= 1;
     pending.isLeftBehind = false;
-    if (pending.wasHeld) this.#released -= 1;
-    pending.wasHeld = false;
     pending.id = 0;
     this.#perShard[pending.shard] = this.of(pending.shard) - 1;
   }

@@ -12,10 +12,10 @@ import { Routes } from './routes.ts';
 const series = new RequestMetrics(noMetrics).for('t', 'm');
 const ignore = (): void => {};
 
-function gatesWorld() {
+function world() {
   const clock = new VirtualClock();
   const out: number[] = [];
-  const state = { isQuiet: true, mayTry: false, news: 0, released: 0 };
+  const state = { isQuiet: true, mayTry: false, news: 0 };
   let seq = 0;
   const hooks: { dispatch: (pending: Pending) => void } = { dispatch: () => {} };
   const routes = new Routes({ addressOf: () => 'x', isLocal: () => false, onRoute: ignore, onGone: ignore });
@@ -23,7 +23,6 @@ function gatesWorld() {
     clock,
     isQuiet: () => state.isQuiet,
     mayTry: () => state.mayTry,
-    released: () => state.released,
     mayGoAhead: ({ madeIn }) => madeIn.length > 0,
     inFlight: () => new InFlightKeys([], routes),
     dispatch: (pending) => {
@@ -44,7 +43,7 @@ function gatesWorld() {
 }
 
 test('a gate gives out its calls in the order of the calls, however they came to it', () => {
-  const { gates, state, out, call } = gatesWorld();
+  const { gates, state, out, call } = world();
   const calls = Array.from({ length: 6 }, () => call());
   for (const i of [3, 0, 5, 1, 4, 2]) gates.holdBack(calls[i]!, 1);
   expect([gates.held, gates.size]).toEqual([6, 1]);
@@ -54,7 +53,7 @@ test('a gate gives out its calls in the order of the calls, however they came to
 });
 
 test('a gate without calls stays closed as long as something is under way', () => {
-  const { gates, state } = gatesWorld();
+  const { gates, state } = world();
   state.isQuiet = false;
   gates.close(3);
   gates.tryOpen(3);
@@ -65,7 +64,7 @@ test('a gate without calls stays closed as long as something is under way', () =
 });
 
 test('a call that comes back while its gate opens stops the others, and they keep their order', async () => {
-  const { gates, state, hooks, out, call, clock } = gatesWorld();
+  const { gates, state, hooks, out, call, clock } = world();
   for (let i = 0; i < 4; i += 1) gates.hold(call());
   state.mayTry = true;
   hooks.dispatch = (pending) => {
@@ -81,7 +80,7 @@ test('a call that comes back while its gate opens stops the others, and they kee
 });
 
 test('calls that are made while a gate opens come last', () => {
-  const { gates, state, hooks, out, call } = gatesWorld();
+  const { gates, state, hooks, out, call } = world();
   for (let i = 0; i < 3; i += 1) gates.hold(call());
   state.mayTry = true;
   let nested = false;
@@ -96,7 +95,7 @@ test('calls that are made while a gate opens come last', () => {
 });
 
 test('a gate that is waited for asks for news, and stops with its last call', async () => {
-  const { gates, state, call, clock } = gatesWorld();
+  const { gates, state, call, clock } = world();
   const one = call();
   gates.hold(one);
   await clock.advance(100);
@@ -109,7 +108,7 @@ test('a gate that is waited for asks for news, and stops with its last call', as
 });
 
 test('gates that were stopped hold nothing and set no timer', () => {
-  const { gates, call, clock } = gatesWorld();
+  const { gates, call, clock } = world();
   const calls = [call(0), call(1), call(0)];
   for (const one of calls) gates.hold(one);
   expect(new Set(gates.stop())).toEqual(new Set(calls));
@@ -118,7 +117,7 @@ test('gates that were stopped hold nothing and set no timer', () => {
 });
 
 test('overtaken are the refused calls to the same actor that were made before', () => {
-  const { gates, call } = gatesWorld();
+  const { gates, call } = world();
   const [first, other, unsent, late] = [call(), call(0, 'other'), call(), call(), call()];
   const refused = { executed: 'no' } as Pending['refusal'];
   for (const one of [first, other, late]) {
@@ -132,7 +131,7 @@ test('overtaken are the refused calls to the same actor that were made before', 
 });
 
 test('a call that a move waits for goes ahead of calls of others, and behind those of its own actor', async () => {
-  const { clock, gates, out, call } = gatesWorld();
+  const { clock, gates, out, call } = world();
   const madeIn = (actor: string, key = 'k'): Pending => Object.assign(call(0, key), { madeIn: [actor] });
   const [others, first, second, alone] = [call(), madeIn('t/a'), madeIn('t/a'), madeIn('t/b')];
   gates.hold(others);
@@ -147,7 +146,7 @@ test('a call that a move waits for goes ahead of calls of others, and behind tho
 });
 
 test('what a call that went ahead has overtaken is refused only where its own actor made it', () => {
-  const { gates, call } = gatesWorld();
+  const { gates, call } = world();
   const refusal = new PerkeyError('shard.moved', 'moved');
   const [others, own, later] = [call(), call(), call()].map((one) => Object.assign(one, { refusal }));
   Object.assign(own!, { madeIn: ['t/a'] });
@@ -160,7 +159,7 @@ test('what a call that went ahead has overtaken is refused only where its own ac
 });
 
 test('calls that go ahead go out once each, although the end of one opens their gate', async () => {
-  const { clock, gates, state, hooks, out, call } = gatesWorld();
+  const { clock, gates, state, hooks, out, call } = world();
   const calls = ['k', 'l', 'm'].map((key) => Object.assign(call(0, key), { madeIn: ['t/a'] }));
   for (const one of calls) gates.hold(one);
   hooks.dispatch = () => {
@@ -169,99 +168,4 @@ test('calls that go ahead go out once each, although the end of one opens their 
   };
   await clock.advance(100);
   expect([out, gates.held, gates.size]).toEqual([[1, 2, 3], 0, 0]);
-});
-
-/** Calls that were given out are under way until `end`. */
-function underWay(world: ReturnType<typeof gatesWorld>): { readonly end: (count: number) => void } {
-  const { state, hooks, gates } = world;
-  const shards: number[] = [];
-  hooks.dispatch = ({ shard }) => {
-    state.released += 1;
-    shards.push(shard);
-  };
-  return {
-    end(count) {
-      for (const shard of shards.splice(0, count)) {
-        state.released -= 1;
-        gates.tryOpen(shard);
-      }
-    },
-  };
-}
-
-test('of many gates that may open a few do, and the others as what they gave out ends; each keeps its order', () => {
-  const it = gatesWorld();
-  const { gates, state, out, call } = it;
-  const { end } = underWay(it);
-  const shardOf = new Map<number, number>();
-  for (let i = 0; i < 400; i += 1) {
-    const pending = call(i % 100);
-    shardOf.set(pending.seq, pending.shard);
-    gates.hold(pending);
-  }
-  state.mayTry = true;
-  gates.tryOpenAll();
-  expect([out.length, gates.held, gates.size]).toEqual([32, 368, 92]);
-  // A gate that waits for its turn still stops later calls to its shard.
-  const late = call(99);
-  expect(gates.stops(late)).toBe(true);
-  gates.hold(late);
-  shardOf.set(late.seq, 99);
-  end(4);
-  expect(out.length).toBe(36);
-  end(32);
-  expect(out.length).toBe(68);
-  while (gates.size > 0) end(1);
-  expect([out.length, gates.held]).toEqual([401, 0]);
-  const orders = Map.groupBy(out, (seq) => shardOf.get(seq));
-  for (const seqs of orders.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
-});
-
-test('calls that do not end hold up other gates for a moment only', async () => {
-  const it = gatesWorld();
-  const { gates, state, out, call, clock } = it;
-  underWay(it);
-  for (let shard = 0; shard < 1_000; shard += 1) gates.hold(call(shard));
-  await clock.advance(300);
-  state.mayTry = true;
-  gates.tryOpenAll();
-  expect(out.length).toBe(32);
-  await clock.advance(20);
-  expect(out.length).toBe(96);
-  await clock.advance(80);
-  expect([out.length, gates.size]).toEqual([1_000, 0]);
-});
-
-test('a gate that waits for its turn and whose owner is gone again stays closed', () => {
-  const it = gatesWorld();
-  const { gates, state, out, call } = it;
-  const { end } = underWay(it);
-  for (let shard = 0; shard < 40; shard += 1) gates.hold(call(shard));
-  state.mayTry = true;
-  gates.tryOpenAll();
-  expect(out.length).toBe(32);
-  state.mayTry = false;
-  end(32);
-  expect([out.length, gates.held]).toEqual([32, 8]);
-  state.mayTry = true;
-  gates.tryOpenAll();
-  expect([out.length, gates.held, gates.size]).toEqual([40, 0, 0]);
-});
-
-test('once the connection is new no gate waits for another one, until none is left', async () => {
-  const it = gatesWorld();
-  const { gates, state, out, call, clock } = it;
-  const { end } = underWay(it);
-  for (let shard = 0; shard < 100; shard += 1) gates.hold(call(shard));
-  gates.doubtAll();
-  await clock.advance(60);
-  state.mayTry = true;
-  gates.tryOpenAll();
-  expect([out.length, gates.size]).toEqual([100, 0]);
-  end(100);
-  state.mayTry = false;
-  for (let shard = 0; shard < 100; shard += 1) gates.hold(call(shard));
-  state.mayTry = true;
-  gates.tryOpenAll();
-  expect(out.length).toBe(132);
 });

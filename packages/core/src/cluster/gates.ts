@@ -4,8 +4,6 @@ import type { InFlightKeys } from './in-flight-keys.ts';
 import type { Pending } from './pending.ts';
 
 const lookEveryMs = 20;
-/** So many of the calls given out may be under way before another gate opens. */
-const releasedLeast = 32;
 /** From then on a call waits only for calls to its own key, not for all of its shard. */
 const patienceMs = 250;
 
@@ -19,29 +17,16 @@ export interface GatesOptions {
   readonly inFlight: () => InFlightKeys;
   /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. */
   readonly mayGoAhead: (pending: Pending) => boolean;
-  /** Calls that were given out here and are under way. */
-  readonly released: () => number;
   /** Takes each call of an opened gate, in order. May hold it back again. */
   readonly dispatch: (pending: Pending) => void;
   /** Called every now and then while calls wait. */
   readonly wantNews: () => void;
 }
 
-/**
- * The gates of all shards whose owner is changing. Those that may open at the same time do so one after the other, as calls given out before
- * them end: what waited for a new owner is not all on the machines at once, in front of the calls that nothing had happened to. Where calls do
- * not end, more gates open with every look. I6: a gate opens as a whole, so a gate that has yet to open holds all calls to its keys.
- */
+/** The gates of all shards whose owner is changing. */
 export class Gates {
   readonly #o: GatesOptions;
   readonly #byShard = new Map<number, Gate>();
-  /** Gates that may open and wait for those before them. */
-  readonly #due = new Set<number>();
-  /** How many of the calls given out may be under way before another gate opens. */
-  #releasedMax = releasedLeast;
-  #step = releasedLeast;
-  /** Until no gate is left: all calls of this caller had to wait, so there are none that others could be in front of. */
-  #isForAll = false;
   #held = 0;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -93,22 +78,9 @@ export class Gates {
   }
 
   tryOpen(shard: number): void {
-    this.#open(shard);
-    for (const due of this.#due) {
-      if (this.#o.released() >= this.#releasedMax) return;
-      this.#open(due);
-    }
-  }
-
-  #open(shard: number): void {
-    this.#due.delete(shard);
     const gate = this.#byShard.get(shard);
     if (!gate || gate.isOpening) return;
     while (this.#mayOpen(shard, gate)) {
-      if (gate.size > 0 && this.#o.released() >= this.#releasedMax) {
-        this.#due.add(shard);
-        return;
-      }
       if (gate.isDoubted) {
         this.#probe(shard, gate);
         continue;
@@ -125,8 +97,6 @@ export class Gates {
 
   /** The connection is new: an owner whose own one is not back yet does not listen. */
   doubtAll(): void {
-    this.#isForAll = true;
-    this.#raise();
     for (const gate of this.#byShard.values()) gate.isDoubted = true;
   }
 
@@ -170,7 +140,6 @@ export class Gates {
     this.#timer?.cancel();
     const all = [...this];
     this.#byShard.clear();
-    this.#due.clear();
     this.#held = 0;
     return all;
   }
@@ -178,7 +147,6 @@ export class Gates {
   #gateOf(shard: number): Gate {
     let gate = this.#byShard.get(shard);
     if (!gate) {
-      if (this.#byShard.size === 0 && this.#isForAll) this.#endForAll();
       gate = new Gate(this.#o.clock.now());
       this.#byShard.set(shard, gate);
     }
@@ -208,7 +176,6 @@ export class Gates {
       if (!may(pending)) continue;
       gate.drop(pending);
       this.#held -= 1;
-      pending.wasHeld = true;
       this.#o.dispatch(pending);
       if (gate.isInterrupted) break;
     }
@@ -220,7 +187,7 @@ export class Gates {
   #letPass(now: number): void {
     let inFlight: InFlightKeys | undefined;
     for (const [shard, gate] of [...this.#byShard]) {
-      if (now - gate.since < patienceMs || gate.isOpening || this.#due.has(shard) || !this.#o.mayTry(shard, gate)) continue;
+      if (now - gate.since < patienceMs || gate.isOpening || !this.#o.mayTry(shard, gate)) continue;
       const known = (inFlight ??= this.#o.inFlight());
       if (this.#giveOut(gate, (pending) => known.mayFollow(pending)) && gate.size === 0 && known.isClear(shard))
         this.#byShard.delete(shard);
@@ -235,23 +202,11 @@ export class Gates {
     }
   }
 
-  #endForAll(): void {
-    this.#isForAll = false;
-    this.#raise();
-  }
-
-  /** What does not end, at an owner that is slow or silent, holds up gates for a moment only. */
-  #raise(): void {
-    this.#step = this.#due.size > 0 ? this.#step * 2 : releasedLeast;
-    this.#releasedMax = this.#isForAll ? Number.POSITIVE_INFINITY : this.#o.released() + this.#step;
-  }
-
   #watch(): void {
     if (this.#isStopped) return;
     this.#timer ??= this.#o.clock.setTimer(lookEveryMs, () => {
       this.#timer = undefined;
       this.#o.wantNews();
-      this.#raise();
       this.tryOpenAll();
       this.#letAhead();
       this.#letPass(this.#o.clock.now());

@@ -37,8 +37,6 @@ export class Pending {
   /** An earlier attempt may have been executed. */
   doubt = false;
   refusal: PerkeyError | undefined;
-  /** The attempt under way was held back before. */
-  wasHeld = false;
   settled = false;
   /** Settled, while its attempt goes on. */
   isLeftBehind = false;

@@ -51,7 +51,6 @@ export class Router implements Caller {
       ...{ clock, wantNews },
       isQuiet: (shard) => this.#attempts.of(shard) === 0,
       mayTry: (shard, gate) => this.#mayTry(shard, gate),
-      released: () => this.#attempts.released,
       inFlight: () =>
         new InFlightKeys(
           this.#attempts.filter(({ shard }) => this.#gates.has(shard)),
