@@ -32,8 +32,7 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
       find: 'Math.max(since, heldSince) > patienceMs;',
       put: 'Math.max(since, heldSince) > Math.min(patienceMs, 800);',
     },
-    { file: 'cluster/evictor.ts', find: '+ this.#patienceMs(record, ownLeaseMs) - now;', put: '+ 800 - now;' },
-    { file: 'cluster/evictor.ts', find: '(isGone ? keptMs : patienceMs)) return true;', put: '(isGone ? keptMs : 800)) return true;' },
+    { file: 'cluster/evictor.ts', find: '+ this.#patienceMs(record) - now;', put: '+ 800 - now;' },
   ],
   "the observer's own lease": [
     {

@@ -55,50 +55,21 @@ export class Evictor {
 
   #schedule(delayMs: number): void {
     if (this.#stopped) return;
-    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#look());
-  }
-
-  #look(): void {
-    try {
-      if (this.#mayHaveWork()) void this.#work();
-      else this.#scheduleNext();
-    } catch (error) {
-      this.#failed(error);
-    }
+    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#look());
   }
 
   /** Never rejects. */
-  async #work(): Promise<void> {
+  async #look(): Promise<void> {
+    let nextMs = this.#options.checkMs;
     try {
       await this.#evictSilent();
       await this.#buryOrphans();
       await this.#forgetOld();
-      this.#scheduleNext();
+      nextMs = Math.min(nextMs, this.#firstSilentInMs());
     } catch (error) {
-      this.#failed(error);
+      this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
     }
-  }
-
-  #scheduleNext(): void {
-    this.#schedule(Math.min(this.#options.checkMs, this.#firstSilentInMs()));
-  }
-
-  #failed(error: unknown): void {
-    this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
-    this.#schedule(this.#options.checkMs);
-  }
-
-  /** Mostly there is none, which is soon found out. */
-  #mayHaveWork(): boolean {
-    const { members, self, clock, orphans, patienceMs } = this.#options;
-    if (this.#orphanSince.size > 0 || orphans().length > 0) return true;
-    const now = clock.now();
-    for (const { record, seenAt } of members.all()) {
-      const isGone = record.state === 'gone';
-      if ((isGone || record.nodeId !== self) && now - seenAt > (isGone ? keptMs : patienceMs)) return true;
-    }
-    for (const [, { seenAt }] of members.candidates()) if (now - seenAt > keptMs) return true;
-    return false;
+    this.#schedule(nextMs);
   }
 
   /** When the first member will have been silent for too long, unless it renews before: nobody waits for the next look then. */
@@ -107,11 +78,10 @@ export class Evictor {
     const heldSince = leaseHeldSince();
     if (heldSince === undefined) return Infinity;
     const now = clock.now();
-    const ownLeaseMs = this.#ownLeaseMs;
     let first = Infinity;
     for (const { record, seenAt } of members.all()) {
       if (record.state === 'gone' || record.nodeId === self) continue;
-      const leftMs = Math.max(seenAt, heldSince) + this.#patienceMs(record, ownLeaseMs) - now;
+      const leftMs = Math.max(seenAt, heldSince) + this.#patienceMs(record) - now;
       // For those that are silent already something else failed, which is tried again at the usual time.
       if (leftMs >= 0) first = Math.min(first, leftMs + 1);
     }
@@ -127,13 +97,10 @@ export class Evictor {
   }
 
   /** A member with a longer lease than this observer's may act for longer. */
-  #patienceMs(record: MemberRecord, ownLeaseMs: number = this.#ownLeaseMs): number {
-    return this.#options.patienceMs + Math.max(0, (record.leaseMs ?? 0) - ownLeaseMs);
-  }
-
-  get #ownLeaseMs(): number {
-    const { members, self } = this.#options;
-    return members.get(self)?.record.leaseMs ?? 0;
+  #patienceMs(record: MemberRecord): number {
+    const { members, self, patienceMs } = this.#options;
+    const ownLeaseMs = members.get(self)?.record.leaseMs ?? 0;
+    return patienceMs + Math.max(0, (record.leaseMs ?? 0) - ownLeaseMs);
   }
 
   #silent(since: number, patienceMs: number): boolean {

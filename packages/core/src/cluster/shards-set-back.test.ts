@@ -6,6 +6,12 @@ import type { Incarnated } from './records.ts';
 const b: Incarnated = { nodeId: 'b', incarnation: '1-b' };
 const state: CarriedActor = { type: 't', key: 'k', state: { n: 7 } };
 
+/** All that the store has is told anew, as after a reconnect. */
+function listed(world: ManagedShards): void {
+  world.hear(0);
+  world.table.onSynced();
+}
+
 test('a store that was set back is claimed anew', async () => {
   const world = new ManagedShards();
   const { clock, store, fake } = world;
@@ -30,14 +36,12 @@ test('a record of another store, made anew after a loss, counts by its epoch', a
 
 test('what a store that was set back no longer knows is claimed anew by its owner, with the state', async () => {
   const world = new ManagedShards();
-  const { clock, store, fake, table } = world;
+  const { clock, store, fake } = world;
   await world.owning(state);
-  world.hear(0);
-  table.onSynced();
+  listed(world);
   const { epoch = 0 } = world.stored() ?? {};
   store.table.restore([{ key: 'shard.0', value: JSON.stringify({ ...b, shard: 0, epoch: 5, state: 'owned' }), revision: 1 }]);
-  world.hear(0);
-  table.onSynced();
+  listed(world);
   await clock.advance(500);
   expect(world.stored()).toMatchObject({ ...nodeA, state: 'owned' });
   expect(world.stored()?.epoch).toBeGreaterThan(epoch);
@@ -48,8 +52,7 @@ test('an old answer of the store (H3) costs the owner of a shard a moment, and n
   const world = new ManagedShards();
   const { clock, store, fake, table } = world;
   await world.owning(state);
-  world.hear(0);
-  table.onSynced();
+  listed(world);
   const { epoch } = world.stored() ?? {};
   table.onRecord({ key: 'shard.0', value: JSON.stringify({ ...b, shard: 0, epoch: 5, state: 'owned' }), revision: 0 });
   table.onSynced();
@@ -63,26 +66,23 @@ test('an old answer of the store (H3) costs the owner of a shard a moment, and n
 
 test('a shard that was released, of which a store that was set back knows nothing, comes back to who holds its state', async () => {
   const world = new ManagedShards();
-  const { clock, store, fake, table } = world;
+  const { clock, store, fake } = world;
   await world.owning(state);
-  world.hear(0);
-  table.onSynced();
+  listed(world);
   const backup = store.table.records();
   await world.moveTo(b);
   expect(world.stored()).toMatchObject({ ...nodeA, state: 'releasing' });
   store.table.restore(backup);
-  world.hear(0);
-  table.onSynced();
+  listed(world);
   await clock.advance(500);
   expect(fake.opened.at(-1)).toMatchObject({ shard: 0, carried: [state] });
 });
 
 test('a shard that a store which was set back gives to its former owner is claimed above what was seen since, and goes where it belongs', async () => {
   const world = new ManagedShards();
-  const { clock, store, fake, table } = world;
+  const { clock, store, fake } = world;
   await world.owning(state);
-  world.hear(0);
-  table.onSynced();
+  listed(world);
   const backup = store.table.records();
   await world.moveTo(b);
   const { epoch = 0 } = world.stored() ?? {};
@@ -92,8 +92,7 @@ test('a shard that a store which was set back gives to its former owner is claim
   // Its owner dies and comes back: nobody would say again by itself that the shard is its own.
   world.member({ nodeId: 'b', incarnation: '2-b' });
   store.table.restore(backup);
-  world.hear(0);
-  table.onSynced();
+  listed(world);
   await clock.advance(500);
   expect(fake.opened.slice(opened)).toMatchObject([{ shard: 0, carried: [] }]);
   expect(fake.opened.at(-1)?.epoch).toBeGreaterThan(epoch + 1_000_000);
