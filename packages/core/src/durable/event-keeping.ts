@@ -141,6 +141,10 @@ export class EventKeeping implements Keeping {
     return this.#o.events.fence(stream, head, author);
   }
 
+  snapshotVersion({ stream, author }: HeldActor): number | undefined {
+    return this.#o.snapshots.versionOf(stream, author.epoch);
+  }
+
   #fold(key: string): Fold<unknown> {
     const { initial, events, stateVersion } = this.#aggregate;
     return {

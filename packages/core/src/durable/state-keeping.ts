@@ -134,6 +134,8 @@ export class StateKeeping implements Keeping {
     return { held, state: stateOf(held) };
   }
 
+  snapshotVersion(): undefined {}
+
   /** The same state again. */
   fence({ held }: Stored): Promise<AppendResult> {
     const { states, services } = this.#o;
