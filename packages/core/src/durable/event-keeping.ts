@@ -69,9 +69,10 @@ export class EventKeeping implements Keeping {
     const raised = AggregateTurnContext.raisedOf(ctx);
     const own = ownNotesOf(turn, held, clock);
     if (raised === undefined && own?.isDue !== true && DurableTurnContext.draftsOf(ctx) === undefined) return undefined;
-    const notes = notesOf(turn, held, value, own, noteLimits, clock);
+    const id = commitIdOf(ids, turn);
+    const notes = notesOf(turn, held, value, own, { limits: noteLimits, clock, commitId: id });
     const draft: CommitDraft = {
-      id: commitIdOf(ids, turn),
+      id,
       at: raised === undefined ? clock.wall() : AggregateTurnContext.raisedAtOf(ctx),
       events: raised ?? [],
       metadata: metadataOf(turn),
