@@ -213,7 +213,14 @@ describe('an event whose handler throws', () => {
     expect(seen).toEqual([1, 2]);
     await clock.advance(20);
     expect(seen).toEqual([1, 2, 2]);
-    await clock.advance(500);
+    await clock.advance(170);
+    expect(seen).toEqual([1, 2, 2]);
+    await clock.advance(30);
+    expect(seen).toEqual([1, 2, 2, 2]);
+    await clock.advance(270);
+    expect(seen).toEqual([1, 2, 2, 2]);
+    // The third pause would be 400 ms.
+    await clock.advance(40);
     expect(seen).toEqual([1, 2, 2, 2, 2, 3]);
     await clock.run(group.stop());
   });
@@ -231,6 +238,22 @@ describe('an event whose handler throws', () => {
     expect(await clock.run(letters.list('p'))).toEqual([]);
     await clock.run(group.stop());
   });
+});
+
+test('a former owner that begins only when the next one has saved handles nothing and leaves the checkpoint alone', async () => {
+  const seen: unknown[] = [];
+  source.append('a', 'b');
+  const later = start({ name: 'p', handle: ({ data }) => void seen.push(['later', data]) }, 2);
+  await clock.advance(1_000);
+  const former = start({ name: 'p', handle: ({ data }) => void seen.push(['former', data]) }, 1);
+  source.append('c');
+  await clock.advance(1_000);
+  expect(former.status()).toMatchObject([{ state: 'fenced' }]);
+  expect(later.status()).toMatchObject([{ state: 'live', position: positionOf(3, 0) }]);
+  source.append('d');
+  await clock.advance(1_000);
+  expect(seen).toEqual([1, 2, 3, 4].map((data) => ['later', data]));
+  await clock.run(Promise.all([former.stop(), later.stop()]));
 });
 
 test('a former owner that still runs cannot move the checkpoint once the next one has saved, and stops', async () => {
