@@ -20,6 +20,7 @@ import { loadFailure } from './commit-errors.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
+import { HistoryPlaces } from './history-places.ts';
 import { readHistory } from './history.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
 import { ownNotesOf } from './own-notes.ts';
@@ -47,13 +48,18 @@ export class EventKeeping implements Keeping {
     this.#o = options;
     this.#aggregate = options.turns.aggregate;
     const catalogue = new EventCatalogue(type, this.#aggregate.events.values());
-    const { events, turns } = options;
+    const { events, snapshots, turns } = options;
     this.#catalogue = catalogue;
     this.#turns = {
       ...turns,
       historyOf(activation, range, signal) {
-        const { stream, head } = HeldActor.of(activation);
-        return readHistory({ events, catalogue, stream, version: head.version, range, signal });
+        const held = HeldActor.of(activation);
+        const { stream, head, author } = held;
+        const places = (held.places ??= new HistoryPlaces());
+        places.note(head);
+        const snapshot = snapshots.placeOf(stream, author.epoch);
+        if (snapshot !== undefined) places.note(snapshot);
+        return readHistory({ events, catalogue, stream, version: head.version, range, places, signal });
       },
     };
   }
@@ -143,7 +149,7 @@ export class EventKeeping implements Keeping {
   }
 
   snapshotVersion({ stream, author }: HeldActor): number | undefined {
-    return this.#o.snapshots.versionOf(stream, author.epoch);
+    return this.#o.snapshots.placeOf(stream, author.epoch)?.version;
   }
 
   #fold(key: string): Fold<unknown> {

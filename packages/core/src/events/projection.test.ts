@@ -215,9 +215,7 @@ describe('an event whose handler throws', () => {
     expect(seen).toEqual([1, 2, 2]);
     await clock.advance(170);
     expect(seen).toEqual([1, 2, 2]);
-    await clock.advance(30);
-    expect(seen).toEqual([1, 2, 2, 2]);
-    await clock.advance(270);
+    await clock.advance(300);
     expect(seen).toEqual([1, 2, 2, 2]);
     // The third pause would be 400 ms.
     await clock.advance(40);
@@ -398,24 +396,4 @@ describe('a build beside the live one', () => {
     expect((await clock.run(new GenerationRecords(store.records).read('p'))).live).toMatchObject({ number: 2, version: 3 });
     await clock.run(older.stop());
   });
-});
-
-test('a definition that cannot be is refused by its option', () => {
-  const handle = (): void => {};
-  const refused = (definition: object): string => {
-    try {
-      defineProjection(definition as ProjectionDefinition);
-    } catch (thrown) {
-      return (thrown as Error).message;
-    }
-    return '';
-  };
-  expect(refused({ name: 'a b', handle })).toContain('option name');
-  expect(refused({ name: 'p', handle, batchMax: 0 })).toContain('batchMax of projection p is 0');
-  expect(refused({ name: 'p', handle, onError: 'again' })).toContain('onError');
-  expect(refused({ name: 'p', handle, onError: { attemptsMax: 1, delayMs: 1, delayMaxMs: 1, afterwards: 'go' } })).toContain(
-    'onError.afterwards',
-  );
-  expect(refused({ name: 'p' })).toContain('handle');
-  expect(refused({ name: 'p', handle, bacthMax: 1 })).toContain('bacthMax');
 });

@@ -31,7 +31,7 @@ export interface SnapshotsParts {
 const placesMax = 16_384;
 
 /** Of the newest snapshot of a stream, as long as nobody else owned its shard since. */
-interface Place {
+export interface Place {
   readonly sequence: number;
   readonly version: number;
   readonly epoch: number;
@@ -130,19 +130,10 @@ export class Snapshots {
   }
 
   /**
-   * The sequence of the newest snapshot, as it was saved or used here under this epoch: where to begin to read before the snapshot is there.
-   * A guess. Undefined where nothing is known.
+   * Of the newest snapshot, as it was saved or used here under this epoch: where to begin to read before the snapshot is there. A guess.
+   * Undefined where nothing is known.
    */
-  placeOf(stream: StreamName, epoch: number): number | undefined {
-    return this.#placeOf(stream, epoch)?.sequence;
-  }
-
-  /** The same for its version, for people. */
-  versionOf(stream: StreamName, epoch: number): number | undefined {
-    return this.#placeOf(stream, epoch)?.version;
-  }
-
-  #placeOf(stream: StreamName, epoch: number): Place | undefined {
+  placeOf(stream: StreamName, epoch: number): Place | undefined {
     const place = this.#places.get(idOf(stream));
     return place?.epoch === epoch ? place : undefined;
   }
