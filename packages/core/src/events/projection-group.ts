@@ -77,6 +77,18 @@ export class ProjectionGroup {
     this.#looking.abort();
     await Promise.all(Array.from(this.#runs.values(), ({ run }) => run.stop()));
     await this.#done;
+    this.#showRunning();
+    this.#metrics.lag.set(0);
+  }
+
+  /** The one to be read; the first one while it is built. */
+  get #shown(): ProjectionRun | undefined {
+    const { live, building } = this.#now;
+    return this.#runs.get(live?.number ?? building?.number ?? 0)?.run;
+  }
+
+  #showRunning(): void {
+    this.#metrics.running.set(this.#shown?.isRunning === true ? 1 : 0);
   }
 
   /** Never rejects. Looks at the records of the generations, which any node may change. */
@@ -106,8 +118,10 @@ export class ProjectionGroup {
       this.#runs.delete(number);
       await this.#checkpointsOver(number);
     }
-    const shown = this.#runs.get(live?.number ?? building?.number ?? 0)?.run;
-    if (shown !== undefined) this.#metrics.lag.set(Math.max(0, (await store.events.last()) - sequenceBefore(shown.position)));
+    this.#showRunning();
+    const last = await store.events.last();
+    const shown = this.#shown;
+    if (shown !== undefined && !this.#stop.signal.aborted) this.#metrics.lag.set(Math.max(0, last - sequenceBefore(shown.position)));
   }
 
   #begin(generation: Generation): void {
@@ -119,6 +133,7 @@ export class ProjectionGroup {
       checkpoints: new Checkpoints(store.records),
       deadLetters: new DeadLetters(store.records),
       onCaughtUp: () => void this.#caughtUp(projection, generation),
+      onEnd: () => this.#showRunning(),
     });
     this.#runs.set(generation.number, { generation, run });
   }
@@ -133,6 +148,7 @@ export class ProjectionGroup {
       try {
         if (!isSwitched) this.#now = await this.#records.switchTo(this.#name, number);
         isSwitched = true;
+        this.#showRunning();
         // Another build took its place meanwhile.
         if (this.#now.live?.number !== number) break;
         await projection.onSwitch?.(number, log);

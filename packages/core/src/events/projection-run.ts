@@ -34,6 +34,8 @@ export interface ProjectionRunOptions {
   readonly metrics: ProjectionMetrics;
   /** Everything that was in the store has been handled; called once, at the earliest when `liveAfter` was reached. */
   readonly onCaughtUp: () => void;
+  /** It has ended, for whatever reason. */
+  readonly onEnd: () => void;
 }
 
 const retryMs = 250;
@@ -58,6 +60,7 @@ export class ProjectionRun {
   #saved = 0;
   #error: string | undefined = undefined;
   #isCaughtUp = false;
+  #hasEnded = false;
   /** A checkpoint on its way to the store, while the events behind it are handled already; false where it was fenced. */
   #saving: Promise<boolean> | undefined = undefined;
   readonly #done: Promise<void>;
@@ -70,7 +73,6 @@ export class ProjectionRun {
       ...{ projection, deadLetters, clock, log, metrics, signal: this.#stop.signal },
       ...{ generation: generation.number, liveAfter: generation.liveAfter },
     });
-    metrics.running.set(1);
     this.#done = this.#run();
   }
 
@@ -81,6 +83,11 @@ export class ProjectionRun {
   /** Everything up to here has been handled. */
   get position(): number {
     return this.#position;
+  }
+
+  /** It has neither ended nor been stopped by an error. */
+  get isRunning(): boolean {
+    return !this.#hasEnded && this.#state !== 'failed' && this.#state !== 'fenced';
   }
 
   get error(): string | undefined {
@@ -109,7 +116,8 @@ export class ProjectionRun {
     }
     if (this.#state !== 'fenced') await this.#saveLast();
     if (this.#state !== 'failed' && this.#state !== 'fenced') this.#state = 'stopped';
-    this.#o.metrics.running.set(0);
+    this.#hasEnded = true;
+    this.#o.onEnd();
   }
 
   /** Spares the next owner what was handled since the last checkpoint. */
