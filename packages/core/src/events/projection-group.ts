@@ -81,10 +81,10 @@ export class ProjectionGroup {
     this.#metrics.lag.set(0);
   }
 
-  /** The one to be read; the first one while it is built. */
+  /** The one to be read; the one that is built where that is not there yet, or is of a definition that this node does not have. */
   get #shown(): ProjectionRun | undefined {
     const { live, building } = this.#now;
-    return this.#runs.get(live?.number ?? building?.number ?? 0)?.run;
+    return (this.#runs.get(live?.number ?? 0) ?? this.#runs.get(building?.number ?? 0))?.run;
   }
 
   #showRunning(): void {

@@ -48,15 +48,19 @@ const value = (name: string): number | undefined => {
   return series !== undefined && 'value' in series ? series.value : undefined;
 };
 
-test('a projection runs on after a new build took the place of the former one, until its node gives it up', async () => {
+test.each([
+  ['that is there too', [1, 2]],
+  ['that is no longer there', [2]],
+])('a projection runs on while a new build takes the place of one %s, until its node gives it up', async (_what, versions) => {
   await append('a', 'b');
-  const version = (number: number): ProjectionDefinition => ({ name: 'p', version: number, handle: () => {} });
+  const handle = (): Promise<void> => new Promise((resolve) => void clock.setTimer(300, resolve));
+  const version = (number: number): ProjectionDefinition => ({ name: 'p', version: number, handle });
   const first = start(version(1));
   await clock.advance(5_000);
   expect(value('running')).toBe(1);
   await clock.run(first.stop());
   expect(value('running')).toBe(0);
-  const second = start([version(1), version(2)], 2);
+  const second = start(versions.map(version), 2);
   for (let passed = 0; passed < 10_000; passed += 100) {
     await clock.advance(100);
     expect(value('running')).toBe(1);
