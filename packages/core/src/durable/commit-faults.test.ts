@@ -39,6 +39,17 @@ test.each(answers)('an append that is %s ends as %s, and a repeat is executed at
   expect(await world.verify(alice)).toEqual([]);
 });
 
+test('of a command that runs again only what the last run sends leaves', async () => {
+  const world = await DurableWorld.start();
+  const node = world.node([account, log]);
+  world.faults.nextAppends('conflict');
+  expect((await ask(world, node, 'tell', { fail: false })).outcome).toBe('ok');
+  await world.clock.advance(1_000);
+  expect(node.metric('perkey_durable_reruns_total', 'type=account')).toBe(1);
+  expect((await settled(world, node.ask('log', 'log', 'notes'))).value).toEqual(['told']);
+  expect(await world.events('account', 'alice')).toHaveLength(1);
+});
+
 test('a command is not run again when its deadline has passed meanwhile', async () => {
   const world = await DurableWorld.start();
   const node = world.node([account]);

@@ -242,6 +242,22 @@ describe('verify', () => {
     await expect(commitsOf(store, alice)).rejects.toMatchObject({ code: 'stream.corrupt', executed: 'no', details: { sequence: 2 } });
   });
 
+  test('finds what stands behind a tombstone, which loading refuses', async () => {
+    const { store, open } = await opened();
+    const other = await opened();
+    const first = headOf(await other.store.append(alice, noHead, author, draft(other.store, [1])));
+    headOf(await other.store.tombstone(alice, first, author));
+    const bodies = (await commitsOf(other.store, alice)).map(({ body }) => body);
+    let sequence = 0;
+    for (const body of [bodies[0], bodies[1], bodies[1]]) {
+      const outcome = await open.events.append({ stream: alice, shard: 0, expectedSequence: sequence, epoch: 1, body: body as Uint8Array });
+      sequence = outcome.kind === 'appended' ? outcome.sequence : -1;
+    }
+    expect((await other.store.verify(alice)).problems).toEqual([]);
+    expect((await store.verify(alice)).problems).toEqual([{ sequence: 3, what: 'it stands behind a tombstone' }]);
+    await expect(commitsOf(store, alice)).rejects.toMatchObject({ code: 'stream.corrupt', executed: 'no', details: { sequence: 3 } });
+  });
+
   test('finds a record that was put in the place of another', async () => {
     const { store, open } = await opened();
     const other = await opened();
