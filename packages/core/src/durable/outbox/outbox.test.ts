@@ -93,6 +93,23 @@ test('what nobody takes is put aside after the limit, listed and removed, and th
   expect(await world.clock.run(world.dead.list())).toEqual([]);
 });
 
+test('a node whose lease has lapsed puts nothing aside', async () => {
+  const world = await DurableWorld.start();
+  let isLast = true;
+  const publish = (): Publish => () => {
+    if (isLast) node.mayAct = false;
+    return Promise.reject(new Error('no'));
+  };
+  const node: ActorFixture = world.node(actors, { publish, durable: { outboxAttemptsMax: 1 } });
+  await send(world, node, { from: 1 });
+  await world.clock.advance(10_000);
+  expect(await world.clock.run(world.dead.list())).toEqual([]);
+  isLast = false;
+  node.mayAct = true;
+  await world.clock.advance(60_000);
+  expect(await world.clock.run(world.dead.list())).toHaveLength(1);
+});
+
 test('what is to be put aside waits for the store, and nothing overtakes it meanwhile', async () => {
   const world = await DurableWorld.start();
   const publish =
