@@ -294,7 +294,7 @@ export class CommitCycle implements Durability {
     if (answer.kind === 'conflict') metrics.conflicts.inc();
     const settled = await keeping.settle(turn.activation, held, decided, deadline);
     if (settled.kind === 'unknown') metrics.unknown.inc();
-    else doubts.end(key, sequence);
+    else if (settled.failure === undefined) doubts.seen(key, sequence, held.head.sequence);
     return settled;
   }
 
