@@ -70,6 +70,7 @@ export class DurableWorld {
       return Promise.resolve();
     };
     const publish = options.publish === undefined ? taken : options.publish(taken);
+    const onFenced = (shard: number, found: number): void => void this.fenced.push([shard, found]);
     let duties: Duties | undefined;
     const node = new ActorFixture(definitions, {
       ...rest,
@@ -79,7 +80,7 @@ export class DurableWorld {
         const { log, metrics } = fixture;
         const mayAct = (): boolean => fixture.mayAct;
         duties = new Duties({
-          ...{ cluster: 'test', records: store.records, settings, clock: this.clock, random, log, metrics, publish, mayAct },
+          ...{ cluster: 'test', records: store.records, settings, clock: this.clock, random, log, metrics, publish, mayAct, onFenced },
           host: () => fixture.host,
           caller: () => fixture,
         });
@@ -88,7 +89,7 @@ export class DurableWorld {
           metrics,
           mayAct,
           mayStore: () => true,
-          onFenced: (shard, found) => this.fenced.push([shard, found]),
+          onFenced,
         });
       },
     });

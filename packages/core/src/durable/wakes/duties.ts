@@ -59,7 +59,7 @@ export class Duties {
       () => this.#placeAll(),
     );
     this.#lists = new WakeLists({
-      ...{ records, clock, settings, metrics, backoffMs },
+      ...{ records, clock, settings, metrics, backoffMs, onFenced: options.onFenced },
       onWakes: (shard, epoch, wakes) => this.#listed(shard, epoch, wakes),
       onFailure: (err) => this.#warn('list', { err }, 'the actors to be woken could not be looked up yet'),
       onChange: () => this.#agenda.wakeAt(this.#lists.nextAt),
@@ -185,8 +185,8 @@ export class Duties {
   }
 
   #make(stream: StreamName, shard: number, epoch: number, need: number): Duty {
-    const { records, clock, settings } = this.#o;
-    const parts = { records, clock, patienceMs: settings.commitSettleMs, writes: this.#metrics.recordWrites };
+    const { records, clock, settings, onFenced } = this.#o;
+    const parts = { records, clock, onFenced, patienceMs: settings.commitSettleMs, writes: this.#metrics.recordWrites };
     return new Duty(stream, shard, epoch, new WakeRecord(parts, shard, epoch, stream), need);
   }
 
