@@ -105,6 +105,14 @@ export class DurableWorld {
     this.#duties.get(node)?.dropped(0);
   }
 
+  /** A handoff that comes to nothing: the actors leave memory, what runs is given up after `drainMs`, and the shard is open again under the same epoch. */
+  async reopen(node: ActorFixture, epoch: number, drainMs: number): Promise<void> {
+    const duties = this.#duties.get(node);
+    const carried = await this.clock.run(Promise.all([node.host.closeShard(0, { drainMs, successor: undefined }), duties?.closing(0)]));
+    node.host.openShard(0, epoch, carried[0]);
+    duties?.opened(0, epoch);
+  }
+
   /** The records by which actors are woken, as `[key, due]`. */
   async wakes(): Promise<readonly (readonly [string, number])[]> {
     const found: (readonly [string, number])[] = [];

@@ -104,6 +104,7 @@ export class Duties {
 
   /** The actor is as the store holds it: after it was loaded, and after each commit. */
   seen(activation: Activation, held: HeldActor): void {
+    if (activation.slot.hasLeft) return;
     const duty = this.#dutyOf(activation.address, held, !held.hasDuty && needOf(held.books) === Infinity);
     if (duty === undefined) return;
     const { clock } = this.#o;
@@ -139,7 +140,7 @@ export class Duties {
 
   /** The commit has ended, in whatever way. */
   committed(activation: Activation, held: HeldActor): void {
-    const duty = this.#known(activation.address, held);
+    const duty = activation.slot.hasLeft ? undefined : this.#known(activation.address, held);
     if (duty === undefined) return;
     duty.inTurn = false;
     if (!held.stale) return this.seen(activation, held);
