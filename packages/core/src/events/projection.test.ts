@@ -108,6 +108,7 @@ beforeEach(async () => {
 function start<Tx = undefined>(definitions: ProjectionDefinition<Tx> | readonly ProjectionDefinition<Tx>[], epoch = 1): ProjectionGroup {
   const projections = [definitions].flat().map((definition) => defineProjection(definition));
   return new ProjectionGroup({
+    onFenced: () => {},
     projections,
     epoch,
     store,
