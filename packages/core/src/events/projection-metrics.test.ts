@@ -39,7 +39,7 @@ async function append(...names: readonly string[]): Promise<void> {
 
 function start(definitions: ProjectionDefinition | readonly ProjectionDefinition[], epoch = 1): ProjectionGroup {
   const projections = [definitions].flat().map((definition) => defineProjection(definition));
-  const rest = { catalogues: new Map(), guard: { mayAct: () => mayAct }, clock, log: silentLogger, metrics };
+  const rest = { catalogues: new Map(), guard: { mayAct: () => mayAct }, onFenced: () => {}, clock, log: silentLogger, metrics };
   return new ProjectionGroup({ projections, epoch, store, source: events, ...rest });
 }
 
