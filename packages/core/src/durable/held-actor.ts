@@ -1,6 +1,7 @@
 import type { Activation } from '../actor/activation.ts';
 import type { StreamName } from '../contract/commit-log.ts';
 import type { Bookkeeping } from '../events/bookkeeping.ts';
+import type { HistoryPlaces } from './history-places.ts';
 import type { CommitAuthor, StreamHead } from '../events/commit.ts';
 
 /** A due time, in ms since 1970, that passes without a call; later ones are kept that are at most `keptMs` old. */
@@ -31,6 +32,8 @@ export class HeldActor {
   isAsKept = true;
   /** Of an actor whose state is kept: the frozen copy of the state that turns see which may not change it, once one of them has asked. */
   view: unknown = undefined;
+  /** Of an actor whose history was read. */
+  places: HistoryPlaces | undefined = undefined;
   /** Of an actor whose state is kept: the ids of its last commits, oldest first. */
   recent: readonly string[] = [];
 

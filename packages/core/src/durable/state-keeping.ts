@@ -75,7 +75,9 @@ export class StateKeeping implements Keeping {
     const isSame = held.keptState !== undefined && Buffer.compare(bytes, held.keptState) === 0;
     held.isAsKept = isSame;
     if (isSame && !isDue && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
-    const draft = { ...notesOf(turn, held, value, own, noteLimits, services.clock), id: commitIdOf(states, turn), at, events: [] };
+    const id = commitIdOf(states, turn);
+    const notes = notesOf(turn, held, value, own, { limits: noteLimits, clock: services.clock, commitId: id });
+    const draft = { ...notes, id, at, events: [] };
     return {
       draft,
       kept: { state: bytes, bookkeeping: [this.#booked(held.books, draft, at), withRecent(held, draft.id)] },
@@ -159,6 +161,8 @@ export class StateKeeping implements Keeping {
     this.#take(held, latest);
     return { held, state: this.#decoded(held.keptState) };
   }
+
+  snapshotVersion(): undefined {}
 
   /** The same state again. */
   fence({ held }: Stored): Promise<AppendResult> {
