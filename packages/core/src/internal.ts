@@ -5,6 +5,7 @@ export { Decoder } from './base/decoder.ts';
 export { digestName } from './base/digest.ts';
 export { Encoder } from './base/encoder.ts';
 export { fnv1a, mix32, shardOf } from './base/hash.ts';
+export { setNewest } from './base/newest-entries.ts';
 export { copyPlain } from './base/plain.ts';
 export { RequestReader, RequestTailEncoder } from './cluster/envelope.ts';
 export { frameKind } from './cluster/frame.ts';

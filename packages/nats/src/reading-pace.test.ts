@@ -50,7 +50,6 @@ test('a flood is handled over several turns of the event loop, in its order, and
   loop.turn();
   expect(loop.handled).toEqual(upTo(11));
   expect(loop.paused).toBe(false);
-  expect(loop.pace.size).toBe(0);
 });
 
 test('what comes a little at a time is handled at once, however much it is in all', () => {

@@ -31,11 +31,6 @@ export class ReadingPace<T> {
     this.#source = source;
   }
 
-  /** Messages that wait. */
-  get size(): number {
-    return this.#waiting.length;
-  }
-
   take(handle: (message: T) => void, message: T): void {
     if (this.#waiting.length === 0 && this.#mayHandle()) {
       handle(message);

@@ -21,11 +21,27 @@ async function makeFolder(folder: string): Promise<void> {
     return;
   }
   await makeFolder(dirname(folder));
-  mkdirSync(folder, { recursive: true });
+  makeOne(folder);
   const parent = await open(dirname(folder), 'r');
   try {
     await parent.sync();
   } finally {
     await parent.close();
+  }
+}
+
+/**
+ * Makes a folder in one that is there. Not by Node's recursive way, which never returns in a file system that takes no folders, such as /proc:
+ * it asks for the parent again and again, and that is there.
+ */
+function makeOne(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') throw new UnusableFile('read_only', `${folder} cannot be made: ${dirname(folder)} takes no folders`);
+    if (code !== 'EEXIST') throw error;
+    // Another process has made it meanwhile; or it is a link that leads nowhere.
+    if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new UnusableFile('not_a_file', `${folder} is not a folder`);
   }
 }

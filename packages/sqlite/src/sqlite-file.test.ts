@@ -54,6 +54,14 @@ describe('what is refused at the opening', () => {
     await expect(openStore({ path: join(folder, 'plain/store.db') })).rejects.toMatchObject(refusal('not_a_file', /is not a folder/));
   });
 
+  test('a folder that cannot be made: in a file system that takes none, and in the place of a link that leads nowhere', async () => {
+    for (const path of ['/proc/perkey/store.db', '/proc/self/perkey/deep/store.db']) {
+      await expect(openStore({ path })).rejects.toMatchObject(refusal('read_only', /takes no folders|may not be written/));
+    }
+    await symlink(join(folder, 'nowhere'), join(folder, 'link'));
+    await expect(openStore({ path: join(folder, 'link/store.db') })).rejects.toMatchObject(refusal('not_a_file', /link is not a folder/));
+  });
+
   test('a file that is no database, and stays as it is', async () => {
     await writeFile(file(), 'these are notes, not a database\n'.repeat(200));
     await expect(openStore()).rejects.toMatchObject(refusal('foreign', /no SQLite database/));

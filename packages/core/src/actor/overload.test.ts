@@ -27,16 +27,20 @@ function busy(atTurn: number, inTheMiddle: (fixture: ActorFixture) => void): Act
 
 test('a request that would wait for too large a part of its time is refused at once, and one that has the time is not', async () => {
   const outcomes: (readonly [string, number | undefined])[] = [];
+  const told: unknown[] = [];
   const fixture = busy(100, (one) => {
     for (const leftMs of [50, 370, 430, 10_000]) {
       const asked = one.ask('worker', `new-${leftMs}`, 'work', {}, { deadline: one.clock.now() + leftMs });
       outcomes.push([asked.outcome, asked.error?.retryAfterMs]);
+      if (asked.error) told.push(asked.error.details['leftMs']);
     }
   });
   const asked = Array.from({ length: 300 }, (_, i) => fixture.ask('worker', `k${i % 30}`, 'work'));
   await fixture.clock.settle();
   // 200 turns of 1 ms are in line.
   expect(outcomes.map(([outcome]) => outcome)).toEqual(['node.overloaded', 'node.overloaded', 'waiting', 'waiting']);
+  // By the clock at the end of the turn before.
+  expect(told).toEqual([51, 371]);
   expect(outcomes[0]?.[1]).toBeGreaterThan(150);
   expect(outcomes[0]?.[1]).toBeLessThan(250);
   expect(new Set(asked.map(({ outcome }) => outcome))).toEqual(new Set(['ok']));

@@ -256,9 +256,12 @@ export class Scheduler {
     }
     const now = this.#lastEnd ?? this.#pace.lastLeftAt ?? this.#o.clock.now();
     const waitMs = this.#pace.estimateMs(this.#inLine, now);
-    if (waitMs <= (request.deadline - now) * waitPartMax) return undefined;
-    const text = `what waits on this node takes about ${Math.ceil(waitMs)} ms, too long for the time that the request has`;
-    return bareError('node.overloaded', text, { retryAfterMs: Math.min(30_000, Math.ceil(waitMs)) });
+    const leftMs = request.deadline - now;
+    if (waitMs <= leftMs * waitPartMax) return undefined;
+    // Both are told: a request that comes with little time left, as after an outage, is refused for a line that is short as well.
+    const details = { waitMs: Math.ceil(waitMs), leftMs: Math.max(0, Math.floor(leftMs)) };
+    const text = `the request has ${details.leftMs} ms left, and what waits on this node before it takes about ${details.waitMs} ms`;
+    return bareError('node.overloaded', text, { retryAfterMs: Math.min(30_000, details.waitMs), details });
   }
 
   #refuse(activation: Activation, request: InboundRequest, error: PerkeyError): void {

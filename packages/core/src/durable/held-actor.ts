@@ -28,6 +28,10 @@ export class HeldActor {
   skips: Map<string, Skip> | undefined = undefined;
   /** Of an actor whose state is kept: the state as it was stored last, encoded. */
   keptState: Uint8Array | undefined = undefined;
+  /** Of an actor whose state is kept: the state in memory is that of `keptState` for certain. */
+  isAsKept = true;
+  /** Of an actor whose state is kept: the frozen copy of the state that turns see which may not change it, once one of them has asked. */
+  view: unknown = undefined;
   /** Of an actor whose history was read. */
   places: HistoryPlaces | undefined = undefined;
   /** Of an actor whose state is kept: the ids of its last commits, oldest first. */

@@ -37,6 +37,97 @@ test('a turn that fails leaves the state as it was stored last', async () => {
   expect(node.ask('counter', 'a', 'get').value).toBe(2);
 });
 
+const list = z.array(z.int());
+const Shelf = defineActor('shelf', {
+  put: { input: z.int() },
+  spoil: {},
+  get: { output: list, readonly: true },
+  sort: { output: list, readonly: true },
+  sortLater: { output: list, readonly: true },
+  replace: { output: list, readonly: true },
+  swallow: { output: list, readonly: true },
+});
+
+class Shelves {
+  readonly seen: unknown[] = [];
+  readonly mine = [0];
+  readonly definition = Shelf.host({
+    state: () => ({ items: [3], opened: false }),
+    persist: 'state',
+    onActivate: (ctx) => void (ctx.state.opened = true),
+    put: (ctx, item) => {
+      this.mine.push(item);
+      ctx.state.items = [...ctx.state.items, item];
+      (ctx.state as { mine?: unknown }).mine = this.mine;
+    },
+    spoil(ctx) {
+      ctx.state.items.length = 0;
+      throw new Error('after it changed the state');
+    },
+    get: (ctx) => {
+      this.seen.push(ctx.state);
+      return [...ctx.state.items, ctx.state.opened ? 1 : 0];
+    },
+    sort: (ctx) => ctx.state.items.sort((a, b) => a - b),
+    async sortLater(ctx) {
+      await Promise.resolve();
+      return ctx.state.items.sort((a, b) => a - b);
+    },
+    replace(ctx) {
+      ctx.state = { items: [], opened: false };
+      return [];
+    },
+    swallow(ctx) {
+      try {
+        ctx.state.items.push(7);
+      } catch {
+        // Told to nobody.
+      }
+      return ctx.state.items;
+    },
+  });
+}
+
+test('a method that the contract declares readonly cannot change what is in memory', async () => {
+  const world = await DurableWorld.start();
+  const shelves = new Shelves();
+  const node = world.node([shelves.definition]);
+  const on = (method: string, input?: unknown): Promise<Asked> => settled(world, node.ask('shelf', 'a', method, input));
+  // What the hook has changed is seen, though it is not stored.
+  expect((await on('get')).value).toEqual([3, 1]);
+  await on('put', 1);
+  for (const method of ['sort', 'sortLater', 'replace']) {
+    const { error } = await on(method);
+    expect([method, error?.code, error?.executed]).toEqual([method, 'handler.failed', 'yes']);
+    expect((await on('get')).value).toEqual([3, 1, 1]);
+  }
+  expect((await on('swallow')).value).toEqual([3, 1]);
+  await on('put', 2);
+  expect((await on('get')).value).toEqual([3, 1, 2, 1]);
+  expect((await on('spoil')).outcome).toBe('handler.failed');
+  expect((await on('get')).value).toContain(2);
+  // What a handler put into the state and kept for itself is still its own.
+  expect(shelves.mine).toEqual([0, 1, 2]);
+  expect(await world.commits('shelf', 'a', 'states')).toMatchObject([{ version: 2 }]);
+});
+
+test('turns that only look share one view of the state, until a turn may change it', async () => {
+  const world = await DurableWorld.start();
+  const shelves = new Shelves();
+  const node = world.node([shelves.definition]);
+  const on = (method: string, input?: unknown): Promise<Asked> => settled(world, node.ask('shelf', 'a', method, input));
+  for (const method of ['get', 'get', 'put', 'get', 'get', 'spoil', 'get', 'get']) await on(method, method === 'put' ? 1 : undefined);
+  const { seen } = shelves;
+  expect(seen).toHaveLength(6);
+  expect([seen[0] === seen[1], seen[1] === seen[2], seen[2] === seen[3], seen[3] === seen[4], seen[4] === seen[5]]).toEqual([
+    true,
+    false,
+    true,
+    false,
+    true,
+  ]);
+});
+
 const faults: readonly [AppendFault, string, number][] = [
   ['full', 'store.full', 2],
   ['unavailable', 'store.unavailable', 2],

@@ -4,7 +4,9 @@ import type { ContextServices } from '../actor/context-services.ts';
 import type { DurableTurn } from '../actor/durability.ts';
 import { turnRefusal } from '../actor/refusals.ts';
 import { bareError } from '../base/bare-error.ts';
-import { decode, encode } from '../base/codec.ts';
+import { encode } from '../base/codec.ts';
+import { Decoder } from '../base/decoder.ts';
+import { deepFreeze } from '../base/deep-freeze.ts';
 import { describeThrown, PerkeyError } from '../base/errors.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
@@ -17,6 +19,7 @@ import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
 import { ownNotesOf } from './own-notes.ts';
+import { ReadingTurnContext } from './reading-turn-context.ts';
 import { commitIdOf, type NoteLimits, notesOf, remindersOf } from './turn-notes.ts';
 
 /** How many commits a record can tell of: as long as no more were missed, it proves which of them were stored. */
@@ -33,13 +36,32 @@ export interface StateKeepingOptions {
 /** Actors whose state is stored whole, with each turn that changed it. */
 export class StateKeeping implements Keeping {
   readonly #o: StateKeepingOptions;
+  readonly #decoder = new Decoder(commitLimits);
 
   constructor(options: StateKeepingOptions) {
     this.#o = options;
   }
 
   contextOf(activation: Activation, request: InboundRequest | undefined, method: HostedMethod | undefined): DurableTurnContext {
-    return new DurableTurnContext(activation, request, this.#o.services, method?.changes === true, remindersOf);
+    const { services } = this.#o;
+    if (method?.changes === false) return new ReadingTurnContext(activation, request, services, remindersOf, this.#viewOf);
+    const held = activation.extras?.held;
+    if (held instanceof HeldActor) mayDiffer(held);
+    return new DurableTurnContext(activation, request, services, method !== undefined, remindersOf);
+  }
+
+  /**
+   * A frozen copy of the state, made for the first turn that asks and shared by those that follow it, until one begins that may change the state.
+   * A copy, since what a handler put into the state may still be its own elsewhere.
+   */
+  readonly #viewOf = (activation: Activation): unknown => {
+    const held = HeldActor.of(activation);
+    return (held.view ??= deepFreeze(this.#decoded(held.isAsKept ? held.keptState : encoded(activation))));
+  };
+
+  #decoded(bytes: Uint8Array | undefined): unknown {
+    if (bytes === undefined) throw new TypeError('the actor was not loaded');
+    return this.#decoder.only(bytes, 0, bytes.length);
   }
 
   decide(turn: DurableTurn, held: HeldActor, value: unknown): Decided | undefined {
@@ -51,6 +73,7 @@ export class StateKeeping implements Keeping {
     const { activation, ctx } = turn;
     const bytes = encoded(activation);
     const isSame = held.keptState !== undefined && Buffer.compare(bytes, held.keptState) === 0;
+    held.isAsKept = isSame;
     if (isSame && !isDue && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
     const id = commitIdOf(states, turn);
     const notes = notesOf(turn, held, value, own, { limits: noteLimits, clock: services.clock, commitId: id });
@@ -78,11 +101,14 @@ export class StateKeeping implements Keeping {
   advance(_activation: Activation, held: HeldActor, { draft, kept }: Decided): void {
     held.books.apply(draft, draft.at);
     held.keptState = (kept as KeptState).state as Uint8Array;
+    held.isAsKept = true;
     held.recent = withRecent(held, draft.id);
   }
 
   undo(activation: Activation, held: HeldActor): void {
-    activation.state = stateOf(held);
+    mayDiffer(held);
+    activation.state = this.#decoded(held.keptState);
+    held.isAsKept = true;
   }
 
   async settle(activation: Activation, held: HeldActor, decided: Decided, deadline: number): Promise<Settled> {
@@ -133,7 +159,7 @@ export class StateKeeping implements Keeping {
     }
     const held = new HeldActor(stream, slot.shard, author, latest.head, new Bookkeeping(limits));
     this.#take(held, latest);
-    return { held, state: stateOf(held) };
+    return { held, state: this.#decoded(held.keptState) };
   }
 
   snapshotVersion(): undefined {}
@@ -148,6 +174,12 @@ export class StateKeeping implements Keeping {
     held.recent = recent;
     return states.save(stream, head, author, { id, at, state: keptState, bookkeeping: [books.pack(at), recent] });
   }
+}
+
+/** A hook or a turn begins that may change the state. */
+function mayDiffer(held: HeldActor): void {
+  held.isAsKept = false;
+  held.view = undefined;
 }
 
 function withRecent({ recent }: HeldActor, id: string): readonly string[] {
@@ -165,11 +197,6 @@ function partsOf({ bookkeeping }: StoredState): { readonly books: unknown; reado
   const [books, recent] = Array.isArray(bookkeeping) ? (bookkeeping as unknown[]) : [];
   if (!Array.isArray(recent)) throw new RangeError('its bookkeeping has another form');
   return { books, recent };
-}
-
-function stateOf({ keptState }: HeldActor): unknown {
-  if (keptState === undefined) throw new TypeError('the actor was not loaded');
-  return decode(keptState, 0, keptState.length, commitLimits);
 }
 
 function draftOf({ draft, kept }: Decided): StateDraft {

@@ -3,6 +3,7 @@ import { describeThrown } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { LogLimiter, safeText } from '../base/log-text.ts';
 import type { Counter, Histogram, Metrics } from '../base/metrics.ts';
+import { setNewest } from '../base/newest-entries.ts';
 import type { StreamName } from '../contract/commit-log.ts';
 import type { Snapshot, SnapshotStore } from '../contract/store.ts';
 import { readSnapshot, writeSnapshot } from './snapshot-body.ts';
@@ -144,16 +145,8 @@ export class Snapshots {
     this.#note(stream, { sequence: head.sequence, version: head.version, epoch });
   }
 
-  /** The oldest one goes where they are too many. */
   #note(stream: StreamName, place: Place): void {
-    const id = idOf(stream);
-    this.#places.delete(id);
-    this.#places.set(id, place);
-    if (this.#places.size <= placesMax) return;
-    for (const oldest of this.#places.keys()) {
-      this.#places.delete(oldest);
-      return;
-    }
+    setNewest(this.#places, idOf(stream), place, placesMax);
   }
 
   /** The log does not hold the record that the snapshot was taken at, as after it was set back to a copy. */

@@ -1,5 +1,6 @@
 import { PerkeyError } from '@perkey/core';
 import type { Snapshot, SnapshotStore, StreamName } from '@perkey/core';
+import { setNewest } from '@perkey/core/internal';
 import { unavailable } from '../store-api.ts';
 import { AckReader } from './append-answer.ts';
 import type { AppendChannel, AppendTarget } from './append-channel.ts';
@@ -72,7 +73,7 @@ export class JetStreamSnapshots implements SnapshotStore {
       const outcome = await this.#parts.channel.append(this.#target, subject, latest?.message ?? 0, message);
       if (outcome.kind === 'conflict') continue;
       if (outcome.kind !== 'appended') throw unavailable(outcome.text);
-      this.#remember(subject, { sequence, others: staying, message: outcome.sequence });
+      setNewest(this.#written, subject, { sequence, others: staying, message: outcome.sequence }, rememberedMax);
       return this.#erase(others.filter((other) => !staying.includes(other)));
     }
   }
@@ -113,11 +114,6 @@ export class JetStreamSnapshots implements SnapshotStore {
     const written = this.#written.get(subject);
     this.#written.delete(subject);
     return written;
-  }
-
-  #remember(subject: string, latest: Latest): void {
-    if (this.#written.size >= rememberedMax) this.#written.clear();
-    this.#written.set(subject, latest);
   }
 
   /** A message of another form counts as none, but for its place. */
