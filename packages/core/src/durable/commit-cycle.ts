@@ -5,6 +5,7 @@ import { abandoned, expired, shardMoved, turnRefusal } from '../actor/refusals.t
 import { isThenable } from '../base/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { PerkeyError } from '../base/errors.ts';
+import type { DurableInspection } from '../actor/inspection.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
 import type { ResultListener } from '../events/appender.ts';
@@ -15,6 +16,7 @@ import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import type { FenceLog } from './fence-log.ts';
 import { HeldActor } from './held-actor.ts';
+import { inspectHeld } from './inspect-held.ts';
 import type { Decided, Keeping, Settled } from './keeping.ts';
 import { keptReplies, repeatOf } from './kept-replies.ts';
 import type { Loader } from './loader.ts';
@@ -131,6 +133,11 @@ export class CommitCycle implements Durability {
 
   removed(activation: Activation): void {
     this.#o.duties?.removed(activation);
+  }
+
+  inspect(activation: Activation): DurableInspection | undefined {
+    const held = activation.extras?.held;
+    return held instanceof HeldActor ? inspectHeld(held, this.#o.keeping.snapshotVersion(held)) : undefined;
   }
 
   run(given: DurableTurn): unknown {
