@@ -52,6 +52,25 @@ const once: { readonly what: string; readonly seed: number; readonly minutes: nu
       { atMs: 4_368.5, kind: 'rollback', forMs: 1, amount: 16_621, variant: 'shards' },
     ],
   },
+  {
+    what: 'a release from before the records were set back is stored upon a revision that they have given once more',
+    ...{ seed: 900_508, minutes: 4 },
+    faults: [
+      { atMs: 120_705.5, kind: 'pause', forMs: 7_624, target: 'node-0' },
+      { atMs: 123_298.75, kind: 'late-proof', forMs: 5_078, target: 'node-3', amount: 578 },
+      { atMs: 123_746.125, kind: 'suspend', forMs: 333, target: 'node-4' },
+      { atMs: 127_869.375, kind: 'crash', forMs: 8_781, target: 'node-2' },
+      { atMs: 144_416.75, kind: 'cut', forMs: 58, target: 'client-4', variant: 'noticed' },
+      { atMs: 180_723.125, kind: 'drain', forMs: 113, target: 'node-2' },
+      { atMs: 181_579.875, kind: 'pause', forMs: 126, target: 'client-5' },
+      { atMs: 181_853.625, kind: 'slow-store', forMs: 5_925, target: 'node-1', amount: 1_437 },
+      { atMs: 192_097, kind: 'sever', forMs: 7_664, target: 'node-4', other: 'node-0', variant: 'out' },
+      { atMs: 197_627.25, kind: 'cut', forMs: 6_859, target: 'node-3', link: 'control', variant: 'noticed' },
+      { atMs: 199_672.25, kind: 'wall-jump', forMs: 1, target: 'node-2', amount: -628_659 },
+      { atMs: 201_102.125, kind: 'slow-store', forMs: 4_426, target: 'node-0', amount: 1_969 },
+      { atMs: 204_927, kind: 'rollback', forMs: 1, amount: 15_513, variant: 'shards' },
+    ],
+  },
 ];
 
 test.each(once)('a world that failed once holds: $what', { timeout: 60_000 }, async ({ seed, minutes, faults }) => {

@@ -296,7 +296,8 @@ export class CommitCycle implements Durability {
     const { key } = turn.activation;
     const { sequence } = held.head;
     if (answer.kind === 'refused' || answer.kind === 'uncovered' || answer.kind === 'moved' || answer.kind === 'fenced') {
-      if (answer.kind === 'refused') doubts.end(key, sequence);
+      // That the stream goes as far as it expected, the log itself may never have said.
+      if (answer.kind === 'refused') doubts.seen(key, sequence, sequence);
       const error = 'error' in answer ? answer.error : shardMoved(held.shard, undefined);
       throw this.#failed(turn, turnRefusal(error));
     }

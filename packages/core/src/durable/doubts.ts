@@ -40,7 +40,9 @@ export class Doubts {
 
   /** A read has shown what became of it: a stream with this last record. */
   seen(key: string, expectedSequence: number, lastSequence: number): void {
-    if (this.#byKey.get(key) === expectedSequence) this.#byKey.set(key, lastSequence - 1);
+    if (this.#byKey.get(key) !== expectedSequence) return;
+    if (lastSequence > 0) this.#byKey.set(key, lastSequence - 1);
+    else this.#byKey.delete(key);
   }
 
   /** Whether something may come behind this last record, or is there already and was not read. */

@@ -130,6 +130,11 @@ export class EventStore extends CommitIds {
     return positionAfter(await this.#log.last());
   }
 
+  /** A position behind everything that was acknowledged to anybody before the call. Rejects with `store.unavailable` or `store.full`. */
+  async barrier(): Promise<number> {
+    return positionAfter(await this.#log.barrier());
+  }
+
   /** Reads the whole stream and says what is wrong with it. */
   verify(stream: StreamName): Promise<StreamReport> {
     return verifyStream(this.#log, this.#reader, stream);

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { describeThrown } from '../base/errors.ts';
+import { describeThrown, PerkeyError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { pause } from '../base/pause.ts';
 import { isThenable } from '../base/thenable.ts';
@@ -50,7 +50,8 @@ const quietRecordsMax = 10_000;
  *
  * Invariant: the checkpoint passes an event only when its handler has taken it or the error strategy gave it up, and is saved under the epoch by
  * compare-and-set, so that a former owner which still runs can neither set it back nor move it on. Broken by a save that is not compared, or by a
- * position that runs ahead of the handler.
+ * position that runs ahead of the handler. A checkpoint that lies behind the end of the log, which was set back or made anew, would pass over what is
+ * stored up to there: such a run stands still.
  */
 export class ProjectionRun {
   readonly #o: ProjectionRunOptions;
@@ -142,7 +143,7 @@ export class ProjectionRun {
     const { projection, checkpoints, epoch } = this.#o;
     if (projection.readModel !== undefined) {
       this.#saved = this.#position = await projection.readModel.checkpoint(this.#name);
-      return;
+      return this.#compareWithLog();
     }
     const found = await checkpoints.load(this.#name);
     if (epoch === undefined) this.#epoch = Math.max(this.#epoch, found?.epoch ?? 0);
@@ -151,6 +152,22 @@ export class ProjectionRun {
     this.#saved = this.#position;
     // Saved again under this epoch before anything is handled: from here on a former owner gets no further.
     if (!this.#stop.signal.aborted && found?.epoch !== this.#epoch) await this.#save(this.#position);
+    await this.#compareWithLog();
+  }
+
+  async #compareWithLog(): Promise<void> {
+    if (this.#position === 0 || this.#stop.signal.aborted) return;
+    let end: number;
+    try {
+      end = await this.#o.source.barrier();
+    } catch (thrown) {
+      // Without room nothing can be said of where the log ends, and nothing new is stored that could be passed over.
+      if (thrown instanceof PerkeyError && thrown.code === 'store.full') return;
+      throw thrown;
+    }
+    if (this.#position <= end) return;
+    const text = `the log ends at ${sequenceBefore(end)}, before the checkpoint of the projection at ${sequenceBefore(this.#position)}: it was set back, or made anew; rebuild the projection`;
+    this.#end('failed', new PerkeyError('stream.corrupt', text));
   }
 
   #fenced(epoch: number): void {
@@ -163,7 +180,7 @@ export class ProjectionRun {
     this.#error = thrown === undefined ? undefined : describeThrown(thrown);
     this.#stop.abort();
     const fields = { projection: this.#name, position: this.#position, err: thrown };
-    if (state === 'failed') this.#o.log.error(fields, 'the projection stands still: an event could not be handled');
+    if (state === 'failed') this.#o.log.error(fields, 'the projection stands still');
     else this.#o.log.warn(fields, 'another node runs the projection; this one stops');
   }
 

@@ -18,6 +18,7 @@ import { positionOf, type StoredEvent } from './stored-event.ts';
 class ToldSource implements EventSource {
   readonly events: StoredEvent[] = [];
   readonly readsFrom: number[] = [];
+  readonly barrier = (): Promise<number> => this.end();
   #wake = Promise.withResolvers<void>();
 
   append(...names: readonly string[]): void {
@@ -108,9 +109,8 @@ beforeEach(async () => {
 function start<Tx = undefined>(definitions: ProjectionDefinition<Tx> | readonly ProjectionDefinition<Tx>[], epoch = 1): ProjectionGroup {
   const projections = [definitions].flat().map((definition) => defineProjection(definition));
   return new ProjectionGroup({
-    onFenced: () => {},
     projections,
-    epoch,
+    ...{ epoch, onFenced: () => {} },
     store,
     source,
     catalogues: new Map(),

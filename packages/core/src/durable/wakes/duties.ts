@@ -115,10 +115,9 @@ export class Duties {
     duty.held = held;
     held.deliveredTo = Math.max(held.deliveredTo, duty.deliveredTo);
     if (duty.present !== undefined) duty.wakes.count = 0;
-    duty.notes.count = 0;
-    duty.notes.againAt = 0;
     duty.isUnsure = false;
     duty.prune(held.books);
+    if (duty.hasNoted()) duty.notes.reset();
     const need = needOf(held.books);
     if (need !== duty.need || !duty.isTidy) duty.changedAt = clock.now();
     if (need !== duty.need) duty.isTidy = false;
@@ -318,6 +317,7 @@ export class Duties {
   #note(duty: Duty): void {
     const { clock, host } = this.#o;
     const { notes, stream, shard } = duty;
+    duty.beginNote();
     notes.count += 1;
     notes.againAt = clock.now() + this.#backoffMs(notes.count);
     this.#metrics.wakes.inc();

@@ -11,6 +11,11 @@ import type { WakeRecord } from './wake-record.ts';
 export class Tries {
   count = 0;
   againAt = 0;
+
+  reset(): void {
+    this.count = 0;
+    this.againAt = 0;
+  }
 }
 
 /** Of one due time of a reminder. */
@@ -53,6 +58,9 @@ export class Duty {
   deliveredAt = 0;
   isCalling = false;
   readonly calls: Map<string, ReminderTries> = new Map();
+  /** When a note was last tried: the oldest message in the books, and how many due times were to be left out. */
+  #notedFrom = 0;
+  #skipsNoted = 0;
 
   constructor(stream: StreamName, shard: number, epoch: number, record: WakeRecord, need: number) {
     this.stream = stream;
@@ -81,6 +89,25 @@ export class Duty {
   get unnoted(): number {
     const { held } = this;
     return held === undefined ? 0 : held.books.pendingCount - held.books.pendingAfter(held.deliveredTo);
+  }
+
+  /** A turn is about to store what there is to note. */
+  beginNote(): void {
+    this.#notedFrom = this.#oldest;
+    this.#skipsNoted = this.#skips;
+  }
+
+  /** Whether a commit has stored some of it since; one that was refused has stored nothing, and is tried again later. */
+  hasNoted(): boolean {
+    return this.#oldest !== this.#notedFrom || this.#skips < this.#skipsNoted;
+  }
+
+  get #oldest(): number {
+    return this.held?.books.nextPending(0)?.number ?? 0;
+  }
+
+  get #skips(): number {
+    return this.held?.skips?.size ?? 0;
   }
 
   delivered(number: number, now: number): void {

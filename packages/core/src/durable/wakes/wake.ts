@@ -31,6 +31,6 @@ export function readWake(value: string): Wake | undefined {
   }
   if (typeof parsed !== 'object' || parsed === null) return undefined;
   const { type, key, dueAt, epoch } = parsed as Readonly<Record<string, unknown>>;
-  const isRight = typeof type === 'string' && typeof key === 'string' && typeof dueAt === 'number' && typeof epoch === 'number';
-  return isRight ? { type, key, dueAt, epoch } : undefined;
+  const isRight = typeof type === 'string' && typeof key === 'string' && typeof dueAt === 'number' && Number.isSafeInteger(epoch);
+  return isRight ? { type, key, dueAt, epoch: epoch as number } : undefined;
 }
