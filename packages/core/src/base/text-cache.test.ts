@@ -53,3 +53,26 @@ test('bytes that are not UTF-8 do not pass for what they were replaced by', () =
   expect(read(broken)).toBe('\ufffd\ufffd\ufffd\ufffd');
   expect(read(Buffer.from('ab\ufffd'))).toBe('ab\ufffd');
 });
+
+test('more texts than there are slots at first are told from one another, and remembered once there is room for them', () => {
+  const cache = new TextCache();
+  const texts = Array.from({ length: 400 }, (_, n) => Buffer.from(`text number ${n}`));
+  let decoded = 0;
+  const read = (bytes: Buffer): string => {
+    const counting = Object.assign(Buffer.from(bytes), {
+      toString: (...given: Parameters<Buffer['toString']>) => {
+        decoded += 1;
+        return Buffer.prototype.toString.apply(bytes, given);
+      },
+    });
+    return cache.read(counting, new DataView(counting.buffer, counting.byteOffset, counting.byteLength), 0, counting.length);
+  };
+  for (let round = 0; round < 4; round += 1) {
+    decoded = 0;
+    for (const bytes of texts) expect(read(bytes)).toBe(bytes.toString());
+  }
+  expect(decoded).toBeLessThan(texts.length / 2);
+  decoded = 0;
+  for (let round = 0; round < 2; round += 1) expect(read(texts[0] as Buffer)).toBe('text number 0');
+  expect(decoded).toBeLessThan(2);
+});

@@ -56,3 +56,23 @@ test('any mix of beginnings and ends keeps each attempt at its own id', () => {
     expect(attempts.of(shard)).toBe([...alive.values()].filter((one) => one.shard === shard).length);
   }
 });
+
+test('an attempt that outlasts thousands of others is found among the latest, and nothing is looked at where none is left', () => {
+  const attempts = new Attempts();
+  attempts.setShards(1);
+  const long = pending(1);
+  attempts.begin(long);
+  for (let seq = 2; seq <= 5_000; seq += 1) {
+    const short = pending(seq);
+    attempts.begin(short);
+    const seen: number[] = [];
+    attempts.forEach((one) => seen.push(one.seq));
+    expect(seen.sort((a, b) => a - b)).toEqual([1, seq]);
+    attempts.end(short);
+  }
+  attempts.end(long);
+  expect(attempts.some(() => true)).toBe(false);
+  const next = pending(5_001);
+  attempts.begin(next);
+  expect(attempts.filter(() => true)).toEqual([next]);
+});

@@ -90,10 +90,14 @@ export class Routes {
   }
 
   /** For who hears of members late and in any order: a type that was hosted once is asked for, and refused by its owner if it must be. */
-  addTypes(types: Iterable<string>): void {
+  addTypes(types: readonly string[]): void {
     const known = this.#types;
-    const added = known === undefined ? [...types] : [...types].filter((type) => !known.has(type));
-    if (known === undefined || added.length > 0) this.#types = new Set([...(known ?? []), ...added]);
+    for (const type of types) {
+      if (known?.has(type) === true) continue;
+      this.#types = new Set([...(known ?? []), ...types]);
+      return;
+    }
+    this.#types ??= new Set();
   }
 
   learn(change: RouteChange): void {

@@ -110,7 +110,9 @@ export class HistoryRecorder implements History {
     const call = this.#open.get(n);
     if (call === undefined) throw new Error('this call has ended before');
     this.#open.delete(n);
-    const operation: Operation = Object.assign(call, more, { t1: this.#clock.now(), outcome });
+    call.t1 = this.#clock.now();
+    call.outcome = outcome;
+    const operation = Object.assign(call, more) as Operation;
     this.#ended.push(operation);
     this.#onLine?.(operationLine(operation, n));
   }

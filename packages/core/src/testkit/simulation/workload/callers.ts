@@ -171,7 +171,9 @@ export class WorkloadCaller {
         world.fail(`${by} answers its own caller though it is marked gone`);
       if (!isDurable) ledger.confirmed(mark);
       if (type === 'register') this.#known.set(key, op === 'read' ? output : value);
-      open.ok({ output: output ?? undefined, life, epoch, by, ...(op === 'read' ? { output } : isDurable && { version }) });
+      if (op === 'read') open.ok({ output, life, epoch, by });
+      else if (isDurable) open.ok({ output: output ?? undefined, life, epoch, by, version });
+      else open.ok({ output: output ?? undefined, life, epoch, by });
       world.around.trace.silent(world.nowMs, name, `${mark.rid} ok ${life} ${answer.version}`);
       return true;
     } catch (error) {
