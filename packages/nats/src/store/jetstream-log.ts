@@ -17,6 +17,8 @@ export interface LogParts {
   readonly link: StoreLink;
   readonly channel: AppendChannel;
   readonly names: LogNames;
+  /** See `ReadPlace`. */
+  readonly keepsLast: boolean;
   readonly bodyBytesMax: number;
   readonly pullBytesMax: number;
   /** Why nothing may be appended now; undefined where it may. */
@@ -35,7 +37,7 @@ export class JetStreamLog implements CommitLog {
   readonly #barrier: LogBarrier;
 
   constructor(parts: LogParts) {
-    const { names, link, pullBytesMax, isClosed } = parts;
+    const { names, keepsLast, link, pullBytesMax, isClosed } = parts;
     this.bodyBytesMax = parts.bodyBytesMax;
     this.#parts = parts;
     this.#subjects = new StreamSubjects(names);
@@ -45,7 +47,7 @@ export class JetStreamLog implements CommitLog {
       onNobody: () => link.onMissing(),
     };
     this.#barrier = new LogBarrier({ ...parts, target: this.#target });
-    this.#place = { link, names, told: this.#told, pullBytesMax, isClosed };
+    this.#place = { link, names, keepsLast, told: this.#told, pullBytesMax, isClosed };
   }
 
   append(append: LogAppend): Promise<AppendOutcome> {

@@ -34,18 +34,19 @@ export class JetStreamStore implements OpenStore {
     this.#channel = channel;
     const bodyBytesMax = payloadMax - marginBytes;
     const pullBytesMax = Math.max(readBytesMax, payloadMax + 2 * marginBytes);
-    const log = (of: LogNames): JetStreamLog =>
+    const log = (of: LogNames, keepsLast: boolean): JetStreamLog =>
       new JetStreamLog({
         link: gate,
         channel,
         names: of,
+        keepsLast,
         bodyBytesMax,
         pullBytesMax,
         refusal: () => gate.refusal,
         isClosed: () => gate.closed,
       });
-    this.events = log(names.events);
-    this.states = log(names.states);
+    this.events = log(names.events, false);
+    this.states = log(names.states, true);
     this.snapshots = new JetStreamSnapshots({ link: gate, channel, names: names.snapshots, bodyBytesMax: bodyBytesMax - formBytesMax });
     const store = new NatsRecordStore(names.recordsBucket, gate.api, gate, () => gate.onMissing());
     this.records = new JetStreamRecords({ link: gate, store, names: names.records, pullBytesMax });

@@ -34,7 +34,7 @@ function placeWith(clock: VirtualClock, told: ToldSequences, last: readonly numb
     onEarlyPullLost: () => {},
   };
   const names = { natsStream: 'perkey_demo_events', prefix: 'perkey.demo.events.' };
-  return { link, names, told, pullBytesMax: 1, isClosed: () => false };
+  return { link, names, keepsLast: false, told, pullBytesMax: 1, isClosed: () => false };
 }
 
 test('a leader that says less than it has acknowledged is asked again', async () => {
@@ -185,3 +185,15 @@ test('a consumer that cannot be made while the leader is asked does no harm wher
   await clock.run(read);
   expect(found).toEqual([9]);
 });
+
+test.each([{ many: false }, { many: true }])(
+  'of a log that keeps only the last record of a stream that one is asked for, and nothing else: %j',
+  async (how) => {
+    const { place, asked, wanted } = leaderWith({ 9: { expected: 4 } }, 9);
+    const found = [];
+    for await (const batch of readStream({ ...place, keepsLast: true }, subject, { after: 0, batchMax: 2, ...how })) found.push(batch);
+    expect(found).toMatchObject([{ records: [{ sequence: 9 }], through: 9, live: true }]);
+    expect(asked).toEqual([JSON.stringify({ last_by_subj: subject })]);
+    expect(wanted()).toBe(0);
+  },
+);

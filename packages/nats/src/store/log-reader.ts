@@ -28,6 +28,8 @@ const pullCountMax = 8_192;
 export interface ReadPlace {
   readonly link: StoreLink;
   readonly names: LogNames;
+  /** Whether only the last record of each stream is kept: then nobody has to look for others. */
+  readonly keepsLast: boolean;
   readonly told: ToldSequences;
   /** Most bytes that one request asks for. */
   readonly pullBytesMax: number;
@@ -136,9 +138,10 @@ const recordOf = ({ sequence, body }: StoredMessage): LogRecord => ({ sequence, 
 export async function* readStream(place: ReadPlace, subject: string, read: LogRead): AsyncGenerator<LogBatch, void, undefined> {
   const { after, batchMax, signal } = read;
   const live = await place.link.ready();
-  if (read.many === true) return yield* readMany(place, live, subject, read);
+  if (read.many === true && !place.keepsLast) return yield* readMany(place, live, subject, read);
   const last = await lastOf(place, subject, read.reached);
   if (last === undefined || last.sequence <= after || isAborted(signal)) return;
+  if (place.keepsLast) return yield { records: [recordOf(last)], through: last.sequence, live: true };
   const records = await walkBack(place, last, read);
   if (records === undefined) {
     yield* readSessions(place, { is: 'stream', subject }, read, last.sequence);
