@@ -169,3 +169,53 @@ test('calls that go ahead go out once each, although the end of one opens their 
   await clock.advance(100);
   expect([out, gates.held, gates.size]).toEqual([[1, 2, 3], 0, 0]);
 });
+
+test('many calls go out over several turns, in their order and with those made meanwhile behind them', async () => {
+  const { clock, gates, state, out, call } = world();
+  const seqs = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  for (let i = 0; i < 80; i += 1) gates.hold(call(i < 70 ? 0 : 1));
+  state.mayTry = true;
+  gates.tryOpenAll();
+  expect([out, gates.size]).toEqual([seqs(1, 32), 2]);
+  const late = call(0);
+  expect(gates.stops(late)).toBe(true);
+  gates.hold(late);
+  // Its first part is under way: a gate goes on all the same.
+  state.isQuiet = false;
+  clock.defer(() => expect([out.length, gates.held]).toEqual([64, 17]));
+  await clock.advance(0);
+  expect([out, gates.held, gates.size, clock.pending]).toEqual([[...seqs(1, 70), 81, ...seqs(71, 80)], 0, 0, 1]);
+});
+
+test.each(['a call comes back', 'the owner changes', 'the connection is new'])(
+  'what is left of a gate that opens in parts waits for the part under way when %s',
+  async (change) => {
+    const { clock, gates, state, out, call } = world();
+    const calls = Array.from({ length: 40 }, () => call());
+    for (const one of calls) gates.hold(one);
+    state.mayTry = true;
+    gates.tryOpen(0);
+    state.isQuiet = false;
+    if (change === 'a call comes back') gates.holdBack(calls[5]!, 1);
+    else if (change === 'the owner changes') gates.close(0);
+    else gates.doubtAll();
+    await clock.advance(100);
+    expect([out.length, gates.has(0)]).toEqual([32, true]);
+    out.length = 0;
+    state.isQuiet = true;
+    gates.tryOpen(0);
+    await clock.advance(0);
+    const rest = calls.slice(32).map(({ seq }) => seq);
+    expect(out).toEqual(change === 'a call comes back' ? [calls[5]!.seq, ...rest] : rest);
+  },
+);
+
+test('gates that were stopped while one of them opened in parts give out nothing more', async () => {
+  const { clock, gates, state, out, call } = world();
+  for (let i = 0; i < 40; i += 1) gates.hold(call());
+  state.mayTry = true;
+  gates.tryOpen(0);
+  expect(gates.stop()).toHaveLength(8);
+  await clock.advance(100);
+  expect([out.length, gates.held]).toEqual([32, 0]);
+});

@@ -6,6 +6,9 @@ import type { Pending } from './pending.ts';
 const lookEveryMs = 20;
 /** From then on a call waits only for calls to its own key, not for all of its shard. */
 const patienceMs = 250;
+/** So many held calls go out in one turn of the event loop. Two with more than `turnGapMs` between them are taken for calls of two turns. */
+const perTurnMax = 32;
+const turnGapMs = 1;
 
 export interface GatesOptions {
   readonly clock: Clock;
@@ -15,7 +18,7 @@ export interface GatesOptions {
   readonly mayTry: (shard: number, gate: Gate) => boolean;
   /** What is under way for the shards that have a gate. */
   readonly inFlight: () => InFlightKeys;
-  /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. */
+  /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. Never of a call that was made in no turn. */
   readonly mayGoAhead: (pending: Pending) => boolean;
   /** Takes each call of an opened gate, in order. May hold it back again. */
   readonly dispatch: (pending: Pending) => void;
@@ -23,10 +26,21 @@ export interface GatesOptions {
   readonly wantNews: () => void;
 }
 
-/** The gates of all shards whose owner is changing. */
+/**
+ * The gates of all shards whose owner is changing.
+ *
+ * After an outage many calls come free at once. They go out over several turns of the event loop, so that calls to other shards need not stand
+ * behind all of them. I6: a gate that has given out a part goes on without waiting for that part only while nothing came back, the owner did not
+ * change and is not in doubt, so that all of it goes to one owner in its order; else it opens anew, as any gate does.
+ */
 export class Gates {
   readonly #o: GatesOptions;
   readonly #byShard = new Map<number, Gate>();
+  /** Those that have given out a part in this turn. They count as opening. */
+  #parted: { readonly shard: number; readonly gate: Gate }[] = [];
+  #givenInTurn = 0;
+  #givenAt = 0;
+  #isTurnFull = false;
   #held = 0;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -85,9 +99,7 @@ export class Gates {
         this.#probe(shard, gate);
         continue;
       }
-      if (!this.#giveOut(gate, () => true)) continue;
-      this.#byShard.delete(shard);
-      return;
+      if (this.#giveAll(shard, gate)) return;
     }
   }
 
@@ -168,6 +180,40 @@ export class Gates {
     this.#giveOut(gate, () => this.#o.isQuiet(shard));
   }
 
+  /** Gives out all calls, those that are too many for this turn in the next ones; false when something came back meanwhile. */
+  #giveAll(shard: number, gate: Gate): boolean {
+    if (!this.#giveOut(gate, () => this.#hasTurn())) return false;
+    if (gate.size === 0) {
+      this.#byShard.delete(shard);
+      return true;
+    }
+    gate.isOpening = true;
+    if (this.#parted.length === 0) this.#o.clock.defer(() => this.#nextTurn());
+    this.#parted.push({ shard, gate });
+    return true;
+  }
+
+  /** Once it is false it stays so until the next turn. */
+  #hasTurn(): boolean {
+    if (this.#isTurnFull) return false;
+    const now = this.#o.clock.now();
+    if (now - this.#givenAt > turnGapMs) this.#givenInTurn = 0;
+    this.#givenAt = now;
+    this.#isTurnFull = this.#givenInTurn >= perTurnMax;
+    if (!this.#isTurnFull) this.#givenInTurn += 1;
+    return !this.#isTurnFull;
+  }
+
+  #nextTurn(): void {
+    this.#isTurnFull = false;
+    this.#givenInTurn = 0;
+    for (const { shard, gate } of this.#parted.splice(0)) {
+      if (this.#isStopped) return;
+      gate.isOpening = false;
+      if (gate.isInterrupted || gate.isDoubted || !this.#giveAll(shard, gate)) this.tryOpen(shard);
+    }
+  }
+
   /** Dispatches what `may` allows, in order; false when something came back meanwhile, so that the rest has to wait. */
   #giveOut(gate: Gate, may: (pending: Pending) => boolean): boolean {
     gate.isOpening = true;
@@ -197,6 +243,7 @@ export class Gates {
   /** What an owner refused although it was waited for waits for the next owner, or for a while, as all calls do. */
   #letAhead(): void {
     for (const [shard, gate] of [...this.#byShard]) {
+      if (!gate.mayHoldMarked) continue;
       const mayTry = ({ mark }: Pending): boolean => mark === 0 || this.#o.mayTry(shard, gate);
       if (!gate.isOpening) this.#giveOut(gate, (pending) => mayTry(pending) && this.mayGoAhead(pending));
     }
