@@ -6,9 +6,8 @@ import type { Pending } from './pending.ts';
 const lookEveryMs = 20;
 /** From then on a call waits only for calls to its own key, not for all of its shard. */
 const patienceMs = 250;
-/** So many held calls go out in one turn of the event loop. Two with more than `turnGapMs` between them are taken for calls of two turns. */
-const perTurnMax = 32;
-const turnGapMs = 1;
+/** So many more may go out with each look, should what went out before them take long. */
+const extraMax = 32;
 
 export interface GatesOptions {
   readonly clock: Clock;
@@ -16,6 +15,8 @@ export interface GatesOptions {
   readonly isQuiet: (shard: number) => boolean;
   /** Whether there is an owner to be tried now. */
   readonly mayTry: (shard: number, gate: Gate) => boolean;
+  /** Whether fewer calls that have waited are under way than may be at the same time. */
+  readonly hasRoom: () => boolean;
   /** What is under way for the shards that have a gate. */
   readonly inFlight: () => InFlightKeys;
   /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. Never of a call that was made in no turn. */
@@ -29,18 +30,17 @@ export interface GatesOptions {
 /**
  * The gates of all shards whose owner is changing.
  *
- * After an outage many calls come free at once. They go out over several turns of the event loop, so that calls to other shards need not stand
- * behind all of them. I6: a gate that has given out a part goes on without waiting for that part only while nothing came back, the owner did not
- * change and is not in doubt, so that all of it goes to one owner in its order; else it opens anew, as any gate does.
+ * After an outage many calls come free at once. Only so many of them are under way at the same time, so that calls to other shards need not stand
+ * behind all of them on the way and at the owners: each answer lets the next one go. I6: a gate that has given out a part goes on, without
+ * waiting for that part to end, only while nothing came back, the owner did not change and is not in doubt, so that all of it goes to one owner
+ * in its order; else it opens anew, as any gate does.
  */
 export class Gates {
   readonly #o: GatesOptions;
   readonly #byShard = new Map<number, Gate>();
-  /** Those that have given out a part in this turn. They count as opening. */
+  /** Those that have given out a part. They count as opening. */
   #parted: { readonly shard: number; readonly gate: Gate }[] = [];
-  #givenInTurn = 0;
-  #givenAt = 0;
-  #isTurnFull = false;
+  #extra = 0;
   #held = 0;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -91,7 +91,13 @@ export class Gates {
     this.#held += gate.size;
   }
 
+  /** To be called whenever something of the shard has ended. */
   tryOpen(shard: number): void {
+    this.#open(shard);
+    this.#goOn();
+  }
+
+  #open(shard: number): void {
     const gate = this.#byShard.get(shard);
     if (!gate || gate.isOpening) return;
     while (this.#mayOpen(shard, gate)) {
@@ -104,7 +110,7 @@ export class Gates {
   }
 
   tryOpenAll(): void {
-    for (const shard of [...this.#byShard.keys()]) this.tryOpen(shard);
+    for (const shard of [...this.#byShard.keys()]) this.#open(shard);
   }
 
   /** The connection is new: an owner whose own one is not back yet does not listen. */
@@ -180,48 +186,43 @@ export class Gates {
     this.#giveOut(gate, () => this.#o.isQuiet(shard));
   }
 
-  /** Gives out all calls, those that are too many for this turn in the next ones; false when something came back meanwhile. */
-  #giveAll(shard: number, gate: Gate): boolean {
-    if (!this.#giveOut(gate, () => this.#hasTurn())) return false;
-    if (gate.size === 0) {
-      this.#byShard.delete(shard);
-      return true;
+  /** Some of what was given out has ended: others may follow, of each gate in turn. */
+  #goOn(): void {
+    while (this.#parted.length > 0 && this.#hasRoom() && !this.#isStopped) {
+      const { shard, gate } = this.#parted.shift()!;
+      gate.isOpening = false;
+      if (gate.isInterrupted || gate.isDoubted || !this.#giveAll(shard, gate)) this.#open(shard);
     }
-    gate.isOpening = true;
-    if (this.#parted.length === 0) this.#o.clock.defer(() => this.#nextTurn());
-    this.#parted.push({ shard, gate });
+  }
+
+  #hasRoom(): boolean {
+    return this.#extra > 0 || this.#o.hasRoom();
+  }
+
+  /** Gives out all calls, those for which there is no room as soon as there is; false when something came back meanwhile. */
+  #giveAll(shard: number, gate: Gate): boolean {
+    if (!this.#giveOut(gate, () => this.#hasRoom(), true)) return false;
+    if (gate.size === 0) this.#byShard.delete(shard);
+    else {
+      gate.isOpening = true;
+      this.#parted.push({ shard, gate });
+    }
     return true;
   }
 
-  /** Once it is false it stays so until the next turn. */
-  #hasTurn(): boolean {
-    if (this.#isTurnFull) return false;
-    const now = this.#o.clock.now();
-    if (now - this.#givenAt > turnGapMs) this.#givenInTurn = 0;
-    this.#givenAt = now;
-    this.#isTurnFull = this.#givenInTurn >= perTurnMax;
-    if (!this.#isTurnFull) this.#givenInTurn += 1;
-    return !this.#isTurnFull;
-  }
-
-  #nextTurn(): void {
-    this.#isTurnFull = false;
-    this.#givenInTurn = 0;
-    for (const { shard, gate } of this.#parted.splice(0)) {
-      if (this.#isStopped) return;
-      gate.isOpening = false;
-      if (gate.isInterrupted || gate.isDoubted || !this.#giveAll(shard, gate)) this.tryOpen(shard);
-    }
-  }
-
   /** Dispatches what `may` allows, in order; false when something came back meanwhile, so that the rest has to wait. */
-  #giveOut(gate: Gate, may: (pending: Pending) => boolean): boolean {
+  #giveOut(gate: Gate, may: (pending: Pending) => boolean, isUpToFirstNo: boolean = false): boolean {
     gate.isOpening = true;
     gate.isInterrupted = false;
     for (const pending of gate.inOrder()) {
-      if (!may(pending)) continue;
+      if (!may(pending)) {
+        if (isUpToFirstNo) break;
+        continue;
+      }
       gate.drop(pending);
       this.#held -= 1;
+      if (this.#extra > 0) this.#extra -= 1;
+      pending.hasWaited = true;
       this.#o.dispatch(pending);
       if (gate.isInterrupted) break;
     }
@@ -254,6 +255,9 @@ export class Gates {
     this.#timer ??= this.#o.clock.setTimer(lookEveryMs, () => {
       this.#timer = undefined;
       this.#o.wantNews();
+      this.#extra = extraMax;
+      this.#goOn();
+      this.#extra = 0;
       this.tryOpenAll();
       this.#letAhead();
       this.#letPass(this.#o.clock.now());
