@@ -18,6 +18,8 @@ interface Row {
   /** Of the store's log alone: the same bytes, and no actor. */
   readonly log_per_s: number;
   readonly log_ratio: number;
+  /** Of bare inserts that compare nothing; NaN where there is no such thing. */
+  readonly unguarded_per_s: number;
   readonly p50_ms: number;
   readonly p99_ms: number;
   /** NaN where the floor is not asked one by one. */
@@ -31,7 +33,8 @@ export interface AppendResult {
 }
 
 const accounts = 256;
-const names = ['actors', 'log', 'floor'] as const;
+const names = ['actors', 'log', 'floor', 'unguarded'] as const;
+const nothing: LoadResult = { rps: Number.NaN, p50_ms: Number.NaN, p99_ms: Number.NaN };
 
 async function measure(store: BenchStore, ms: number, rounds: number): Promise<Row> {
   await using node = await startNode({ cluster: 'bench', nodeId: 'node-0', shards: 64, transport: memory(), store, actors: [account] });
@@ -46,9 +49,10 @@ async function measure(store: BenchStore, ms: number, rounds: number): Promise<R
     actors: (): Promise<LoadResult> => depositLoad(node, accounts, ms),
     log: (): Promise<LoadResult> => log.run(accounts, bareMs),
     floor: (): Promise<LoadResult> => floor.run(accounts, bareMs),
+    unguarded: async (): Promise<LoadResult> => (await floor.unguarded?.(accounts, bareMs)) ?? nothing,
   };
   for (const name of names) await runs[name]();
-  const results: Record<(typeof names)[number], LoadResult[]> = { actors: [], log: [], floor: [] };
+  const results: Record<(typeof names)[number], LoadResult[]> = { actors: [], log: [], floor: [], unguarded: [] };
   // In another order each time, so that a slow moment of the machine meets all of them.
   for (let turn = 0; turn < rounds; turn += 1) {
     for (let i = 0; i < names.length; i += 1) {
@@ -64,6 +68,7 @@ async function measure(store: BenchStore, ms: number, rounds: number): Promise<R
     ratio: round(of('actors', 'rps') / of('floor', 'rps'), 3),
     log_per_s: of('log', 'rps'),
     log_ratio: round(of('log', 'rps') / of('floor', 'rps'), 3),
+    unguarded_per_s: of('unguarded', 'rps'),
     p50_ms: of('actors', 'p50_ms'),
     p99_ms: of('actors', 'p99_ms'),
     floor_p50_ms: of('floor', 'p50_ms'),
@@ -74,9 +79,11 @@ async function measure(store: BenchStore, ms: number, rounds: number): Promise<R
 }
 
 /**
- * Commands of 256 aggregates at once, one event each, through a node's own handle: schema, mailbox, handler, commit, acknowledgement, reply. Beside
- * it, in the same process and by turns, the store with nothing around it (transactions of 100 bare inserts, acknowledged publishes through one
- * inbox; of the memory store its own log) and the store's log without actors, all with the bytes of the commits themselves.
+ * Commands of 256 aggregates at once, one event each, through a node's own handle: schema, mailbox, handler, commit, acknowledgement, reply.
+ * Beside it, in the same process and by turns, the store with nothing around it, and the store's log without actors, all with the bytes of the
+ * commits themselves. With nothing around it each append still names what it expects, as every append of ours must: transactions of 100 inserts
+ * into a table that has each version of a stream once; acknowledged publishes with an expected sequence through one inbox; of the memory store
+ * its own log.
  */
 export async function append(options: BenchOptions): Promise<AppendResult> {
   const [ms, rounds] = options.quick ? [150, 1] : [1_500, 3];

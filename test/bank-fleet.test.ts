@@ -176,6 +176,38 @@ describe('private stores', { timeout: 90_000 }, () => {
 });
 
 describe('a shared store', { timeout: 90_000 }, () => {
+  test('both roles drain on SIGTERM: what was asked for is answered, and nothing fails', async () => {
+    await using bank = await Bank.start();
+    const env = { STORE: 'jetstream' };
+    const [leaving, staying] = await Promise.all([bank.handler('handler-0', env), bank.handler('handler-1', env)]);
+    const gateway = await bank.gateway();
+    await bank.shared([leaving, staying]);
+    const accounts = ids(16);
+    for (const id of accounts) expect((await gateway.open(id)).status).toBe(201);
+    const statuses: number[] = [];
+    let isGone = false;
+    const ended = accounts.map(async (id) => {
+      for (let after = 0; after < 5; after += isGone ? 1 : 0) {
+        statuses.push((await gateway.call(`/accounts/${id}/deposit`, { body: { amount: '1.00' } })).status);
+      }
+    });
+    while (statuses.length < 100) await new Promise((resolve) => void setTimeout(resolve, 5));
+    expect((await leaving.stop()).code).toBe(0);
+    isGone = true;
+    await Promise.all(ended);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+
+    staying.signal('SIGSTOP');
+    const waiting = gateway.call(`/accounts/${accounts[0]}/deposit`, { body: { amount: '1.00' }, timeoutMs: 20_000 });
+    await new Promise((resolve) => void setTimeout(resolve, 200));
+    const stopped = gateway.process.stop();
+    await gateway.process.line('shutting down...');
+    staying.signal('SIGCONT');
+    expect((await waiting).status).toBe(200);
+    expect((await stopped).code).toBe(0);
+    expect((await staying.stop()).code).toBe(0);
+  });
+
   test('with STORE=jetstream another handler takes over, with every account as it was', async () => {
     await using bank = await Bank.start();
     const env = { STORE: 'jetstream' };

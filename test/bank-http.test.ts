@@ -89,6 +89,8 @@ describe('accounts', () => {
     expect((await gateway.call('/accounts/emptied')).body).toMatchObject({ balance: '0.00', version: 2 });
     const reused = await gateway.call('/accounts/emptied/deposit', call);
     expect([reused.status, reused.body['code']]).toEqual([409, 'idempotency.mismatch']);
+    // With another amount it is a repeat all the same: it says what was withdrawn, not what was asked for now.
+    expect((await other.call('/accounts/emptied/withdraw', { ...call, body: { amount: '1.00' } })).body).toEqual(first.body);
   });
 });
 

@@ -90,6 +90,20 @@ describe('start and stop', () => {
     load.close();
   });
 
+  test('a rejection that nobody handles is logged in one line, and ends it with 70 when what is under way is answered', async () => {
+    const hook = 'process.on("SIGUSR2", () => void Promise.reject(new Error("left alone")))';
+    await using demo = await DemoProcess.ready(['--embedded'], {
+      nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(hook)}`],
+    });
+    expect((await send(demo.url, { method: 'POST', path: '/counter/a/increment' })).status).toBe(200);
+    demo.signal('SIGUSR2');
+    expect(await demo.exited).toEqual({ code: 70, signal: null });
+    const [told, ...others] = demo.lines.filter(({ msg }) => msg === 'an error that nobody caught');
+    expect(told).toMatchObject({ level: 60, origin: 'unhandledRejection', err: { message: 'left alone' } });
+    expect([others, demo.stderr]).toEqual([[], '']);
+    expect(demo.lines.map(({ msg }) => msg)).toContain('shutting down...');
+  });
+
   test('a second signal ends it at once, with all that it started', async () => {
     await using demo = await DemoProcess.ready(['--processes', '--nodes', '2']);
     const pids = [demo.pid, ...(await childrenOf(demo.pid))];

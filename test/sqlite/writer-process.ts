@@ -35,9 +35,10 @@ export class WriterProcess {
     return writer;
   }
 
-  /** Writes for `ms`, then dies; gives what was acknowledged before. */
+  /** Writes for `ms`, and until two appends of each of 16 streams were acknowledged, then dies; gives what was acknowledged before. */
   async killAfter(ms: number): Promise<Acknowledged> {
     await delay(ms);
+    while (this.#child.exitCode === null && this.#output.split('\n').length < 33) await delay(5);
     const closed = once(this.#child, 'close');
     this.#child.kill('SIGKILL');
     await closed;

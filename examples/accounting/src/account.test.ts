@@ -42,7 +42,7 @@ describe('deposit', () => {
     given(account, [opened])
       .when('deposit', { amount: '0.10' })
       .expectEvents([deposited(10n)])
-      .expectReply({ account_id: 'key', balance: 10_010n, version: 2 });
+      .expectReply({ account_id: 'key', balance: 10_010n, version: 2, amount: 10n });
   });
 
   test.each(['0', '-5.00'])('%s is refused: the amount must be positive', (amount) => {
@@ -57,10 +57,10 @@ describe('deposit', () => {
   test('0.10 and 0.20 are 0.30; a balance of twelve digits keeps its cents', () => {
     given(account, [empty, deposited(10n)])
       .when('deposit', { amount: '0.20' })
-      .expectReply({ account_id: 'key', balance: 30n, version: 3 });
+      .expectReply({ account_id: 'key', balance: 30n, version: 3, amount: 20n });
     given(account, [['AccountOpened', { owner: 'A', initialBalance: 99_999_999_999_999n }]])
       .when('deposit', { amount: '0.01' })
-      .expectReply({ account_id: 'key', balance: 100_000_000_000_000n, version: 2 });
+      .expectReply({ account_id: 'key', balance: 100_000_000_000_000n, version: 2, amount: 1n });
   });
 });
 
@@ -69,7 +69,7 @@ describe('withdraw', () => {
     given(account, [opened])
       .when('withdraw', { amount: '100.00' })
       .expectEvents([withdrawn(10_000n)])
-      .expectReply({ account_id: 'key', balance: 0n, version: 2 });
+      .expectReply({ account_id: 'key', balance: 0n, version: 2, amount: 10_000n });
   });
 
   test('more than there is is refused, with both amounts; nothing changes', () => {

@@ -37,7 +37,7 @@ export const account = Account.aggregate({
       refuseUnlessOpen(ctx);
       if (amount <= 0n) throw ctx.error('amount_not_positive', { amount });
       ctx.raise('MoneyDeposited', { amount });
-      return confirmation(ctx);
+      return { ...confirmation(ctx), amount };
     },
 
     withdraw(ctx, { amount }) {
@@ -46,7 +46,7 @@ export const account = Account.aggregate({
       const { balance } = ctx.state;
       if (amount > balance) throw ctx.error('insufficient_funds', { balance, requested: amount });
       ctx.raise('MoneyWithdrawn', { amount });
-      return confirmation(ctx);
+      return { ...confirmation(ctx), amount };
     },
 
     close(ctx) {

@@ -7,6 +7,9 @@ export { formatMoney, Money } from './money.ts';
 /** What has become of an account: enough to confirm a command. */
 const Confirmation = z.object({ account_id: z.string(), balance: z.bigint(), version: z.int() });
 
+/** The amount is that of the move that is stored: a repeat under one idempotency key gets the first one's, whatever it asks for. */
+const Movement = Confirmation.extend({ amount: z.bigint() });
+
 const Balance = z.object({
   account_id: z.string(),
   owner: z.string(),
@@ -22,8 +25,8 @@ export const Account = defineActor(
   'account',
   {
     open: { input: z.object({ owner: z.string().min(1).max(200), initialBalance: Money }), output: Confirmation },
-    deposit: { input: z.object({ amount: Money }), output: Confirmation },
-    withdraw: { input: z.object({ amount: Money }), output: Confirmation },
+    deposit: { input: z.object({ amount: Money }), output: Movement },
+    withdraw: { input: z.object({ amount: Money }), output: Movement },
     close: { output: Confirmation },
     balance: { output: Balance, readonly: true },
     history: {

@@ -47,8 +47,7 @@ async function opened(client: Client, request: FastifyRequest, reply: FastifyRep
 
 async function moved(client: Client, request: Request, move: 'deposit' | 'withdraw', status: string): Promise<object> {
   const id = existing(request.params.id);
-  const amount = amountOf(request.body);
-  await client.actor(Account, id)[move]({ amount }, optionsOf(request));
+  const { amount } = await client.actor(Account, id)[move]({ amount: amountOf(request.body) }, optionsOf(request));
   return { account_id: id, status, amount: formatMoney(amount) };
 }
 

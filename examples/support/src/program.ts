@@ -20,17 +20,26 @@ export interface Program<T extends OptionTable> {
 /** A terminal's Ctrl-C reaches a program under npm twice: as a signal of its own, and passed on by npm. */
 const sameSignalMs = 400;
 
-/** Runs a program from its settings to its exit code: 0, also after a signal; 1 for a failed start; 2 for a bad setting. */
+/** Something went wrong inside, as sysexits.h has it. */
+const brokenCode = 70;
+
+/**
+ * Runs a program from its settings to its exit code: 0, also after a signal; 1 for a failed start; 2 for a bad setting; 70 for an error that nobody
+ * caught, after what was under way has ended.
+ */
 export async function run<T extends OptionTable & { readonly logLevel: unknown }>(program: Program<T>): Promise<never> {
   const settings = settingsOf(program);
   const log = await createLog((settings as { readonly logLevel: string }).logLevel);
   const running = new AsyncDisposableStack();
   const signal = firstSignal();
   let exitCode = 0;
+  const broken = firstUncaught(log).then(() => {
+    exitCode = brokenCode;
+  });
   let lastWords = 'shutting down...';
   const started = program.start(settings, log, running);
   try {
-    lastWords = (await Promise.race([started.then(({ ended }) => ended ?? signal), signal])) ?? lastWords;
+    lastWords = (await Promise.race([started.then(({ ended }) => ended ?? signal), signal, broken])) ?? lastWords;
     // What is half started would escape the stack.
     await Promise.race([started.catch(() => undefined), delay(1_500)]);
   } catch (error) {
@@ -56,6 +65,16 @@ function settingsOf<T extends OptionTable>({ usage, settings: table, args }: Pro
   }
   process.stdout.write(helpText(usage, table));
   return process.exit(0);
+}
+
+/** Resolves at the first error, or rejection, that nobody has caught; each of them is logged. */
+function firstUncaught(log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    process.on('uncaughtException', (err, origin) => {
+      log.fatal({ err, origin }, 'an error that nobody caught');
+      resolve();
+    });
+  });
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */

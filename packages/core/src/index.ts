@@ -68,8 +68,9 @@ export type { EventFacts, EventPair, EventSpec, EventSpecs } from './actor/event
 export { type ActorError, isActorError } from './actor/domain-error.ts';
 export { type ActorContract, type ActorDefinition, defineActor } from './actor/definition.ts';
 export { type DeactivationReason, type UnknownCall } from './actor/implementation.ts';
-export type { ActorHandle, CallSettings, NotifyHandle, NotifySettings } from './actor/handle-classes.ts';
-export type { ActorControl, HostInspection } from './actor/inspection.ts';
+export type { CallSettings, NotifySettings } from './actor/call-settings.ts';
+export type { ActorHandle, NotifyHandle } from './actor/handle-classes.ts';
+export type { ActorControl, ActorInspection, DurableInspection, HostInspection } from './actor/inspection.ts';
 export type { Authorize, CallToAuthorize } from './actor/authorization.ts';
 export type { IncomingCall, TurnMiddleware } from './actor/middleware.ts';
 export { type CallMiddleware, type Client, type ClientOptions, connect, type OutgoingCall } from './client/client.ts';

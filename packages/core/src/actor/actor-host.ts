@@ -13,8 +13,8 @@ import { ActivationControl } from './control.ts';
 import type { ActorDefinition } from './definition.ts';
 import type { DurabilityFactory } from './durability.ts';
 import { HostParts } from './host-parts.ts';
-import type { ActorControl, HostInspection } from './inspection.ts';
-import { inspectHost } from './inspect-host.ts';
+import type { ActorControl, ActorInspection, HostInspection } from './inspection.ts';
+import { inspectActor, inspectHost } from './inspect-host.ts';
 import type { AnyContract } from './method-spec.ts';
 import type { TurnMiddleware } from './middleware.ts';
 import { invalidKey, isKey } from './names.ts';
@@ -215,17 +215,27 @@ export class ActorHost {
     return inspectHost(this.#parts, shards, this.#resident, top);
   }
 
+  /** One resident actor; undefined when it is not resident. */
+  inspectActor(type: string, key: string): ActorInspection | undefined {
+    const activation = this.#find(type, key);
+    return activation === undefined ? undefined : inspectActor(activation);
+  }
+
   /** A hold on one resident actor, for tests; undefined when it is not resident. */
   control(type: string, key: string): ActorControl | undefined {
+    const activation = this.#find(type, key);
+    if (activation === undefined) return undefined;
+    const { scheduler, watch } = this.#parts;
+    const { guard, clock } = this.#o;
+    return new ActivationControl(activation, { scheduler, watch, guard, clock });
+  }
+
+  #find(type: string, key: string): Activation | undefined {
     const known = this.#parts.typeByName.get(type);
     if (known === undefined) return undefined;
     for (const slot of this.#slots) {
       const activation = slot?.find(known, key);
-      if (activation !== undefined) {
-        const { scheduler, watch } = this.#parts;
-        const { guard, clock } = this.#o;
-        return new ActivationControl(activation, { scheduler, watch, guard, clock });
-      }
+      if (activation !== undefined) return activation;
     }
     return undefined;
   }

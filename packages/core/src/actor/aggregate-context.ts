@@ -94,8 +94,9 @@ export type QueryContext<C extends ContractTypes, State, TimerName extends strin
     /** Never to be changed: only `evolve` makes a new one. */
     readonly state: Readonly<State>;
     /**
-     * Stored events of this actor by version, led to their present form; none above `ctx.version`, none that this turn raised. Reads the store
-     * from the beginning of the history. Throws `RangeError` for options out of their bounds.
+     * Stored events of this actor by version, led to their present form; none above `ctx.version`, none that this turn raised. Reads the store:
+     * from where a former page ended or the newest snapshot lies, if that is before `after`, else from the beginning. Throws `RangeError` for
+     * options out of their bounds.
      */
     history(options?: HistoryOptions): Promise<readonly HistoryEvent[]>;
   };

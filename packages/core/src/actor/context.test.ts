@@ -125,17 +125,17 @@ test('a handle made in a turn cannot be used after it', async () => {
   await expect(kept?.()).rejects.toMatchObject({ code: 'turn.abandoned' });
 });
 
-test('calls inherit deadline, chain and trace headers', async () => {
+test('calls inherit deadline, chain, trace headers and the name of their story', async () => {
   const fixture = probe(async (ctx) => {
     await ctx.actor(Probe, 'x').other({ timeoutMs: 10, headers: { mine: '1' } });
     ctx.notify(Probe, 'y').other();
   });
-  const headers = { traceparent: 't', tracestate: 's', baggage: 'b', cookie: 'c' };
+  const headers = { traceparent: 't', tracestate: 's', baggage: 'b', cookie: 'c', 'correlation-id': 'o', 'causation-id': 'x' };
   const deadline = fixture.clock.now() + 700;
   const asked = fixture.ask('probe', 'k', 'run', undefined, { headers, deadline, chain: ['probe/root'] });
   await fixture.clock.settle();
   expect(asked.outcome).toBe('ok');
-  const traced = { traceparent: 't', tracestate: 's', baggage: 'b' };
+  const traced = { traceparent: 't', tracestate: 's', baggage: 'b', 'correlation-id': 'o' };
   expect(fixture.calls[0]).toMatchObject({ timeoutMs: 10, deadline, chain: ['probe/root', 'probe/k'], headers: { ...traced, mine: '1' } });
   expect(fixture.calls[1]).toEqual({ chain: ['probe/root', 'probe/k'], headers: traced });
 });

@@ -119,6 +119,50 @@ test('a handle sends what its methods say', async () => {
   ]);
 });
 
+const misspelt: readonly (readonly [string, unknown, RegExp, object])[] = [
+  ['another case', { timeoutMS: 5 }, /no setting "timeoutMS", only timeoutMs, signal, .*; did you mean timeoutMs\?/, { near: 'timeoutMs' }],
+  ['another case, and undefined', { idempotencykey: undefined }, /did you mean idempotencyKey\?/, { near: 'idempotencyKey' }],
+  ['nothing like any', { retries: 3 }, /no setting "retries", only timeoutMs, signal, headers, idempotencyKey$/, { option: 'retries' }],
+  ['one known, one not', { timeoutMs: 5, header: {} }, /did you mean headers\?/, { option: 'header', near: 'headers' }],
+  ['a name of the prototype', { toString: 1 }, /no setting "toString"/, { option: 'toString' }],
+  ['controls in a name', { 'a\n': 1 }, /no setting "a\\n"/, {}],
+  ['a number', 5, /are an object, not 5/, {}],
+  ['null', null, /are an object, not null/, {}],
+  ['a header without text', { headers: { traceparent: undefined } }, /header "traceparent" .* is undefined/, { option: 'headers' }],
+  ['headers that are a text', { headers: 'x' }, /headers of a call are an object, not x/, { option: 'headers' }],
+];
+
+test.each(misspelt)(
+  'settings of a call that are none are refused by name, and nothing is sent: %s',
+  async (_what, settings, message, details) => {
+    const caller = new Recorder();
+    const given = settings as CallOptions;
+    const refused = expect.objectContaining({
+      ...{ code: 'options.invalid', executed: 'no' },
+      message: expect.stringMatching(message) as string,
+      details: expect.objectContaining(details) as object,
+    }) as Error;
+    const handle = bindHandle(Counter, 'k', caller);
+    for (const call of [() => handle.increment({ amount: 1 }, given), () => handle.get(given), () => handle.touch(given)]) {
+      await expect(call()).rejects.toThrow(refused);
+    }
+    const oneWay = bindNotifyHandle(Counter, 'k', caller);
+    expect(() => oneWay.increment({ amount: 1 }, given)).toThrow(refused);
+    expect(() => oneWay.get(given)).toThrow(refused);
+    expect(caller.sent).toEqual([]);
+  },
+);
+
+test('every setting that there is, is taken', async () => {
+  const caller = new Recorder();
+  const all: Required<CallOptions> = {
+    ...{ timeoutMs: 5, signal: new AbortController().signal, headers: { a: 'b' }, idempotencyKey: 'x' },
+    ...{ deadline: 1, chain: [], idempotent: true, onBehalfOf: '' },
+  };
+  await bindHandle(Counter, 'k', caller).increment({ amount: 1 }, all);
+  expect(caller.sent).toHaveLength(1);
+});
+
 test('a handle may be awaited and printed without sending anything', async () => {
   const caller = new Recorder();
   const counter = bindHandle(Counter, 'k', caller);

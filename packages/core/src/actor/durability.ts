@@ -4,6 +4,7 @@ import type { Activation } from './activation.ts';
 import type { ActorType, HostedMethod } from './actor-type.ts';
 import type { ContextServices } from './context-services.ts';
 import type { FailureLog } from './failure-log.ts';
+import type { DurableInspection } from './inspection.ts';
 import type { ReplyOutcome } from './packed-reply.ts';
 import type { TurnContext } from './turn-context.ts';
 
@@ -98,6 +99,8 @@ export interface Durability {
   isStale(activation: Activation): boolean;
   /** The actor has left memory. */
   removed(activation: Activation): void;
+  /** Undefined before it was loaded. */
+  inspect(activation: Activation): DurableInspection | undefined;
 }
 
 export interface DurabilityParts {

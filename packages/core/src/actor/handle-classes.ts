@@ -1,20 +1,6 @@
-import type { CallOptions, Caller, Headers } from '../contract/calls.ts';
+import type { CallOptions, Caller } from '../contract/calls.ts';
+import { type CallSettings, faultOfSettings, type NotifySettings } from './call-settings.ts';
 import type { AnyContract, MethodInput, MethodOutput, MethodSpec } from './method-spec.ts';
-
-/** What a caller may say about one call. */
-export interface CallSettings {
-  /** Default: the caller's `requestTimeoutMs`. Inside a turn never beyond the turn's own deadline. */
-  readonly timeoutMs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly headers?: Headers | undefined;
-  /** A repeat with the same key, by the same caller to the same method, gets the first answer. */
-  readonly idempotencyKey?: string | undefined;
-}
-
-export interface NotifySettings {
-  readonly headers?: Headers | undefined;
-  readonly idempotencyKey?: string | undefined;
-}
 
 // An object schema whose fields are all optional, or one that takes undefined, needs no argument.
 type TakesNothing<Input> = undefined extends Input ? true : {} extends Input ? true : false;
@@ -62,8 +48,24 @@ class BoundKey {
     return bound.#caller.request(type, method, bound.#key, input, options);
   }
 
-  static notify(bound: BoundKey, type: string, method: string, input: unknown, options: CallOptions | undefined): void {
-    bound.#caller.notify(type, method, bound.#key, input, options);
+  /** With what the caller says about this call, and what the contract says of the method. */
+  static requestWith(
+    bound: BoundKey,
+    type: string,
+    method: string,
+    input: unknown,
+    settings: CallSettings,
+    mayRepeat: boolean,
+  ): Promise<unknown> {
+    const fault = faultOfSettings(settings);
+    if (fault !== undefined) return Promise.reject(fault);
+    return BoundKey.request(bound, type, method, input, mayRepeat ? { ...settings, idempotent: true } : settings);
+  }
+
+  static notify(bound: BoundKey, type: string, method: string, input: unknown, settings: NotifySettings | undefined): void {
+    const fault = settings === undefined ? undefined : faultOfSettings(settings);
+    if (fault !== undefined) throw fault;
+    bound.#caller.notify(type, method, bound.#key, input, settings);
   }
 }
 
@@ -77,18 +79,18 @@ export function makeHandleClasses(contract: Pick<AnyContract, 'type' | 'methods'
   for (const [method, spec] of Object.entries(contract.methods)) {
     const mayRepeat = spec.readonly === true || spec.idempotent === true;
     const base = mayRepeat ? idempotentCall : undefined;
-    const withBase = (settings: CallSettings | undefined): CallOptions | undefined =>
-      settings === undefined ? base : mayRepeat ? { ...settings, idempotent: true } : settings;
     if (spec.input === undefined) {
       define(request, method, function (this: BoundKey, settings?: CallSettings) {
-        return BoundKey.request(this, type, method, undefined, withBase(settings));
+        if (settings === undefined) return BoundKey.request(this, type, method, undefined, base);
+        return BoundKey.requestWith(this, type, method, undefined, settings, mayRepeat);
       });
       define(notify, method, function (this: BoundKey, settings?: NotifySettings) {
         BoundKey.notify(this, type, method, undefined, settings);
       });
     } else {
       define(request, method, function (this: BoundKey, input: unknown, settings?: CallSettings) {
-        return BoundKey.request(this, type, method, input, withBase(settings));
+        if (settings === undefined) return BoundKey.request(this, type, method, input, base);
+        return BoundKey.requestWith(this, type, method, input, settings, mayRepeat);
       });
       define(notify, method, function (this: BoundKey, input: unknown, settings?: NotifySettings) {
         BoundKey.notify(this, type, method, input, settings);

@@ -1,6 +1,6 @@
 import type { Activation } from './activation.ts';
 import type { HostParts } from './host-parts.ts';
-import type { HostInspection } from './inspection.ts';
+import type { ActorInspection, HostInspection } from './inspection.ts';
 
 export function inspectHost(parts: HostParts, shards: number, resident: number, top: number): HostInspection {
   const { types, scheduler, watch, runner, gate } = parts;
@@ -10,7 +10,7 @@ export function inspectHost(parts: HostParts, shards: number, resident: number, 
   const deepest = Array.from(queued)
     .sort((a, b) => b.waiting - a.waiting)
     .slice(0, top)
-    .map((activation) => ({ type: activation.type.name, key: activation.key, waiting: activation.waiting, status: activation.status }));
+    .map(inspectActor);
   return {
     shards,
     resident,
@@ -21,4 +21,10 @@ export function inspectHost(parts: HostParts, shards: number, resident: number, 
     withheld: gate.withheld,
     deepest,
   };
+}
+
+export function inspectActor(activation: Activation): ActorInspection {
+  const { type, key, waiting, status } = activation;
+  const durable = type.durability?.inspect(activation);
+  return { type: type.name, key, waiting, status, ...(durable && { durable }) };
 }

@@ -1,10 +1,34 @@
 import type { ActivationStatus } from './activation.ts';
 
-export interface MailboxInspection {
+/** What the node knows of a durable actor in memory, beside its state, as the last record that it has seen left it. Times in ms since 1970. */
+export interface DurableInspection {
+  /** Events so far; of an actor whose state is kept, how often it was stored. */
+  readonly version: number;
+  /** The place of the last record in the log; 0: nothing is stored. */
+  readonly sequence: number;
+  /** Of the owner who wrote that record. */
+  readonly epoch: number;
+  /** Who that was: node and incarnation. */
+  readonly owner: string;
+  /** When the last commit was made, by the wall clock of its node; undefined: there is none. */
+  readonly committedAt: number | undefined;
+  /** Messages that wait for their delivery. */
+  readonly outboxPending: number;
+  readonly reminders: readonly { readonly name: string; readonly dueAt: number }[];
+  /** Of the newest snapshot that was saved or used here under the present epoch; undefined: nothing is known of one. */
+  readonly snapshotVersion: number | undefined;
+  /** It is loaded again before its next turn, since the store may hold more. */
+  readonly isStale: boolean;
+}
+
+export interface ActorInspection {
   readonly type: string;
   readonly key: string;
+  /** Requests and ticks in its mailbox. */
   readonly waiting: number;
   readonly status: ActivationStatus;
+  /** Of a durable actor that has been loaded. */
+  readonly durable?: DurableInspection;
 }
 
 export interface HostInspection {
@@ -19,7 +43,7 @@ export interface HostInspection {
   /** Replies held back because the guard did not let them go. */
   readonly withheld: number;
   /** Deepest first. */
-  readonly deepest: readonly MailboxInspection[];
+  readonly deepest: readonly ActorInspection[];
 }
 
 /** Holds one actor still, for tests. */

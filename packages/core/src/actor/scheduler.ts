@@ -50,6 +50,10 @@ export class Scheduler {
   #lastEnd: number | undefined = undefined;
   /** Called whenever what was in line has run, or was stopped. */
   onRest: (() => void) | undefined = undefined;
+  readonly #endSlice = (): void => {
+    this.#sliceArmed = false;
+    this.#kick();
+  };
 
   constructor(options: SchedulerOptions) {
     this.#o = options;
@@ -295,10 +299,7 @@ export class Scheduler {
     if (!this.#sliceArmed) {
       this.#sliceArmed = true;
       this.#sliceEnd = now + this.#o.yieldAfterMs;
-      this.#o.clock.defer(() => {
-        this.#sliceArmed = false;
-        this.#kick();
-      });
+      this.#o.clock.defer(this.#endSlice);
     }
     return now < this.#sliceEnd;
   }

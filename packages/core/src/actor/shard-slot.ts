@@ -52,6 +52,11 @@ export class ShardSlot {
     return this.phase === 'closing' && this.#awaited !== undefined;
   }
 
+  /** What still ran was given up, or is about to be: nothing of it counts here any more, and the shard may be open again with other activations. */
+  get hasLeft(): boolean {
+    return this.phase === 'collecting' || this.phase === 'dropped';
+  }
+
   /** While it is leaving: waits for this one too, if it is busy. */
   await(activation: Activation): void {
     if (activation.busy) this.#awaited?.add(activation);

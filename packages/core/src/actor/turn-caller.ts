@@ -2,10 +2,10 @@ import { noHeaders } from '../contract/calls.ts';
 import type { CallOptions, Caller, Headers, InboundRequest } from '../contract/calls.ts';
 import { endedTurn } from './refusals.ts';
 
-/** W3C trace context and baggage: the headers that calls inherit. */
-const inheritedHeaders: readonly string[] = ['traceparent', 'tracestate', 'baggage'];
+/** W3C trace context and baggage, and the name of the story that a call is part of: what calls and messages inherit. */
+const inheritedHeaders: readonly string[] = ['traceparent', 'tracestate', 'baggage', 'correlation-id'];
 
-/** The caller that handles made by one turn use: calls inherit the deadline, the call chain and the trace headers of the turn. */
+/** The caller that handles made by one turn use: calls inherit the deadline, the call chain and the inherited headers of the turn. */
 export class TurnCaller implements Caller {
   readonly #caller: Caller;
   readonly #request: InboundRequest | undefined;
@@ -27,7 +27,7 @@ export class TurnCaller implements Caller {
     this.#isLive = isLive;
     this.#onForgotten = onForgotten;
     this.#chain = request === undefined ? [address] : [...request.chain, address];
-    this.#traced = request === undefined ? noHeaders : pick(request.headers);
+    this.#traced = inherited(request);
   }
 
   request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown> {
@@ -56,7 +56,9 @@ export class TurnCaller implements Caller {
   }
 }
 
-function pick(headers: Headers): Headers {
+/** Those headers of a turn's request that what the turn sends inherits. */
+export function inherited(request: InboundRequest | undefined): Headers {
+  const headers = request?.headers ?? noHeaders;
   if (headers === noHeaders) return noHeaders;
   const picked: Record<string, string> = {};
   for (const name of inheritedHeaders) {

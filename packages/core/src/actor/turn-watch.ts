@@ -24,6 +24,7 @@ export class TurnWatch {
   #first: PendingTurn | undefined = undefined;
   #size = 0;
   #timer: Timer | undefined = undefined;
+  readonly #onTimer = (): void => this.#sweep();
 
   constructor(options: TurnWatchOptions) {
     this.#options = options;
@@ -80,7 +81,7 @@ export class TurnWatch {
   }
 
   arm(): void {
-    this.#timer ??= this.#options.clock.setTimer(sweepMs, () => this.#sweep());
+    this.#timer ??= this.#options.clock.setTimer(sweepMs, this.#onTimer);
   }
 
   stop(): void {

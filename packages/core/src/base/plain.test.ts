@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decode, encode } from './codec.ts';
 import { PerkeyError } from './errors.ts';
-import { bigintBytes, copyPlain } from './plain.ts';
+import { bigintBytes, copyPlain, PlainCopy } from './plain.ts';
 
 function refusal(run: () => unknown): PerkeyError {
   try {
@@ -53,6 +53,23 @@ test.each([
   ['a bare value', 'text'],
 ])('%s are copied as the wire would', (_what, value) => {
   expect(copyPlain(value)).toStrictEqual(decode(encode(value)));
+});
+
+test('no wire form is larger than what a copy tells of it', () => {
+  const anything = fc.anything({ withBigInt: true, withDate: true, withTypedArray: true, withNullPrototype: true, maxDepth: 4 });
+  const fullTexts = fc.array(fc.string({ unit: 'binary', maxLength: 80 }), { maxLength: 8 });
+  fc.assert(
+    fc.property(fc.oneof(anything, fullTexts, fc.bigInt({ min: -(2n ** 900n), max: 2n ** 900n })), (value) => {
+      let bytes: number;
+      try {
+        bytes = encode(value).length;
+      } catch {
+        return;
+      }
+      expect(new PlainCopy(value).bytesAtMost).toBeGreaterThanOrEqual(bytes);
+    }),
+    { numRuns: 600 },
+  );
 });
 
 test('nothing is shared with the original', () => {

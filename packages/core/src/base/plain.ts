@@ -19,34 +19,46 @@ export function isPlainArray(value: object): value is unknown[] {
  * Throws `payload.not_plain` with the path of what cannot travel, `payload.too_large` for too many nodes.
  */
 export function copyPlain<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) {
-    if (typeof value === 'string') return value.toWellFormed() as T;
-    if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined) return value;
-  }
-  try {
-    return new PlainCopier(value).any(value, 0) as T;
-  } catch (thrown) {
-    throw asRefusal(thrown);
-  }
+  return new PlainCopy(value).value;
 }
 
-class PlainCopier {
-  readonly #root: unknown;
-  #nodes = 0;
+/** What a value takes on the wire with the head of its name, but without the bytes of texts, binaries and long bigints. */
+const bytesOfNode = 24;
+/** Of one UTF-16 unit. */
+const bytesOfUnit = 3;
 
-  constructor(root: unknown) {
+/** A copy as `copyPlain` makes it, of which is known how large it can be on the wire. */
+export class PlainCopy<T> {
+  readonly #root: T;
+  readonly value: T;
+  #nodes = 0;
+  /** Of texts, binaries and bigints. */
+  #bytes = 0;
+
+  /** Throws as `copyPlain`. */
+  constructor(root: T) {
     this.#root = root;
+    try {
+      this.value = this.#any(root, 0) as T;
+    } catch (thrown) {
+      throw asRefusal(thrown);
+    }
   }
 
-  any(value: unknown, depth: number): unknown {
+  /** The wire form is not larger; mostly it is a good deal smaller. */
+  get bytesAtMost(): number {
+    return (this.#nodes + 1) * bytesOfNode + this.#bytes;
+  }
+
+  #any(value: unknown, depth: number): unknown {
     switch (typeof value) {
       case 'object':
         return value === null ? null : this.#holder(value, depth);
       case 'string':
+        this.#bytes += value.length * bytesOfUnit;
         return value.toWellFormed();
       case 'bigint':
-        if (bigintBytes(value) > defaultCodecLimits.bigintBytesMax) throw this.#refusal();
-        return value;
+        return this.#bigint(value);
       case 'function':
       case 'symbol':
         throw this.#refusal();
@@ -59,10 +71,22 @@ class PlainCopier {
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Object.prototype) return this.#object(value, depth);
     if (prototype === Array.prototype || isPlainArray(value)) return this.#array(value as unknown[], depth);
-    if (value instanceof Uint8Array) return new Uint8Array(value);
+    if (value instanceof Uint8Array) return this.#binary(value);
     if (prototype === Date.prototype) return new Date((value as Date).getTime());
     if (isPlainPrototype(prototype as object | null)) return this.#object(value, depth);
     throw this.#refusal();
+  }
+
+  #binary(value: Uint8Array): Uint8Array {
+    this.#bytes += value.length;
+    return new Uint8Array(value);
+  }
+
+  #bigint(value: bigint): bigint {
+    const bytes = bigintBytes(value);
+    if (bytes > defaultCodecLimits.bigintBytesMax) throw this.#refusal();
+    this.#bytes += bytes;
+    return value;
   }
 
   #object(value: object, depth: number): object {
@@ -73,7 +97,8 @@ class PlainCopier {
     for (let i = 0; i < names.length; i += 1) {
       const name = names[i] as string;
       if (name === forbiddenName) throw this.#refusal();
-      copy[name.toWellFormed()] = this.any(source[name], depth + 1);
+      this.#bytes += name.length * bytesOfUnit;
+      copy[name.toWellFormed()] = this.#any(source[name], depth + 1);
     }
     return copy;
   }
@@ -82,7 +107,7 @@ class PlainCopier {
     const { length } = source;
     if ((this.#nodes += length) > defaultCodecLimits.nodesMax || depth >= defaultCodecLimits.depthMax) throw this.#refusal();
     const copy: unknown[] = [];
-    for (let i = 0; i < length; i += 1) copy.push(this.any(source[i], depth + 1));
+    for (let i = 0; i < length; i += 1) copy.push(this.#any(source[i], depth + 1));
     return copy;
   }
 

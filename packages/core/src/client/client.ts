@@ -126,10 +126,10 @@ export class Client implements Caller, AsyncDisposable {
     return bindNotifyHandle(contract, key, this);
   }
 
-  request(type: string, method: string, key: string, input: unknown, options: CallOptions = {}): Promise<unknown> {
+  request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown> {
     if (this.#direct) return this.#router.request(type, method, key, input, options);
     try {
-      return this.#call({ type, method, key, input, options });
+      return this.#call({ type, method, key, input, options: options ?? {} });
     } catch (error) {
       // A middleware that throws before it gives a promise.
       return Promise.reject(error);

@@ -17,6 +17,8 @@ export class Attempts {
   #places: (Pending | undefined)[] = Array.from({ length: placesLeast });
   #perShard: Uint32Array = new Uint32Array(0);
   #lastId = 0;
+  /** All attempts under way have ids from this one on to the last, counted past `idCount`. */
+  #firstId = 1;
   #size = 0;
   #leftBehind = 0;
   #haveWaited = 0;
@@ -48,8 +50,10 @@ export class Attempts {
   begin(pending: Pending): void {
     if (this.#size * 2 >= this.#places.length) this.#grow();
     const last = this.#places.length - 1;
+    const isFirst = this.#size === 0;
     do this.#lastId = (this.#lastId + 1) % idCount;
     while (this.#lastId === 0 || this.#places[this.#lastId & last] !== undefined);
+    if (isFirst) this.#firstId = this.#lastId;
     pending.id = this.#lastId;
     pending.attempts += 1;
     this.#places[pending.id & last] = pending;
@@ -97,17 +101,36 @@ export class Attempts {
   /** In the order of the calls. */
   filter(chosen: (pending: Pending) => boolean): Pending[] {
     const found: Pending[] = [];
-    for (const pending of this.#places) if (pending !== undefined && chosen(pending)) found.push(pending);
+    this.forEach((pending) => {
+      if (chosen(pending)) found.push(pending);
+    });
     return found.sort((a, b) => a.seq - b.seq);
   }
 
   some(chosen: (pending: Pending) => boolean): boolean {
-    return this.#places.some((pending) => pending !== undefined && chosen(pending));
+    return this.#find(chosen) !== undefined;
   }
 
   /** In no order; nothing may begin or end meanwhile. */
   forEach(visit: (pending: Pending) => void): void {
-    for (const pending of this.#places) if (pending !== undefined) visit(pending);
+    this.#find((pending) => {
+      visit(pending);
+      return false;
+    });
+  }
+
+  /** Looks only at places where an attempt can be: few calls take up few of them, one beside the other. */
+  #find(chosen: (pending: Pending) => boolean): Pending | undefined {
+    if (this.#size === 0) return undefined;
+    const places = this.#places;
+    const last = places.length - 1;
+    while (places[this.#firstId & last] === undefined) this.#firstId = (this.#firstId + 1) % idCount;
+    const width = Math.min(places.length, ((this.#lastId - this.#firstId + idCount) % idCount) + 1);
+    for (let i = 0; i < width; i += 1) {
+      const pending = places[(this.#firstId + i) & last];
+      if (pending !== undefined && chosen(pending)) return pending;
+    }
+    return undefined;
   }
 
   /** Ids that differ in their low bits differ in one bit more, so each attempt finds a place of its own. */

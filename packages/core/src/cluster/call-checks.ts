@@ -1,8 +1,9 @@
+import { faultOfSettings } from '../actor/call-settings.ts';
 import { invalidKey, isKey } from '../actor/names.ts';
 import { bareError } from '../base/bare-error.ts';
 import { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
-import type { CallOptions } from '../contract/calls.ts';
+import { type CallOptions, noOptions } from '../contract/calls.ts';
 import type { Pending } from './pending.ts';
 
 /** Longer ones are cut to this: no caller comes back for an answer after a day. */
@@ -15,10 +16,14 @@ export interface CallLimits {
 
 /** Refuses what must never leave, and finds the point in time at which the call ends. */
 export function checkCall(pending: Pending, { keyBytesMax, requestTimeoutMs }: CallLimits): void {
+  const { options } = pending;
   checkKey(pending.key, keyBytesMax);
-  const { idempotencyKey } = pending.options;
+  // What is said of a call in a turn was checked by the handle that took it.
+  const fault = options === noOptions || pending.madeIn.length > 0 ? undefined : faultOfSettings(options);
+  if (fault !== undefined) throw fault;
+  const { idempotencyKey } = options;
   if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) throw invalidIdempotencyKey(idempotencyKey);
-  pending.deadline = deadlineOf(pending.options, pending.startedAt, requestTimeoutMs);
+  pending.deadline = deadlineOf(options, pending.startedAt, requestTimeoutMs);
   if (!(pending.deadline > pending.startedAt)) throw bareError('request.expired', 'the deadline passed before the request was made');
 }
 

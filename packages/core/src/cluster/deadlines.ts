@@ -14,6 +14,7 @@ export class Deadlines {
   readonly #look: (now: number) => number;
   #earliest = Number.POSITIVE_INFINITY;
   #timer: Timer | undefined;
+  readonly #onTimer = (): void => this.#fire();
 
   /** `look` ends everything whose deadline has passed and gives the earliest deadline that is left (`Infinity`: none). */
   constructor(clock: Clock, look: (now: number) => number) {
@@ -26,7 +27,7 @@ export class Deadlines {
     this.#earliest = deadline;
     this.#timer?.cancel();
     const delay = Math.min(timerMaxMs, Math.max(1, Math.ceil(deadline - this.#clock.now())));
-    this.#timer = this.#clock.setTimer(delay, () => this.#fire());
+    this.#timer = this.#clock.setTimer(delay, this.#onTimer);
   }
 
   stop(): void {

@@ -8,7 +8,7 @@ import type { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
 import { asRefusal } from '../base/plain.ts';
 import { fromAnyone, fromNode, noChain, noHeaders } from '../contract/calls.ts';
-import type { CallSource, Headers, InboundRequest, ReplyPort } from '../contract/calls.ts';
+import type { CallOptions, CallSource, Headers, InboundRequest, ReplyPort } from '../contract/calls.ts';
 import { EnvelopeReader, tooLarge } from './frame.ts';
 
 /** u32 length of the whole envelope, u32 request id, u16 shard, u16 flags, f64 shard epoch, u32 remaining ms; then the tail. */
@@ -108,6 +108,31 @@ function tailLength(
   if (chain !== undefined && chain.length > 0) return 6;
   if (headers !== undefined && headers !== noHeaders && Object.keys(headers).length > 0) return 5;
   return input !== undefined ? 4 : tailLengthMin;
+}
+
+/** Of the heads of a tail and its nine parts; of the head of a text; of a UTF-16 unit. */
+const tailHeadBytes = 50;
+const textHeadBytes = 5;
+const unitBytes = 3;
+
+/** What a tail holds beside its input is not larger than this. */
+export function tailBytesBesideInput(type: string, key: string, method: string, options: CallOptions, caller: string): number {
+  const { headers, chain, idempotencyKey, onBehalfOf } = options;
+  let units = type.length + key.length + method.length + caller.length;
+  let texts = 0;
+  if (idempotencyKey !== undefined) units += idempotencyKey.length;
+  if (onBehalfOf !== undefined) units += onBehalfOf.length;
+  if (chain !== undefined) {
+    texts += chain.length;
+    for (let i = 0; i < chain.length; i += 1) units += (chain[i] as string).length;
+  }
+  if (headers !== undefined && headers !== noHeaders) {
+    for (const [name, value] of Object.entries(headers)) {
+      texts += 2;
+      units += name.length + value.length;
+    }
+  }
+  return tailHeadBytes + texts * textHeadBytes + units * unitBytes;
 }
 
 /** The input in a tail that `RequestTailEncoder` made: the caller's own copy of it. */

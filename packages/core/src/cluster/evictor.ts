@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter } from '../base/metrics.ts';
 import type { RecordStore } from '../contract/record-store.ts';
-import type { Members } from './members.ts';
+import type { Member, Members } from './members.ts';
 import { generationOf, type Incarnated, type MemberRecord, memberKey, protocolVersion, sameIncarnation } from './records.ts';
 import type { ShardTable } from './shard-table.ts';
 
@@ -62,9 +62,12 @@ export class Evictor {
   async #look(): Promise<void> {
     let nextMs = this.#options.checkMs;
     try {
-      await this.#evictSilent();
-      await this.#buryOrphans();
-      await this.#forgetOld();
+      // Nearly always there is nobody: then a look costs no promise and no list.
+      if (this.#anySilent()) await this.#evictSilent();
+      const orphans = this.#options.orphans();
+      if (orphans.length > 0) await this.#buryOrphans(orphans);
+      else this.#orphanSince.clear();
+      if (this.#anyOld()) await this.#forgetOld();
       nextMs = Math.min(nextMs, this.#firstSilentInMs());
     } catch (error) {
       this.#options.log.error({ err: error }, 'looking for members that are gone failed; it is tried again');
@@ -88,12 +91,21 @@ export class Evictor {
     return first;
   }
 
+  #anySilent(): boolean {
+    for (const member of this.#options.members.all()) if (this.#isSilent(member)) return true;
+    return false;
+  }
+
   async #evictSilent(): Promise<void> {
-    const { members, self } = this.#options;
-    for (const { record, revision, seenAt } of members.all()) {
-      if (record.state === 'gone' || record.nodeId === self) continue;
-      if (this.#silent(seenAt, this.#patienceMs(record))) await this.#markGone({ ...record, state: 'gone' }, revision);
+    for (const member of this.#options.members.all()) {
+      const { record, revision } = member;
+      if (this.#isSilent(member)) await this.#markGone({ ...record, state: 'gone' }, revision);
     }
+  }
+
+  #isSilent({ record, seenAt }: Member): boolean {
+    if (record.state === 'gone' || record.nodeId === this.#options.self) return false;
+    return this.#silent(seenAt, this.#patienceMs(record));
   }
 
   /** A member with a longer lease than this observer's may act for longer. */
@@ -109,9 +121,8 @@ export class Evictor {
   }
 
   /** An owner without a member record of its own is proven gone by writing one that says so: it could renew only if the record there were its own. */
-  async #buryOrphans(): Promise<void> {
+  async #buryOrphans(orphans: readonly Incarnated[]): Promise<void> {
     const now = this.#options.clock.now();
-    const orphans = this.#options.orphans();
     const seen = new Set(orphans.map((orphan) => orphan.incarnation));
     for (const known of this.#orphanSince.keys()) if (!seen.has(known)) this.#orphanSince.delete(known);
     for (const orphan of orphans) {
@@ -128,18 +139,28 @@ export class Evictor {
     else if (orphan.nodeId === self && members.isReplaced(orphan)) onOutlived(generationOf(orphan.incarnation));
   }
 
+  #anyOld(): boolean {
+    const { members } = this.#options;
+    for (const { record, seenAt } of members.all()) if (record.state === 'gone' && this.#isOld(seenAt)) return true;
+    for (const [, { seenAt }] of members.candidates()) if (this.#isOld(seenAt)) return true;
+    return false;
+  }
+
   /** The last thing that is known of an incarnation is needed for as long as a shard names it. */
   async #forgetOld(): Promise<void> {
-    const { members, clock, owners } = this.#options;
+    const { members, owners } = this.#options;
     if (!owners) return;
     let needed: ReadonlySet<string> | undefined;
-    const isOld = (seenAt: number): boolean => clock.now() - seenAt > keptMs;
     for (const { record, revision, seenAt } of members.all()) {
-      if (record.state !== 'gone' || !isOld(seenAt)) continue;
+      if (record.state !== 'gone' || !this.#isOld(seenAt)) continue;
       needed ??= new Set(owners().map((owner) => owner.nodeId));
       if (!needed.has(record.nodeId)) await this.#forget(memberKey(record.nodeId), revision);
     }
-    for (const [key, { revision, seenAt }] of members.candidates()) if (isOld(seenAt)) await this.#forget(key, revision);
+    for (const [key, { revision, seenAt }] of members.candidates()) if (this.#isOld(seenAt)) await this.#forget(key, revision);
+  }
+
+  #isOld(seenAt: number): boolean {
+    return this.#options.clock.now() - seenAt > keptMs;
   }
 
   async #forget(key: string, revision: number): Promise<void> {

@@ -3,14 +3,13 @@ import type { Clock } from '../base/clock.ts';
 import { defaultCodecLimits } from '../base/codec-limits.ts';
 import type { CodecLimits } from '../base/codec-limits.ts';
 import { Encoder } from '../base/encoder.ts';
-import { PerkeyError } from '../base/errors.ts';
-import { asRefusal } from '../base/plain.ts';
+import type { PerkeyError } from '../base/errors.ts';
 import { Slab } from '../base/slab.ts';
 import type { Address } from '../contract/transport.ts';
 import { requestPrefixBytes, writeRequest } from './envelope.ts';
 import { frameHeaderBytes, tooLarge, writeFrameHeader } from './frame.ts';
 import type { FrameKind } from './frame.ts';
-import { replyPrefixBytes, writeError, writeOk } from './reply-envelope.ts';
+import { asReplyRefusal, replyPrefixBytes, writeError, writeOk } from './reply-envelope.ts';
 
 const frameBytesLeast = 512;
 const idleOutboxesMax = 16;
@@ -275,10 +274,4 @@ export class FrameBatcher {
     this.#frameBytesUsual = Math.max(frameBytesLeast, frame.length > usual ? frame.length : (usual * 7 + frame.length) >> 3);
     return { frame, count };
   }
-}
-
-/** The encoder speaks of payloads; to a caller whose request was executed that is a reply. */
-function asReplyRefusal(thrown: unknown): PerkeyError {
-  const { code, details, message, cause } = asRefusal(thrown);
-  return bareError(code === 'payload.too_large' ? 'reply.too_large' : 'reply.not_plain', message, { details, cause });
 }

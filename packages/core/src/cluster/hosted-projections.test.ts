@@ -14,19 +14,21 @@ import { HostedProjections, type ProjectionEndings } from './hosted-projections.
 const shards = 8;
 const shard = shardOf('p', shards);
 
-async function hosted(handle: () => Promise<void>) {
+async function hosted(handle: () => Promise<void>, privateId?: string) {
   const clock = new VirtualClock();
-  const store = await memoryStore().open(storeEnvironment({ nodeId: 'n', clock }));
+  const store = { ...(await memoryStore().open(storeEnvironment({ nodeId: 'n', clock }))), privateId };
   const source = new EventStore({ log: store.events, clock, random: seededRandom(1), metrics: noMetrics, shards });
   const draft = { id: 'one', at: 0, events: [{ name: 'E', schema: 1, data: 1 }] };
   await clock.run(source.append({ type: 't', key: 'k' }, noHead, { epoch: 1, owner: 'n/1' }, draft));
   const endings: ProjectionEndings = new Map();
+  const fenced: (readonly [number, number])[] = [];
+  const onFenced = (...found: readonly [number, number]): void => void fenced.push(found);
   const session = (): HostedProjections =>
     new HostedProjections({
       ...{ definitions: [defineProjection({ name: 'p', handle })], shards, store, source, clock },
-      ...{ catalogues: new Map(), guard: { mayAct: () => true }, log: silentLogger, metrics: noMetrics, endings },
+      ...{ catalogues: new Map(), guard: { mayAct: () => true }, log: silentLogger, metrics: noMetrics, endings, onFenced },
     });
-  return { clock, projections: session(), session };
+  return { clock, projections: session(), session, store, fenced };
 }
 
 test('a shard that was lost and comes back begins its projection only when the handler that still runs has returned', async () => {
@@ -89,5 +91,37 @@ test('a node that was evicted and joins anew begins a projection only when the h
   await clock.advance(1_000);
   expect(next.status()).toMatchObject([{ projection: 'p' }]);
   for (const end of ends) end();
+  await clock.run(next.stop());
+});
+
+test('a projection over a private store goes on whatever epoch its checkpoint names: nobody else can have saved it', async () => {
+  let handled = 0;
+  const { clock, projections, session, store, fenced } = await hosted(async () => void (handled += 1), 'private');
+  projections.begin();
+  await clock.advance(1_000);
+  expect([handled, projections.status()]).toMatchObject([1, [{ state: 'live' }]]);
+  await clock.run(projections.stop());
+  const stored = await clock.run(store.records.read('checkpoint.p.1'));
+  const value = JSON.stringify({ ...JSON.parse(stored?.value ?? ''), epoch: clock.wall() + 3_600_000 });
+  await clock.run(store.records.write('checkpoint.p.1', value, stored?.revision ?? 0));
+  const next = session();
+  next.begin();
+  await clock.advance(1_000);
+  expect([handled, next.status(), fenced]).toMatchObject([1, [{ state: 'live' }], []]);
+  await clock.run(next.stop());
+});
+
+test('a checkpoint of a later epoch ends a projection, and is told to who can claim the shard anew above it', async () => {
+  const { clock, projections, session, fenced } = await hosted(async () => {});
+  projections.opened(shard, 7);
+  await clock.advance(1_000);
+  const next = session();
+  await clock.run(projections.stop());
+  next.opened(shard, 5);
+  await clock.advance(1_000);
+  expect([next.status(), fenced]).toMatchObject([[{ state: 'fenced' }], [[shard, 7]]]);
+  next.opened(shard, 8);
+  await clock.advance(1_000);
+  expect([next.status(), fenced.length]).toMatchObject([[{ state: 'live' }], 1]);
   await clock.run(next.stop());
 });

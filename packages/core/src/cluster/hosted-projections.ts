@@ -26,6 +26,8 @@ export interface HostedProjectionsOptions {
   readonly metrics: Metrics;
   /** Of the node, whatever its incarnation. */
   readonly endings: ProjectionEndings;
+  /** A checkpoint was saved under a later epoch than the one under which this node owns the shard. */
+  readonly onFenced: (shard: number, epoch: number) => void;
 }
 
 /** By name: the former run of a projection on this node, until nothing of it goes on. */
@@ -39,8 +41,8 @@ export class HostedProjections implements ShardListener {
   readonly #o: HostedProjectionsOptions;
   readonly #byName: ReadonlyMap<string, readonly Projection[]>;
   readonly #groups = new Map<string, ProjectionGroup>();
-  /** By name: the epoch under which it begins once its former run has ended. */
-  readonly #beginning = new Map<string, number>();
+  /** By name: the epoch under which it begins once its former run has ended; undefined over a private store. */
+  readonly #beginning = new Map<string, { readonly epoch: number | undefined }>();
   readonly #ending: ProjectionEndings;
 
   /** Throws `options.invalid`. */
@@ -50,10 +52,10 @@ export class HostedProjections implements ShardListener {
     this.#byName = grouped(options.definitions);
   }
 
-  /** Of a private store: from the joining of the node on. `epoch` rises with each start of the node. */
-  begin(epoch: number): void {
+  /** Of a private store: from the joining of the node on. */
+  begin(): void {
     if (this.#o.store.privateId === undefined) return;
-    for (const name of this.#byName.keys()) this.#start(name, epoch);
+    for (const name of this.#byName.keys()) this.#start(name, undefined);
   }
 
   opened(shard: number, epoch: number): void {
@@ -111,13 +113,16 @@ export class HostedProjections implements ShardListener {
     return [...this.#byName.keys()].filter((name) => shardOf(name, this.#o.shards) === shard);
   }
 
-  #start(name: string, epoch: number): void {
+  #start(name: string, epoch: number | undefined): void {
     const ended = this.#end(name);
-    this.#beginning.set(name, epoch);
+    const beginning = { epoch };
+    this.#beginning.set(name, beginning);
     void ended.then(() => {
-      if (this.#beginning.get(name) !== epoch) return;
+      if (this.#beginning.get(name) !== beginning) return;
       this.#beginning.delete(name);
-      this.#groups.set(name, new ProjectionGroup({ ...this.#o, projections: this.#byName.get(name) ?? [], epoch }));
+      const { shards, onFenced } = this.#o;
+      const tell = (found: number): void => onFenced(shardOf(name, shards), found);
+      this.#groups.set(name, new ProjectionGroup({ ...this.#o, projections: this.#byName.get(name) ?? [], epoch, onFenced: tell }));
     });
   }
 

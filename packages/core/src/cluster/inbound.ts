@@ -223,7 +223,7 @@ export class Inbound {
     const late = this.#stalls.lateMs(now);
     const replies = new FrameReplies(this.#o.replies, from);
     const reader = new RequestReader(frame, this.#decoder);
-    const latest = from === '' ? undefined : this.#latest.of(from);
+    const latest = from === '' ? undefined : this.#latest.of(from, now);
     let bytes = frame.length;
     let left = frameEnvelopesMax;
     while (reader.next()) {

@@ -2,12 +2,20 @@ import type { Address } from '../contract/transport.ts';
 
 /** Ids of attempts rise and begin anew after so many (see `Attempts`). */
 const idCount = 2 ** 30;
+/**
+ * In so many ms no caller makes half as many attempts as there are ids. Of one that was silent for longer nobody can say any more which of two ids is
+ * the later one: it may have called other nodes meanwhile.
+ */
+const tellingMs = 240_000;
 /** Callers that are remembered at least; twice as many at most. */
 const callersLeast = 8_192;
 
 /** The latest request of one caller that came here. */
 export interface LatestRequest {
+  /** 0: not known. */
   id: number;
+  /** Monotonic ms. */
+  at: number;
 }
 
 /**
@@ -24,15 +32,20 @@ export class LatestRequests {
     return this.#latest.size + this.#former.size;
   }
 
-  /** What is known of the caller, to be asked and told for each request of a frame. */
-  of(caller: Address): LatestRequest {
-    let latest = this.#latest.get(caller);
-    if (latest !== undefined) return latest;
+  /** What is known of the caller of whom a frame has come, to be asked and told for each request of the frame. */
+  of(caller: Address, now: number): LatestRequest {
+    const latest = this.#latest.get(caller) ?? this.#renewed(caller, now);
+    if (now - latest.at > tellingMs) latest.id = 0;
+    latest.at = now;
+    return latest;
+  }
+
+  #renewed(caller: Address, now: number): LatestRequest {
     if (this.#latest.size >= callersLeast) {
       this.#former = this.#latest;
       this.#latest = new Map();
     }
-    latest = this.#former.get(caller) ?? { id: 0 };
+    const latest = this.#former.get(caller) ?? { id: 0, at: now };
     this.#latest.set(caller, latest);
     return latest;
   }

@@ -1,26 +1,33 @@
-import { PerkeyError } from '../base/errors.ts';
-import { copyPlain } from '../base/plain.ts';
+import type { PerkeyError } from '../base/errors.ts';
+import { PlainCopy } from '../base/plain.ts';
 import type { ReplyPort } from '../contract/calls.ts';
+import { frameHeaderBytes } from './frame.ts';
+import { asReplyRefusal, mustFitEnvelope, replyPrefixBytes } from './reply-envelope.ts';
 
 export interface AnswerTaker {
   onOk(id: number, value: unknown, now: number): void;
   onError(id: number, error: PerkeyError): void;
 }
 
-/** Takes the outcomes of this node's own actors, as the wire would bring them: nothing is shared with the actor. */
+/** Takes the outcomes of this node's own actors, as the wire would bring them: nothing is shared with the actor, and nothing is larger. */
 export class LocalReplies implements ReplyPort {
   readonly #taker: AnswerTaker;
+  readonly #envelopeBytesMax: number;
 
-  constructor(taker: AnswerTaker) {
+  /** `frameBytesMax`: the largest frame that the connection takes. */
+  constructor(taker: AnswerTaker, frameBytesMax: number) {
     this.#taker = taker;
+    this.#envelopeBytesMax = frameBytesMax - frameHeaderBytes;
   }
 
   ok(id: number, value: unknown, now: number): void {
     let copy: unknown;
     try {
-      copy = copyPlain(value);
+      const made = new PlainCopy(value);
+      copy = made.value;
+      if (made.bytesAtMost + replyPrefixBytes > this.#envelopeBytesMax) mustFitEnvelope(copy, this.#envelopeBytesMax);
     } catch (error) {
-      this.#taker.onError(id, new PerkeyError('reply.not_plain', 'the reply cannot travel', { cause: error }));
+      this.#taker.onError(id, asReplyRefusal(error));
       return;
     }
     this.#taker.onOk(id, copy, now);

@@ -138,6 +138,6 @@ function matters(before: MemberRecord, after: MemberRecord): boolean {
     before.weight !== after.weight ||
     before.links !== after.links ||
     before.outlived !== after.outlived ||
-    Object.keys(before.types).length !== Object.keys(after.types).length
+    (before.types !== after.types && Object.keys(before.types).length !== Object.keys(after.types).length)
   );
 }

@@ -3,9 +3,9 @@ import type { Guard } from '../contract/calls.ts';
 import type { OpenStore } from '../contract/store.ts';
 import type { LinkEnvironment } from '../contract/transport.ts';
 import { durableActors } from '../durable/durable-actors.ts';
-import type { Duties } from '../durable/wakes/duties.ts';
 import type { OwnershipParts } from './ownership-parts.ts';
 import type { Incarnated } from './records.ts';
+import type { SessionServices } from './session-services.ts';
 import type { NodeSettings } from './settings.ts';
 
 export interface NodeDurabilityOptions {
@@ -20,7 +20,7 @@ export function nodeDurability(
   self: Incarnated,
   guard: Guard,
   ownership: () => OwnershipParts,
-  duties: Duties | undefined,
+  { duties, onFenced }: Pick<SessionServices, 'duties' | 'onFenced'>,
 ): DurabilityFactory | undefined {
   const { clock, random, log, metrics } = environment;
   if (store === undefined) return undefined;
@@ -30,7 +30,6 @@ export function nodeDurability(
     mayAct: (now) => guard.mayAct(now),
     mayStore: (shard, epoch) => ownership().homes.ensure(shard, epoch, () => isOpen(shard, epoch)),
     duties,
-    // Not in the turn that found it: the shard waits for that turn.
-    onFenced: (shard, epoch) => clock.defer(() => ownership().manager.renew(shard, epoch)),
+    onFenced,
   });
 }

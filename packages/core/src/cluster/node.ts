@@ -1,7 +1,7 @@
 import type { ActorDefinition } from '../actor/definition.ts';
 import { type ActorHandle, bindHandle, bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
 import type { Authorize } from '../actor/authorization.ts';
-import type { ActorControl, HostInspection } from '../actor/inspection.ts';
+import type { ActorControl, ActorInspection, HostInspection } from '../actor/inspection.ts';
 import type { AnyContract } from '../actor/method-spec.ts';
 import type { TurnMiddleware } from '../actor/middleware.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
@@ -164,6 +164,11 @@ export class Node implements Caller, AsyncDisposable {
       members: members.map(({ nodeId, incarnation, state }) => ({ nodeId, incarnation, state })),
       actors: session.host.inspect(top),
     };
+  }
+
+  /** One actor that is in memory on this very node; `undefined` when it is not. */
+  inspectActor(contract: AnyContract, key: string): ActorInspection | undefined {
+    return this.#phase.state === 'active' ? this.#phase.session.host.inspectActor(contract.type, key) : undefined;
   }
 
   /** A hold on one actor that is resident on this very node, for tests; `undefined` when it is not. */

@@ -1,12 +1,17 @@
 import { bareError } from '../base/bare-error.ts';
 import type { Decoder } from '../base/decoder.ts';
-import type { Encoder } from '../base/encoder.ts';
+import { Encoder } from '../base/encoder.ts';
 import { isErrorCode, PerkeyError } from '../base/errors.ts';
 import type { ErrorCode, ErrorDetails, Executed } from '../base/errors.ts';
-import { EnvelopeReader } from './frame.ts';
+import { asRefusal } from '../base/plain.ts';
+import { Slab } from '../base/slab.ts';
+import { EnvelopeReader, tooLarge } from './frame.ts';
 
 /** u32 length of the whole envelope, u32 request id, u8 verdict; then the body. */
 export const replyPrefixBytes = 9;
+
+/** Room for a reply that is measured only because it may be too large. */
+const largeReplyBytes = 65_536;
 
 const verdictOk = 0;
 const verdictError = 1;
@@ -27,6 +32,24 @@ export function writeOk(encoder: Encoder, id: number, value: unknown): void {
   encoder.u8(verdictOk);
   encoder.value(value);
   encoder.patchU32(start, encoder.length - start);
+}
+
+/**
+ * Throws `payload.too_large` for a value that no envelope of `bytesMax` bytes can hold. For replies that take no wire form: they would, if
+ * their actor were on another node.
+ */
+export function mustFitEnvelope(value: unknown, bytesMax: number): void {
+  const encoder = new Encoder(new Slab(0));
+  encoder.open(largeReplyBytes);
+  encoder.message(bytesMax);
+  writeOk(encoder, 0, value);
+  if (encoder.length > bytesMax) throw tooLarge(encoder.length, bytesMax);
+}
+
+/** The encoder speaks of payloads; to a caller whose request was executed that is a reply. */
+export function asReplyRefusal(thrown: unknown): PerkeyError {
+  const { code, details, message, cause } = asRefusal(thrown);
+  return bareError(code === 'payload.too_large' ? 'reply.too_large' : 'reply.not_plain', message, { details, cause });
 }
 
 /** Neither stack nor cause travel. Throws where the details cannot travel. */

@@ -1,5 +1,6 @@
+import { PlainCopy } from '../base/plain.ts';
 import { Cancels } from './cancels.ts';
-import { requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
+import { tailBytesBesideInput, requestPrefixBytes, RequestTailEncoder } from './envelope.ts';
 import { frameHeaderBytes, frameKind } from './frame.ts';
 import { FrameBatcher } from './frame-batcher.ts';
 import type { Pending } from './pending.ts';
@@ -20,6 +21,7 @@ export class RequestSender {
   readonly #o: RouterOptions;
   readonly #events: SenderEvents;
   readonly #tails: RequestTailEncoder;
+  readonly #tailBytesMax: number;
   readonly #batcher: FrameBatcher;
   readonly #cancels: Cancels;
   readonly #lanes = new Map<string, Lane>();
@@ -28,7 +30,8 @@ export class RequestSender {
     this.#o = options;
     this.#events = events;
     const { clock, link, settings } = options;
-    this.#tails = new RequestTailEncoder(Math.min(settings.payloadBytesMax, link.frameBytesMax - requestPrefixBytes - frameHeaderBytes));
+    this.#tailBytesMax = Math.min(settings.payloadBytesMax, link.frameBytesMax - requestPrefixBytes - frameHeaderBytes);
+    this.#tails = new RequestTailEncoder(this.#tailBytesMax);
     this.#batcher = new FrameBatcher({
       kind: frameKind.request,
       clock,
@@ -44,6 +47,18 @@ export class RequestSender {
     const { headers, chain, idempotencyKey, onBehalfOf } = pending.options;
     const { type, key, method } = pending;
     pending.tail = this.#tails.encode(type, key, method, input, headers, chain, idempotencyKey, this.#o.callerName, onBehalfOf);
+  }
+
+  /**
+   * Makes the call's own copy of its input, for an actor of this very node. Throws as `encode`, since that actor may be on another node when it
+   * is called the next time: only what could be too large is encoded for that.
+   */
+  copy(pending: Pending, input: unknown): void {
+    const { type, key, method, options } = pending;
+    const copy = new PlainCopy(input);
+    pending.input = copy.value;
+    const bytesBeside = tailBytesBesideInput(type, key, method, options, this.#o.callerName);
+    if (copy.bytesAtMost + bytesBeside > this.#tailBytesMax) this.encode(pending, pending.input);
   }
 
   /** Adds the attempt under way to the target's frame. Throws as `encode`. */

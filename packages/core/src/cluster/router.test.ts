@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { PerkeyError } from '../base/errors.ts';
+import type { CallOptions } from '../contract/calls.ts';
 import { decodeControlFrame, frameKind } from './frame.ts';
 import { requestsIn, RouterFixture } from '../testkit/router-fixture.ts';
 
@@ -282,6 +283,17 @@ test('an input that cannot travel, or is too large, is refused and leaves nothin
   await world.clock.settle();
   expect(calls.map(({ told }) => told)).toEqual(['payload.not_plain no', 'payload.too_large no']);
   expect([await world.sent(), world.router.inFlight]).toEqual([[], 0]);
+});
+
+test('settings that are none are refused by name, also without a handle', async () => {
+  const world = new RouterFixture();
+  world.own('a', 7);
+  const misspelt = { timeoutMS: 5 } as CallOptions;
+  const calls = [world.call('k', 1, misspelt), world.call('k', 1, { headers: { a: 1 as unknown as string } })];
+  expect(() => world.router.notify('t', 'm', 'k', 1, misspelt)).toThrow(expect.objectContaining({ code: 'options.invalid' }) as Error);
+  expect([await world.sent(), world.router.inFlight]).toEqual([[], 0]);
+  expect(calls.map(({ told }) => told)).toEqual(['options.invalid no', 'options.invalid no']);
+  expect(calls[0]!.error!.details).toEqual({ option: 'timeoutMS', near: 'timeoutMs' });
 });
 
 test('a notify is counted when it is certainly lost, and is never an unhandled rejection', async () => {

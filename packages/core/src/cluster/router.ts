@@ -1,7 +1,7 @@
 import { PerkeyError, retryRule } from '../base/errors.ts';
 import { shardOf } from '../base/hash.ts';
-import { asRefusal, copyPlain } from '../base/plain.ts';
-import { type Caller, type CallOptions, noChain } from '../contract/calls.ts';
+import { asRefusal } from '../base/plain.ts';
+import { type Caller, type CallOptions, noChain, noOptions } from '../contract/calls.ts';
 import { markOf } from './ahead.ts';
 import { Attempts } from './attempts.ts';
 import { checkCall } from './call-checks.ts';
@@ -18,8 +18,6 @@ import { Pending } from './pending.ts';
 import { RequestSender } from './request-sender.ts';
 import type { RouterOptions } from './router-options.ts';
 import type { Route, Target } from './routes.ts';
-
-const noOptions: CallOptions = Object.freeze({});
 
 /**
  * Sends each call to the node that owns its key's shard, and again where that is safe, until its one outcome.
@@ -39,7 +37,7 @@ export class Router implements Caller {
   /** Calls made before the number of shards was known. */
   readonly #unrouted = new Set<Pending>();
   readonly #sender: RequestSender;
-  readonly #localReplies = new LocalReplies(this);
+  readonly #localReplies: LocalReplies;
   readonly #oneWays: OneWays;
   #isClosing = false;
   #lastSeq = 0;
@@ -62,6 +60,7 @@ export class Router implements Caller {
     this.#deadlines = new Deadlines(clock, (now) => this.#expire(now));
     this.#sender = new RequestSender(options, { onRefused: (token) => this.#undelivered(token, linkDown()), onThrown: this.#onThrown });
     this.#lastWords = new LastWords({ clock, link, sent: this.#sender.frames, onSilence: (target, upTo) => this.#onSilence(target, upTo) });
+    this.#localReplies = new LocalReplies(this, link.frameBytesMax);
     this.#oneWays = new OneWays(metrics.notifiesLost);
   }
 
@@ -117,7 +116,7 @@ export class Router implements Caller {
     if (options.signal) pending.listen(options.signal, () => this.#abort(pending));
     if (pending.settled) return;
     if (routes.shards > 0) pending.shard = shardOf(pending.key, routes.shards);
-    if (pending.shard >= 0 && routes.get(pending.shard)?.target.local) pending.input = copyPlain(input);
+    if (pending.shard >= 0 && routes.get(pending.shard)?.target.local) this.#sender.copy(pending, input);
     else this.#sender.encode(pending, input);
     // An accessor of the input may have cancelled the call, or closed this router.
     if (pending.settled) return;

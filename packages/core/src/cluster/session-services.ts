@@ -27,18 +27,23 @@ export interface NodeParts {
   readonly host: () => WakingHost;
   readonly caller: () => Caller;
   readonly publish: Publish | undefined;
+  /** The store holds something that was written under a later epoch than the one under which this node owns the shard. */
+  readonly onFenced: (shard: number, epoch: number) => void;
 }
 
 /** What runs on a node beside its actors, with and for the shards that it owns. */
 export class SessionServices {
   readonly #o: SessionServicesOptions;
   readonly projections: HostedProjections | undefined;
+  /** See `NodeParts`. */
+  readonly onFenced: NodeParts['onFenced'];
   /** What durable actors do without being called; undefined without a store. */
   readonly duties: Duties | undefined;
 
   /** Throws `options.invalid`. */
   constructor(options: SessionServicesOptions, guard: Guard, parts: NodeParts) {
     this.#o = options;
+    this.onFenced = parts.onFenced;
     const { environment, settings, projections, store, projectionEndings: endings } = options;
     const { clock, random, log, metrics } = environment;
     const { shards, eventsPerCommitMax, commitBytesMax, commitSettleMs } = settings;
@@ -48,7 +53,7 @@ export class SessionServices {
     if (projections.length === 0) return;
     const limits = { eventsPerCommitMax, commitBytesMax, commitSettleMs };
     this.projections = new HostedProjections({
-      ...{ definitions: projections, shards, store, guard, clock, log, metrics, endings },
+      ...{ definitions: projections, shards, store, guard, clock, log, metrics, endings, onFenced: parts.onFenced },
       catalogues: cataloguesOf(options.definitions),
       source: new EventStore({ log: store.events, clock, random, metrics, shards, options: limits }),
     });
@@ -63,7 +68,7 @@ export class SessionServices {
 
   /** The node serves. */
   begin(): void {
-    this.projections?.begin(Math.floor(this.#o.environment.clock.wall()));
+    this.projections?.begin();
   }
 
   /** A handler that does not return is waited for `drainMs` at most. */

@@ -220,11 +220,13 @@ export class Session {
       host: () => this.#host,
       caller: () => this.#router,
       publish: this.#o.control.publish,
+      // Not in the turn that found it: the shard waits for that turn.
+      onFenced: (shard, epoch) => clock.defer(() => this.#ownership.manager.renew(shard, epoch)),
     });
     this.#host = new ActorHost({
       ...{ nodeId, definitions, settings, middleware, authorize: this.#o.authorize, guard, clock, random, metrics },
       caller: () => this.#router,
-      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership, this.#services.duties),
+      durability: nodeDurability(this.#o, this.#self, guard, () => this.#ownership, this.#services),
       log: childLogger(log, { incarnation: this.#self.incarnation }),
     });
     this.#router = new Router({

@@ -69,3 +69,14 @@ test('a store that was set back is known by what it lists when it is asked again
   // None at all.
   expect(watched.synced().synced().table.setBackTo(3)).toEqual({ record: undefined, revision: 0 });
 });
+
+test('a record of a lower epoch that the store takes upon a later one is from before the store was set back', () => {
+  const watched = new Watched().tell(8, 9).synced();
+  expect(watched.tell(9, 7).table.setBackTo(3)).toEqual({ record: undefined, revision: 9 });
+  expect(watched.table.get(3)?.record.epoch).toBe(9);
+  // As of another counting of revisions nothing follows from it, until all was told.
+  const anew = new Watched().tell(8, 9).synced().tell(1, 5);
+  expect(anew.table.setBackTo(3)).toBeUndefined();
+  expect(anew.tell(9, 6).table.setBackTo(3)).toBeUndefined();
+  expect(anew.synced().table.setBackTo(3)).toEqual({ record: undefined, revision: 9 });
+});

@@ -88,16 +88,27 @@ export class ShardTable implements RecordListener {
   }
 
   /**
-   * The store was set back: asked for all records, after it had taken what is known here of this shard, it showed an older one or none. To be
-   * claimed from what it has. It may also be a stale answer (H3); then the claim is refused.
+   * The store was set back: asked for all records, after it had taken what is known here of this shard, it showed an older one or none; or it has
+   * taken an older one since. To be claimed from what it has. It may also be a stale answer (H3); then the claim is refused.
    */
   setBackTo(shard: number): ClaimedFrom | undefined {
     const entry = this.#entries[shard];
-    if (!entry || this.#listed !== this.#listing || (this.#learnedIn[shard] ?? 0) >= this.#listing) return undefined;
     const told = this.#told[shard];
+    if (told && this.#isOverwritten(shard)) return { record: undefined, revision: told.revision };
+    if (!entry || this.#listed !== this.#listing || (this.#learnedIn[shard] ?? 0) >= this.#listing) return undefined;
     const { epoch } = entry.record;
     if (told && (told.record.epoch > epoch || (told.record.epoch === epoch && told.revision >= entry.revision))) return undefined;
     return { record: undefined, revision: told?.revision ?? 0 };
+  }
+
+  /**
+   * Each record is written upon the one before it, with an epoch that is not below. One that is falls from before the store was set back: the revision
+   * that it was to be written upon was given once more.
+   */
+  #isOverwritten(shard: number): boolean {
+    const [entry, told] = [this.#entries[shard], this.#told[shard]];
+    if (!entry || !told || this.#learnedIn[shard] !== this.#listing) return false;
+    return told.revision > entry.revision && told.record.epoch < entry.record.epoch;
   }
 
   /** From the watch. */
@@ -116,7 +127,10 @@ export class ShardTable implements RecordListener {
     if (record.epoch > this.highestEpoch(record.shard)) this.#highest[record.shard] = record.epoch;
     if (revision > (this.#told[record.shard]?.revision ?? -1)) this.#told[record.shard] = entry;
     const before = this.#entries[record.shard];
-    if (before && (before.record.epoch > record.epoch || (before.record.epoch === record.epoch && before.revision >= revision))) return;
+    if (before && (before.record.epoch > record.epoch || (before.record.epoch === record.epoch && before.revision >= revision))) {
+      if (this.#isOverwritten(record.shard)) this.#onChange(before);
+      return;
+    }
     this.#entries[record.shard] = entry;
     this.#owners = undefined;
     this.#learnedIn[record.shard] = this.#listing;

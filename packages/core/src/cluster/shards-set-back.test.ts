@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { CarriedActor } from '../contract/calls.ts';
 import { ManagedShards, nodeA } from '../testkit/ownership/managed-shards.ts';
-import type { Incarnated } from './records.ts';
+import type { Incarnated, ShardRecord } from './records.ts';
 
 const b: Incarnated = { nodeId: 'b', incarnation: '1-b' };
 const state: CarriedActor = { type: 't', key: 'k', state: { n: 7 } };
@@ -97,4 +97,36 @@ test('a shard that a store which was set back gives to its former owner is claim
   expect(fake.opened.slice(opened)).toMatchObject([{ shard: 0, carried: [] }]);
   expect(fake.opened.at(-1)?.epoch).toBeGreaterThan(epoch + 1_000_000);
   expect(world.stored()).toMatchObject({ ...nodeA, state: 'releasing', successor: { nodeId: 'b', incarnation: '2-b' } });
+});
+
+/** A write that was on its way when the store was set back, upon a revision that was given once more since. */
+function takeLateWrite(world: ManagedShards, record: Partial<ShardRecord> & Incarnated): void {
+  world.write({ epoch: (world.stored()?.epoch ?? 0) - 1_000, ...record });
+}
+
+test('what the store takes late, from before it was set back, is taken back by the owner of the shard, with the state', async () => {
+  const world = new ManagedShards();
+  const { clock, fake } = world;
+  await world.owning(state);
+  listed(world);
+  const { epoch = 0 } = world.stored() ?? {};
+  takeLateWrite(world, { ...b, state: 'releasing', successor: nodeA });
+  await clock.advance(500);
+  expect(world.stored()).toMatchObject({ ...nodeA, state: 'owned' });
+  expect(world.stored()?.epoch).toBeGreaterThan(epoch);
+  expect(fake.opened.at(-1)).toEqual({ shard: 0, epoch: world.stored()?.epoch, carried: [state] });
+});
+
+test('a shard whose owner has ended is claimed upon what the store has taken late', async () => {
+  const world = new ManagedShards();
+  const { clock, fake } = world;
+  world.write({ ...b, epoch: 9_000 });
+  await world.begin(nodeA, b);
+  takeLateWrite(world, { nodeId: 'c', incarnation: '1-c' });
+  world.member({ nodeId: 'c', incarnation: '1-c' }, 'gone');
+  world.member(b, 'gone');
+  await clock.advance(5_000);
+  expect(fake.opened).toMatchObject([{ shard: 0 }]);
+  expect(fake.opened[0]?.epoch).toBeGreaterThan(9_000);
+  expect(world.stored()).toMatchObject({ ...nodeA, state: 'owned' });
 });

@@ -16,6 +16,16 @@ export class Stalls {
   #lookedAt: number;
   #lastedMs = 0;
   #endedAt = Number.NEGATIVE_INFINITY;
+  readonly #look = (): void => {
+    const now = this.#clock.now();
+    const overdue = now - this.#lookedAt - lookEveryMs;
+    if (overdue > stallLeastMs) {
+      this.#lastedMs = overdue;
+      this.#endedAt = now;
+    }
+    this.#lookedAt = now;
+    this.#watch();
+  };
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,15 +45,6 @@ export class Stalls {
   }
 
   #watch(): void {
-    this.#timer = this.#clock.setTimer(lookEveryMs, () => {
-      const now = this.#clock.now();
-      const overdue = now - this.#lookedAt - lookEveryMs;
-      if (overdue > stallLeastMs) {
-        this.#lastedMs = overdue;
-        this.#endedAt = now;
-      }
-      this.#lookedAt = now;
-      this.#watch();
-    });
+    this.#timer = this.#clock.setTimer(lookEveryMs, this.#look);
   }
 }

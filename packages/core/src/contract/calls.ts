@@ -81,6 +81,8 @@ export interface CallOptions {
   readonly onBehalfOf?: string | undefined;
 }
 
+export const noOptions: CallOptions = Object.freeze({});
+
 /** Sends requests to actors wherever they are. Implemented by the client; a node has one too. */
 export interface Caller {
   request(type: string, method: string, key: string, input: unknown, options?: CallOptions): Promise<unknown>;

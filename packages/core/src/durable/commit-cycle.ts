@@ -5,6 +5,7 @@ import { abandoned, expired, shardMoved, turnRefusal } from '../actor/refusals.t
 import { isThenable } from '../base/thenable.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { PerkeyError } from '../base/errors.ts';
+import type { DurableInspection } from '../actor/inspection.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { AppendResult } from '../events/append-result.ts';
 import type { ResultListener } from '../events/appender.ts';
@@ -15,6 +16,7 @@ import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import type { FenceLog } from './fence-log.ts';
 import { HeldActor } from './held-actor.ts';
+import { inspectHeld } from './inspect-held.ts';
 import type { Decided, Keeping, Settled } from './keeping.ts';
 import { keptReplies, repeatOf } from './kept-replies.ts';
 import type { Loader } from './loader.ts';
@@ -105,6 +107,7 @@ function promised(value: unknown): unknown {
  *   in its place. `commit.unknown` is said otherwise, and the actor is loaded again before its next turn.
  * - A command with an idempotency key of which the store holds the reply does not run: its effect is there.
  * - What is in memory changes only by what is stored.
+ * - A turn that was given up with its shard sends nothing more: another activation of the actor, under the same epoch, would not know of it.
  */
 export class CommitCycle implements Durability {
   readonly #o: CommitCycleOptions;
@@ -130,6 +133,11 @@ export class CommitCycle implements Durability {
 
   removed(activation: Activation): void {
     this.#o.duties?.removed(activation);
+  }
+
+  inspect(activation: Activation): DurableInspection | undefined {
+    const held = activation.extras?.held;
+    return held instanceof HeldActor ? inspectHeld(held, this.#o.keeping.snapshotVersion(held)) : undefined;
   }
 
   run(given: DurableTurn): unknown {
@@ -206,6 +214,7 @@ export class CommitCycle implements Durability {
 
   /** The listener is told once. */
   #append(turn: DurableTurn, held: HeldActor, decided: Decided, listener: AnswerListener): void {
+    if (turn.activation.slot.hasLeft) return listener.onAnswer(moved);
     const mayStore = this.#o.mayStore(held.shard, held.author.epoch);
     if (mayStore === true) return this.#cover(turn, held, decided, listener);
     mayStore.then(
@@ -230,7 +239,7 @@ export class CommitCycle implements Durability {
   #send({ activation }: DurableTurn, held: HeldActor, decided: Decided, listener: AnswerListener): void {
     const { parts, mayAct, doubts, keeping } = this.#o;
     const now = parts.clock.now();
-    if (!mayAct(now)) return listener.onAnswer(moved);
+    if (!mayAct(now) || activation.slot.hasLeft) return listener.onAnswer(moved);
     doubts.begin(activation.key, held.head.sequence);
     keeping.send(held, decided, now, listener);
   }
@@ -294,7 +303,7 @@ export class CommitCycle implements Durability {
     if (answer.kind === 'conflict') metrics.conflicts.inc();
     const settled = await keeping.settle(turn.activation, held, decided, deadline);
     if (settled.kind === 'unknown') metrics.unknown.inc();
-    else doubts.end(key, sequence);
+    else if (settled.failure === undefined) doubts.seen(key, sequence, held.head.sequence);
     return settled;
   }
 

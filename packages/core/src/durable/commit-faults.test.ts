@@ -39,6 +39,20 @@ test.each(answers)('an append that is %s ends as %s, and a repeat is executed at
   expect(await world.verify(alice)).toEqual([]);
 });
 
+test('a command is not run again when its deadline has passed meanwhile', async () => {
+  const world = await DurableWorld.start();
+  const node = world.node([account]);
+  await ask(world, node, 'open', { owner: 'ann' });
+  world.faults.slow(400);
+  world.faults.nextAppends('conflict');
+  const asked = node.ask('account', 'alice', 'deposit', five, { deadline: world.clock.now() + 500 });
+  await world.clock.advance(4_000);
+  expect(asked.outcome).not.toBe('ok');
+  world.faults.heal();
+  expect((await ask(world, node, 'balance')).value).toBe(0n);
+  expect(await world.events('account', 'alice')).toEqual([['Opened', { owner: 'ann' }]]);
+});
+
 test.each(['lost', 'late', 'stored_unknown'] as const)(
   'a commit that is %s while the store cannot be asked is unknown, and the actor is loaded again before its next turn',
   async (fault) => {

@@ -4,8 +4,10 @@ const keysMax = 100_000;
 const bucketCount = 4_096;
 
 /**
- * The appends of which nobody knows yet whether they are stored: the sequence that each expected, by the actor's key. Bounded: of keys that were
- * let go only a bucket is known, and every key of that bucket counts as doubtful, which costs a fence and nothing else.
+ * What a read of a stream has to show to be believed where the log itself has not said how far the stream goes: its last record lies above the
+ * sequence that stands here for the actor's key. For an append of which nobody knows yet whether it is stored that is the sequence that it expected;
+ * for one of which only a read has told, the one below what was read: a later read may come from a leader that was deposed, and show less.
+ * Bounded: of keys that were let go only a bucket is known, and every key of that bucket counts as doubtful, which costs a fence and nothing else.
  */
 export class Doubts {
   readonly #keysMax: number;
@@ -31,18 +33,23 @@ export class Doubts {
     this.#letGo[shardOf(oldest, bucketCount)] = 1;
   }
 
-  /** It is known what became of the append that expected this; one that was sent since stays in doubt. */
+  /** The log itself said what became of the append that expected this, or that what was read is the newest; one that was sent since stays in doubt. */
   end(key: string, expectedSequence: number): void {
     if (this.#byKey.get(key) === expectedSequence) this.#byKey.delete(key);
   }
 
-  /** Whether an append that expects this sequence may still be stored. */
-  isDoubtful(key: string, lastSequence: number): boolean {
-    const known = this.#byKey.get(key);
-    return known === undefined ? this.#letGo?.[shardOf(key, bucketCount)] === 1 : known === lastSequence;
+  /** A read has shown what became of it: a stream with this last record. */
+  seen(key: string, expectedSequence: number, lastSequence: number): void {
+    if (this.#byKey.get(key) === expectedSequence) this.#byKey.set(key, lastSequence - 1);
   }
 
-  /** The sequence that the append in doubt expected. */
+  /** Whether something may come behind this last record, or is there already and was not read. */
+  isDoubtful(key: string, lastSequence: number): boolean {
+    const known = this.#byKey.get(key);
+    return known === undefined ? this.#letGo?.[shardOf(key, bucketCount)] === 1 : known >= lastSequence;
+  }
+
+  /** What the last record has to lie above. */
   of(key: string): number | undefined {
     return this.#byKey.get(key);
   }

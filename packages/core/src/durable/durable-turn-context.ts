@@ -5,6 +5,7 @@ import type { ContextServices } from '../actor/context-services.ts';
 import { bindNotifyHandle, type NotifyHandle } from '../actor/handle-classes.ts';
 import type { AnyContract } from '../actor/method-spec.ts';
 import { endedTurn } from '../actor/refusals.ts';
+import { inherited } from '../actor/turn-caller.ts';
 import { TurnContext } from '../actor/turn-context.ts';
 import type { InboundRequest } from '../contract/calls.ts';
 import type { OutboxDraft, ReminderDraft } from './drafts.ts';
@@ -112,7 +113,7 @@ export class DurableTurnContext extends TurnContext {
 
   get outbox(): Outbox {
     DurableTurnContext.mustChange(this, 'ctx.outbox');
-    return new TurnOutbox(this.#shared.keyBytesMax, (draft) => {
+    return new TurnOutbox(this.#shared.keyBytesMax, inherited(TurnContext.requestOf(this)), (draft) => {
       DurableTurnContext.mustChange(this, 'ctx.outbox');
       const drafts = (this.#drafts ??= new TurnDrafts());
       (drafts.outbox ??= []).push(draft);

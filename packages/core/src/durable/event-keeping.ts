@@ -20,6 +20,7 @@ import { loadFailure } from './commit-errors.ts';
 import type { DurableMetrics } from './durable-metrics.ts';
 import { DurableTurnContext } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
+import { HistoryPlaces } from './history-places.ts';
 import { readHistory } from './history.ts';
 import type { Decided, Keeping, Settled, Stored } from './keeping.ts';
 import { ownNotesOf } from './own-notes.ts';
@@ -47,13 +48,18 @@ export class EventKeeping implements Keeping {
     this.#o = options;
     this.#aggregate = options.turns.aggregate;
     const catalogue = new EventCatalogue(type, this.#aggregate.events.values());
-    const { events, turns } = options;
+    const { events, snapshots, turns } = options;
     this.#catalogue = catalogue;
     this.#turns = {
       ...turns,
       historyOf(activation, range, signal) {
-        const { stream, head } = HeldActor.of(activation);
-        return readHistory({ events, catalogue, stream, version: head.version, range, signal });
+        const held = HeldActor.of(activation);
+        const { stream, head, author } = held;
+        const places = (held.places ??= new HistoryPlaces());
+        places.note(head);
+        const snapshot = snapshots.placeOf(stream, author.epoch);
+        if (snapshot !== undefined) places.note(snapshot);
+        return readHistory({ events, catalogue, stream, version: head.version, range, places, signal });
       },
     };
   }
@@ -69,9 +75,10 @@ export class EventKeeping implements Keeping {
     const raised = AggregateTurnContext.raisedOf(ctx);
     const own = ownNotesOf(turn, held, clock);
     if (raised === undefined && own?.isDue !== true && DurableTurnContext.draftsOf(ctx) === undefined) return undefined;
-    const notes = notesOf(turn, held, value, own, noteLimits, clock);
+    const id = commitIdOf(ids, turn);
+    const notes = notesOf(turn, held, value, own, { limits: noteLimits, clock, commitId: id });
     const draft: CommitDraft = {
-      id: commitIdOf(ids, turn),
+      id,
       at: raised === undefined ? clock.wall() : AggregateTurnContext.raisedAtOf(ctx),
       events: raised ?? [],
       metadata: metadataOf(turn),
@@ -139,6 +146,10 @@ export class EventKeeping implements Keeping {
 
   fence({ held: { stream, head, author } }: Stored): Promise<AppendResult> {
     return this.#o.events.fence(stream, head, author);
+  }
+
+  snapshotVersion({ stream, author }: HeldActor): number | undefined {
+    return this.#o.snapshots.placeOf(stream, author.epoch)?.version;
   }
 
   #fold(key: string): Fold<unknown> {

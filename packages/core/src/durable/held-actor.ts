@@ -1,6 +1,7 @@
 import type { Activation } from '../actor/activation.ts';
 import type { StreamName } from '../contract/commit-log.ts';
 import type { Bookkeeping } from '../events/bookkeeping.ts';
+import type { HistoryPlaces } from './history-places.ts';
 import type { CommitAuthor, StreamHead } from '../events/commit.ts';
 
 /** A due time, in ms since 1970, that passes without a call; later ones are kept that are at most `keptMs` old. */
@@ -27,6 +28,8 @@ export class HeldActor {
   skips: Map<string, Skip> | undefined = undefined;
   /** Of an actor whose state is kept: the state as it was stored last, encoded. */
   keptState: Uint8Array | undefined = undefined;
+  /** Of an actor whose history was read. */
+  places: HistoryPlaces | undefined = undefined;
   /** Of an actor whose state is kept: the ids of its last commits, oldest first. */
   recent: readonly string[] = [];
 

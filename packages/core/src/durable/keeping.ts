@@ -50,4 +50,6 @@ export interface Keeping {
   load(activation: Activation, author: CommitAuthor, signal: AbortSignal, reached: () => Promise<number>): Promise<Stored>;
   /** Writes the record after which nothing is stored that expected the head before it. Never rejects. */
   fence(stored: Stored): Promise<AppendResult>;
+  /** Of the newest snapshot that is known here. */
+  snapshotVersion(held: HeldActor): number | undefined;
 }

@@ -29,8 +29,8 @@ export interface LoaderOptions {
  * Brings actors into memory.
  *
  * I18: before its first turn here, a stream that exists carries this owner's epoch, so that nothing that a former owner sent can still be
- * stored; the same where this node itself does not know what became of an earlier append. The record that carries it was compared with what
- * had been read, so that what had been read is proved to be the newest. A store without room takes none, and the actor is not loaded: reads
+ * stored; the same where this node itself does not know what became of an earlier append, or knows of more than was read. The record that carries
+ * it was compared with what had been read, so that what had been read is proved to be the newest. A store without room takes none, and the actor is not loaded: reads
  * without that proof would rest on leases alone.
  *
  * A stream without records gets none. It is taken for empty on the word of a log that has reached a barrier, which was set after this owner
@@ -95,8 +95,8 @@ export class Loader {
       if (result.kind !== 'appended') return false;
       metrics.fences.inc();
       stored.held.head = result.head;
-    }
-    if (doubt !== undefined) doubts.end(key, doubt);
+      if (doubt !== undefined) doubts.end(key, doubt);
+    } else if (doubt !== undefined) doubts.seen(key, doubt, head.sequence);
     return true;
   }
 }

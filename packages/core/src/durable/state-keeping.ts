@@ -52,7 +52,9 @@ export class StateKeeping implements Keeping {
     const bytes = encoded(activation);
     const isSame = held.keptState !== undefined && Buffer.compare(bytes, held.keptState) === 0;
     if (isSame && !isDue && DurableTurnContext.draftsOf(ctx as DurableTurnContext) === undefined) return undefined;
-    const draft = { ...notesOf(turn, held, value, own, noteLimits, services.clock), id: commitIdOf(states, turn), at, events: [] };
+    const id = commitIdOf(states, turn);
+    const notes = notesOf(turn, held, value, own, { limits: noteLimits, clock: services.clock, commitId: id });
+    const draft = { ...notes, id, at, events: [] };
     return {
       draft,
       kept: { state: bytes, bookkeeping: [this.#booked(held.books, draft, at), withRecent(held, draft.id)] },
@@ -133,6 +135,8 @@ export class StateKeeping implements Keeping {
     this.#take(held, latest);
     return { held, state: stateOf(held) };
   }
+
+  snapshotVersion(): undefined {}
 
   /** The same state again. */
   fence({ held }: Stored): Promise<AppendResult> {

@@ -9,6 +9,7 @@ import { noHeaders } from '../contract/calls.ts';
 import type { CommitIds } from '../events/commit-ids.ts';
 import type { CommitNotes, CommittedReply } from '../events/commit.ts';
 import type { EventMetadata } from '../events/stored-event.ts';
+import type { OutboxDraft } from './drafts.ts';
 import { DurableTurnContext, type TurnDrafts } from './durable-turn-context.ts';
 import { HeldActor } from './held-actor.ts';
 import { replyNote } from './kept-replies.ts';
@@ -20,6 +21,12 @@ export interface NoteLimits {
   readonly remindersMax: number;
 }
 
+export interface NoteParts {
+  readonly limits: NoteLimits;
+  readonly clock: Clock;
+  readonly commitId: string;
+}
+
 /**
  * What the turn wants stored beside its events: reply, messages, reminders, `own`. Undefined where it wants nothing. Throws `TurnRefusal` for more
  * than may be kept of one actor.
@@ -29,12 +36,11 @@ export function notesOf(
   held: HeldActor,
   value: unknown,
   own: OwnNotes | undefined,
-  limits: NoteLimits,
-  clock: Clock,
+  parts: NoteParts,
 ): CommitNotes | undefined {
   const drafts = DurableTurnContext.draftsOf(turn.ctx as DurableTurnContext);
   const reply = replyNote(turn, value);
-  if (drafts !== undefined) return draftedNotes(turn, held, drafts, reply, own, limits, clock.wall());
+  if (drafts !== undefined) return draftedNotes(turn, held, drafts, reply, own, parts);
   if (reply === undefined && own === undefined) return undefined;
   return { reply, delivered: own?.delivered, reminders: noneIfEmpty(own?.reminders) };
 }
@@ -45,9 +51,9 @@ function draftedNotes(
   drafts: TurnDrafts,
   reply: CommittedReply | undefined,
   own: OwnNotes | undefined,
-  limits: NoteLimits,
-  at: number,
+  { limits, clock, commitId }: NoteParts,
 ): CommitNotes {
+  const at = clock.wall();
   const { books } = held;
   const delivered = own?.delivered;
   const { outbox } = drafts;
@@ -67,7 +73,12 @@ function draftedNotes(
   }
   // What the handler says of a reminder counts more than that its time has come.
   const all = [...(own?.reminders ?? []), ...(reminders ?? [])];
-  return { reply, outbox, delivered, reminders: noneIfEmpty(all) };
+  return { reply, outbox: outbox?.map((draft) => causedBy(commitId, draft)), delivered, reminders: noneIfEmpty(all) };
+}
+
+/** What the message leads to can say which commit it came from. */
+function causedBy(commitId: string, draft: OutboxDraft): OutboxDraft {
+  return { ...draft, headers: { 'causation-id': commitId, ...draft.headers } };
 }
 
 function noneIfEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {

@@ -13,10 +13,13 @@ const subjectBytesMax = 256;
 /** Writes messages down for a turn. */
 export class TurnOutbox implements Outbox {
   readonly #keyBytesMax: number;
+  readonly #inherited: Headers;
   readonly #write: (draft: OutboxDraft) => void;
 
-  constructor(keyBytesMax: number, write: (draft: OutboxDraft) => void) {
+  /** `inherited`: headers that every message has, unless it brings one of the same name. A value that a subject could not take is left out. */
+  constructor(keyBytesMax: number, inherited: Headers, write: (draft: OutboxDraft) => void) {
     this.#keyBytesMax = keyBytesMax;
+    this.#inherited = inherited === noHeaders ? noHeaders : Object.fromEntries(Object.entries(inherited).filter(isPlain));
     this.#write = write;
   }
 
@@ -26,19 +29,21 @@ export class TurnOutbox implements Outbox {
         `an outbox subject is 1 to ${subjectBytesMax} visible characters in tokens between dots, without wildcards; not one of the broker or of Perkey itself; "${safeText(subject, 80)}" is none`,
       );
     if (!areHeaders(headers)) throw new TypeError('outbox headers are texts by names of A-Z a-z 0-9 _ -, none of which begins with nats-');
-    this.#write({ to: 'subject', subject, data: copyPlain(data), headers: copyPlain(headers) });
+    this.#write({ to: 'subject', subject, data: copyPlain(data), headers: copyPlain({ ...this.#inherited, ...headers }) });
   }
 
   actor<Other extends AnyContract>(contract: Other, key: string): NotifyHandle<Other> {
     if (!isKey(key, this.#keyBytesMax)) throw invalidKey(key, this.#keyBytesMax);
-    return bindNotifyHandle(contract, key, new DraftCaller(this.#write));
+    return bindNotifyHandle(contract, key, new DraftCaller(this.#inherited, this.#write));
   }
 }
 
 class DraftCaller implements Caller {
+  readonly #inherited: Headers;
   readonly #write: (draft: OutboxDraft) => void;
 
-  constructor(write: (draft: OutboxDraft) => void) {
+  constructor(inherited: Headers, write: (draft: OutboxDraft) => void) {
+    this.#inherited = inherited;
     this.#write = write;
   }
 
@@ -47,8 +52,14 @@ class DraftCaller implements Caller {
   }
 
   notify(type: string, method: string, key: string, input: unknown, options?: CallOptions): void {
-    this.#write({ to: 'actor', type, key, method, input: copyPlain(input), headers: copyPlain(options?.headers ?? noHeaders) });
+    const headers = copyPlain({ ...this.#inherited, ...options?.headers });
+    this.#write({ to: 'actor', type, key, method, input: copyPlain(input), headers });
   }
+}
+
+/** Callers write them: a line break in one would be a header of its own on a subject, or a message that is never taken. */
+function isPlain([, value]: readonly [string, string]): boolean {
+  return /^[\x20-\x7e]{1,1024}$/.test(value);
 }
 
 function isSubject(subject: unknown): subject is string {

@@ -35,6 +35,11 @@ class StreamTime {
     return Number.isNaN(this.#now) ? wall : this.#now + Math.max(0, Math.min(wall - this.#told, this.#stepMaxMs));
   }
 
+  /** The last time that was told; NaN: none was. */
+  get told(): number {
+    return this.#told;
+  }
+
   /** Something was committed at `wall`. */
   advance(wall: number): void {
     this.#now = this.at(wall);
@@ -129,6 +134,12 @@ export class Bookkeeping {
   /** The number of the last message that was ever recorded. */
   get outboxNumber(): number {
     return this.#outboxNumber;
+  }
+
+  /** When the last commit was made, in ms since 1970 by the clock of its author; undefined: there is none. */
+  get committedAt(): number | undefined {
+    const { told } = this.#time;
+    return Number.isNaN(told) ? undefined : told;
   }
 
   reminders(): ReadonlyMap<string, unknown> {

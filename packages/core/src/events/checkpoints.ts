@@ -9,6 +9,9 @@ export interface Checkpoint {
   readonly epoch: number;
 }
 
+/** A leader that was deposed shows an older one for as long as it answers: whoever saves tries again later. */
+const attemptsMax = 5;
+
 interface Found {
   readonly checkpoint: Checkpoint;
   readonly revision: number;
@@ -33,20 +36,28 @@ export class Checkpoints {
     return found?.checkpoint;
   }
 
-  /** False: somebody has saved one under a later epoch. Rejects with `store.unavailable`; it may have been saved then, and saving it again shows that. */
-  async save(name: string, checkpoint: Checkpoint): Promise<boolean> {
+  /**
+   * Undefined: it is saved. Else the later epoch under which somebody has saved one. Rejects with `store.unavailable`; it may have been saved then, and
+   * saving it again shows that.
+   */
+  async save(name: string, checkpoint: Checkpoint): Promise<number | undefined> {
     const value = JSON.stringify(checkpoint);
-    const outcome = await this.#records.write(key(name), value, this.#known.get(name) ?? 0);
-    if (outcome.applied) {
-      this.#known.set(name, outcome.revision);
-      return true;
+    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+      const outcome = await this.#records.write(key(name), value, this.#known.get(name) ?? 0);
+      if (outcome.applied) {
+        this.#known.set(name, outcome.revision);
+        return undefined;
+      }
+      // The refusal may be of one's own write, applied before, or a former owner has saved its last one meanwhile.
+      const found = await this.#read(name);
+      if (found !== undefined && found.checkpoint.epoch > checkpoint.epoch) return found.checkpoint.epoch;
+      this.#known.set(name, found?.revision ?? 0);
+      if (found?.checkpoint.epoch === checkpoint.epoch && found.checkpoint.position === checkpoint.position) return undefined;
     }
-    // The refusal may be of one's own write, applied before, or a former owner has saved its last one meanwhile.
-    const found = await this.#read(name);
-    if (found !== undefined && found.checkpoint.epoch > checkpoint.epoch) return false;
-    this.#known.set(name, found?.revision ?? 0);
-    const isOwn = found?.checkpoint.epoch === checkpoint.epoch && found.checkpoint.position === checkpoint.position;
-    return isOwn || this.save(name, checkpoint);
+    throw new PerkeyError(
+      'store.unavailable',
+      `the checkpoint ${name} was refused again and again: what is read of it is not the last one`,
+    );
   }
 
   async forget(name: string): Promise<void> {

@@ -17,7 +17,9 @@ import { sequenceBefore } from './stored-event.ts';
 export interface ProjectionGroupOptions {
   /** Definitions of one name and different versions. */
   readonly projections: readonly Projection[];
-  readonly epoch: number;
+  /** As for a `ProjectionRun`. */
+  readonly epoch: number | undefined;
+  readonly onFenced: (epoch: number) => void;
   readonly store: OpenStore;
   readonly source: EventSource;
   readonly catalogues: ReadonlyMap<string, EventCatalogue>;
@@ -111,11 +113,11 @@ export class ProjectionGroup {
   }
 
   #begin(generation: Generation): void {
-    const { projections, epoch, source, catalogues, guard, clock, log, store } = this.#o;
+    const { projections, epoch, onFenced, source, catalogues, guard, clock, log, store } = this.#o;
     const projection = projections.find(({ version }) => version === generation.version);
     if (this.#stop.signal.aborted || projection === undefined || this.#runs.has(generation.number)) return;
     const run = new ProjectionRun({
-      ...{ projection, generation, epoch, source, catalogues, guard, clock, log, metrics: this.#metrics },
+      ...{ projection, generation, epoch, onFenced, source, catalogues, guard, clock, log, metrics: this.#metrics },
       checkpoints: new Checkpoints(store.records),
       deadLetters: new DeadLetters(store.records),
       onCaughtUp: () => void this.#caughtUp(projection, generation),

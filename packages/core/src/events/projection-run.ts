@@ -21,8 +21,10 @@ export type ProjectionState = 'starting' | 'catching up' | 'live' | 'failed' | '
 export interface ProjectionRunOptions {
   readonly projection: Projection;
   readonly generation: Generation;
-  /** Of the right to run it; rises with each owner. */
-  readonly epoch: number;
+  /** Of the right to run it; rises with each owner. Undefined: nobody else can reach the store, and whoever saved before was this node itself. */
+  readonly epoch: number | undefined;
+  /** A checkpoint was saved under a later epoch than this one. */
+  readonly onFenced: (epoch: number) => void;
   readonly source: EventSource;
   /** Lead events to the present versions of their actor types. */
   readonly catalogues: ReadonlyMap<string, EventCatalogue>;
@@ -54,6 +56,7 @@ export class ProjectionRun {
   readonly #handling: EventHandling;
   readonly #name: string;
   #state: ProjectionState = 'starting';
+  #epoch: number;
   #position = 0;
   #saved = 0;
   #error: string | undefined = undefined;
@@ -64,7 +67,8 @@ export class ProjectionRun {
 
   constructor(options: ProjectionRunOptions) {
     this.#o = options;
-    const { projection, generation, deadLetters, clock, log, metrics } = options;
+    const { projection, generation, epoch, deadLetters, clock, log, metrics } = options;
+    this.#epoch = epoch ?? 1;
     this.#name = `${projection.name}.${generation.number}`;
     this.#handling = new EventHandling({
       ...{ projection, deadLetters, clock, log, metrics, signal: this.#stop.signal },
@@ -133,11 +137,17 @@ export class ProjectionRun {
       return;
     }
     const found = await checkpoints.load(this.#name);
-    if (found !== undefined && found.epoch > epoch) this.#end('fenced', undefined);
+    if (epoch === undefined) this.#epoch = Math.max(this.#epoch, found?.epoch ?? 0);
+    else if (found !== undefined && found.epoch > epoch) this.#fenced(found.epoch);
     this.#position = found?.position ?? 0;
     this.#saved = this.#position;
     // Saved again under this epoch before anything is handled: from here on a former owner gets no further.
-    if (!this.#stop.signal.aborted && found?.epoch !== epoch) await this.#save(this.#position);
+    if (!this.#stop.signal.aborted && found?.epoch !== this.#epoch) await this.#save(this.#position);
+  }
+
+  #fenced(epoch: number): void {
+    this.#end('fenced', undefined);
+    this.#o.onFenced(epoch);
   }
 
   #end(state: 'failed' | 'fenced', thrown: unknown): void {
@@ -296,15 +306,19 @@ export class ProjectionRun {
 
   /** False when it was fenced. Rejects with what `work` threw, or with `store.unavailable`. */
   async #commit(position: number, work: (tx: unknown) => void): Promise<boolean> {
-    const { projection, checkpoints, epoch, metrics } = this.#o;
+    const { projection, checkpoints, metrics } = this.#o;
     const { readModel } = projection;
+    const epoch = this.#epoch;
     if (readModel !== undefined) {
       const isNext = await readModel.advance(this.#name, this.#saved, position, work);
       // Each event counts once there, whoever writes it: this run goes on behind what the other one has written.
       if (!isNext) throw new Error('another run has moved the checkpoint meanwhile');
-    } else if (!(await checkpoints.save(this.#name, { position, epoch }))) {
-      this.#end('fenced', undefined);
-      return false;
+    } else {
+      const later = await checkpoints.save(this.#name, { position, epoch });
+      if (later !== undefined) {
+        this.#fenced(later);
+        return false;
+      }
     }
     this.#saved = position;
     metrics.checkpoints.inc();

@@ -56,6 +56,7 @@ test('the next batch is handled while a checkpoint is on its way, and no further
   const guard = { mayAct: () => true };
   records.holds = true;
   const group = new ProjectionGroup({
+    onFenced: () => {},
     ...{ projections: [projection], epoch: 1, store, source, catalogues: new Map(), guard, clock },
     ...{ log: silentLogger, metrics: noMetrics },
   });

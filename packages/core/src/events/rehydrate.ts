@@ -51,7 +51,7 @@ export interface Rehydrated<State> {
  */
 export async function rehydrate<State>(parts: RehydrateParts<State>): Promise<Rehydrated<State>> {
   const { snapshots, stream, fold, limits, epoch } = parts;
-  const begun = snapshots === undefined ? undefined : beginAt(parts, snapshots.placeOf(stream, epoch));
+  const begun = snapshots === undefined ? undefined : beginAt(parts, snapshots.placeOf(stream, epoch)?.sequence);
   try {
     for await (const content of snapshots?.load(stream, fold.stateVersion) ?? []) {
       try {

@@ -31,8 +31,9 @@ export interface SnapshotsParts {
 const placesMax = 16_384;
 
 /** Of the newest snapshot of a stream, as long as nobody else owned its shard since. */
-interface Place {
+export interface Place {
   readonly sequence: number;
+  readonly version: number;
   readonly epoch: number;
 }
 
@@ -129,18 +130,18 @@ export class Snapshots {
   }
 
   /**
-   * The sequence of the newest snapshot, as it was saved or used here under this epoch: where to begin to read before the snapshot is there.
-   * A guess. Undefined where nothing is known.
+   * Of the newest snapshot, as it was saved or used here under this epoch: where to begin to read before the snapshot is there. A guess.
+   * Undefined where nothing is known.
    */
-  placeOf(stream: StreamName, epoch: number): number | undefined {
+  placeOf(stream: StreamName, epoch: number): Place | undefined {
     const place = this.#places.get(idOf(stream));
-    return place?.epoch === epoch ? place.sequence : undefined;
+    return place?.epoch === epoch ? place : undefined;
   }
 
   /** An actor was loaded from one of them under this epoch. */
   used(stream: StreamName, { head }: SnapshotContent, epoch: number): void {
     this.#used.inc();
-    this.#note(stream, { sequence: head.sequence, epoch });
+    this.#note(stream, { sequence: head.sequence, version: head.version, epoch });
   }
 
   /** The oldest one goes where they are too many. */
@@ -187,8 +188,8 @@ export class Snapshots {
     try {
       await store.save(stream, { sequence: content.head.sequence, body: writeSnapshot(stream, content) }, kept);
       this.#saves.saved.inc();
-      const { sequence, epoch } = content.head;
-      this.#note(stream, { sequence, epoch });
+      const { sequence, version, epoch } = content.head;
+      this.#note(stream, { sequence, version, epoch });
     } catch (thrown) {
       this.#saves.failed.inc();
       this.#warn(`save ${stream.type}`, stream, describeThrown(thrown), 'a snapshot could not be saved; the next one is tried again', {});

@@ -40,6 +40,11 @@ export function positionOf(sequence: number, index: number): number {
   return sequence * positionsPerRecord + index;
 }
 
+/** The record of a position, and which of its events it is. */
+export function placeOf(position: number): { readonly sequence: number; readonly index: number } {
+  return { sequence: Math.floor(position / positionsPerRecord), index: position % positionsPerRecord };
+}
+
 /** The position behind everything in the record. */
 export function positionAfter(sequence: number): number {
   return sequence * positionsPerRecord + positionsPerRecord - 1;

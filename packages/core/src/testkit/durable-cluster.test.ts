@@ -58,6 +58,9 @@ test('what was acknowledged outlives the nodes: planned moves, a kill, and a res
       ),
     );
   await addAll();
+  const shown = ['node-0', 'node-1', 'node-2'].flatMap((nodeId) => cluster.node(nodeId).inspectActor(Account, 'key-0') ?? []);
+  expect(shown).toMatchObject([{ type: 'account', key: 'key-0', status: 'idle', durable: { version: 1, outboxPending: 0 } }]);
+  expect(cluster.node('node-0').inspectActor(Volatile, 'key-0')).toBeUndefined();
   await cluster.stopNode('node-0');
   await addAll();
   cluster.killNode('node-1');

@@ -70,6 +70,7 @@ export class DurableWorld {
       return Promise.resolve();
     };
     const publish = options.publish === undefined ? taken : options.publish(taken);
+    const onFenced = (shard: number, found: number): void => void this.fenced.push([shard, found]);
     let duties: Duties | undefined;
     const node = new ActorFixture(definitions, {
       ...rest,
@@ -79,7 +80,7 @@ export class DurableWorld {
         const { log, metrics } = fixture;
         const mayAct = (): boolean => fixture.mayAct;
         duties = new Duties({
-          ...{ cluster: 'test', records: store.records, settings, clock: this.clock, random, log, metrics, publish, mayAct },
+          ...{ cluster: 'test', records: store.records, settings, clock: this.clock, random, log, metrics, publish, mayAct, onFenced },
           host: () => fixture.host,
           caller: () => fixture,
         });
@@ -88,7 +89,7 @@ export class DurableWorld {
           metrics,
           mayAct,
           mayStore: () => true,
-          onFenced: (shard, found) => this.fenced.push([shard, found]),
+          onFenced,
         });
       },
     });
@@ -102,6 +103,14 @@ export class DurableWorld {
     node.mayAct = false;
     node.host.dropShard(0);
     this.#duties.get(node)?.dropped(0);
+  }
+
+  /** A handoff that comes to nothing: the actors leave memory, what runs is given up after `drainMs`, and the shard is open again under the same epoch. */
+  async reopen(node: ActorFixture, epoch: number, drainMs: number): Promise<void> {
+    const duties = this.#duties.get(node);
+    const carried = await this.clock.run(Promise.all([node.host.closeShard(0, { drainMs, successor: undefined }), duties?.closing(0)]));
+    node.host.openShard(0, epoch, carried[0]);
+    duties?.opened(0, epoch);
   }
 
   /** The records by which actors are woken, as `[key, due]`. */

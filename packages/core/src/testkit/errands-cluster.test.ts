@@ -75,3 +75,24 @@ test('reminders ring on, whichever node there is, each due time once', async () 
   }
   await again.stop();
 }, 60_000);
+
+test('messages are delivered also where the records of the cluster were lost and the wall clock is behind', async () => {
+  const store = memoryStore();
+  const hub = memoryHub();
+  hub.cluster('test').onPublished(() => {
+    throw new Error('nobody takes it');
+  });
+  const cluster = await TestCluster.start({ actors, store, settings, nodes: 1, inner: memory(hub) });
+  await cluster.run(Promise.all(keys.map((key) => cluster.client.actor(Errand, key).send({ from: 0, count: 3, to: 'subject' }))));
+  cluster.killNode('node-0');
+  await cluster.advance(10_000);
+  await cluster.stop();
+  const published: Publication[] = [];
+  const other = memoryHub();
+  other.cluster('test').onPublished((publication) => published.push(publication));
+  const clock = cluster.clock.fork({ wallMs: cluster.clock.wall() - 3_600_000 });
+  const again = await TestCluster.start({ actors, store, settings, nodes: 1, clock, inner: memory(other) });
+  await again.advance(60_000);
+  expect(byActor(published)).toEqual(keys.map(() => [0, 1, 2]));
+  await again.stop();
+}, 60_000);

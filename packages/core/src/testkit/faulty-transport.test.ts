@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { silentLogger } from '../base/log.ts';
 import { noMetrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
-import type { Address, ControlLink, DataLink, LinkEnvironment } from '../contract/transport.ts';
+import type { Address, ControlLink, DataLink, LinkEnvironment, Transport } from '../contract/transport.ts';
 import { memory, memoryHub } from '../memory/memory-hub.ts';
 import { FaultyTransport } from './faulty-transport.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -364,4 +364,25 @@ test('the same seed gives the same history, to the step', async () => {
   expect(first.length).toBeGreaterThan(200);
   expect(await play(7)).toEqual(first);
   expect(await play(8)).not.toEqual(first);
+});
+
+test('links that break while they are made anew are made anew once more', async () => {
+  const world = new World();
+  const quick = memory(world.hub);
+  const soon = (): Promise<void> => new Promise((resolve) => void world.clock.setTimer(10, resolve));
+  const slow: Transport = {
+    name: 'slow',
+    openData: (...args) => soon().then(() => quick.openData(...args)),
+    openControl: (...args) => soon().then(() => quick.openControl(...args)),
+  };
+  const faults = new FaultyTransport(slow, { clock: world.clock });
+  const onState = (): void => {};
+  const control = await world.clock.run(faults.openControl('a', { onState }, world.environment(world.clock)));
+  faults.of('a').breakLinks();
+  await world.clock.advance(5);
+  expect(control.up).toBe(false);
+  faults.of('a').breakLinks();
+  await world.clock.advance(1_000);
+  expect(control.up).toBe(true);
+  expect(await world.outcome(control.members.write('x', 'y', 0))).toMatchObject({ applied: true });
 });

@@ -149,3 +149,20 @@ test('a node whose projection waits for ever stops all the same', async () => {
   expect(cluster.clock.now() - since).toBeLessThan(10_000);
   await cluster.stop();
 });
+
+test('a projection goes on where the records of the cluster were lost and the wall clock is behind', async () => {
+  const { projection, total } = totals();
+  const store = memoryStore();
+  const parts = { actors: [account], projections: [projection], store, settings, nodes: 2 };
+  const cluster = await TestCluster.start(parts);
+  await cluster.run(cluster.client.actor(Account, 'key').deposit({ amount: 1 }));
+  await cluster.advance(2_000);
+  expect(total()).toBe(100);
+  await cluster.stop();
+  const clock = cluster.clock.fork({ wallMs: cluster.clock.wall() - 3_600_000 });
+  const again = await TestCluster.start({ ...parts, clock });
+  await again.run(again.client.actor(Account, 'key').deposit({ amount: 1 }));
+  await again.advance(5_000);
+  expect(total()).toBe(200);
+  await again.stop();
+});

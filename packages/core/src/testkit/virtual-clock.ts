@@ -63,11 +63,13 @@ export class VirtualClock implements Clock {
   #wallOffsetMs: number;
   #frozen = false;
   #killed = false;
+  /** A timer runs: which one comes next is found out after it, once. */
+  #isFiring = false;
   /** The number of the earliest timer. */
   #dueSequence = Infinity;
   readonly #cancel = (timer: HeapTimer): void => {
     this.#timers.cancel(timer);
-    if (this.#dueSequence === timer.sequence) this.#lookAtTimers();
+    if (this.#dueSequence === timer.sequence && !this.#isFiring) this.#lookAtTimers();
   };
 
   constructor(options: VirtualClockOptions = {}, parent?: VirtualClock) {
@@ -95,7 +97,7 @@ export class VirtualClock implements Clock {
     if (this.#killed) return noTimer;
     const timer = new VirtualTimer(this.now() + Math.max(0, delayMs), sequence, run, this.#cancel);
     this.#timers.push(timer);
-    if (this.#timers.peek() === timer) this.#lookAtTimers();
+    if (!this.#isFiring && this.#timers.peek() === timer) this.#lookAtTimers();
     return timer;
   }
 
@@ -229,8 +231,13 @@ export class VirtualClock implements Clock {
     if (timer === undefined) return;
     // The way through true time rounds: a timer never sees a clock that is short of its due time.
     this.#lowestMs = Math.max(this.now(), timer.dueMs);
-    this.#lookAtTimers();
-    timer.run();
+    this.#isFiring = true;
+    try {
+      timer.run();
+    } finally {
+      this.#isFiring = false;
+      this.#lookAtTimers();
+    }
   }
 }
 

@@ -93,6 +93,24 @@ test('what nobody takes is put aside after the limit, listed and removed, and th
   expect(await world.clock.run(world.dead.list())).toEqual([]);
 });
 
+test('what is to be put aside waits for the store, and nothing overtakes it meanwhile', async () => {
+  const world = await DurableWorld.start();
+  const publish =
+    (inner: Publish): Publish =>
+    (publication) =>
+      String(publication.data) === String(new TextEncoder().encode('1')) ? Promise.reject(new Error('no')) : inner(publication);
+  const node = world.node(actors, { publish, durable: { outboxAttemptsMax: 2 } });
+  await send(world, node, { from: 1, count: 2 });
+  world.faults.unavailable();
+  await world.clock.advance(20_000);
+  expect([numbers(world), node.metric('perkey_outbox_dead_total')]).toEqual([[], 0]);
+  expect(node.lines.filter(({ message }) => message.startsWith('a dead letter could not be stored yet'))).not.toEqual([]);
+  world.faults.heal();
+  await world.clock.advance(60_000);
+  expect([numbers(world), node.metric('perkey_outbox_dead_total')]).toEqual([[2], 1]);
+  expect((await world.clock.run(world.dead.list())).map(({ number }) => number)).toEqual([1]);
+});
+
 test('an outbox that is full refuses the turn, and nothing of it is stored', async () => {
   const world = await DurableWorld.start();
   let isOpen = false;

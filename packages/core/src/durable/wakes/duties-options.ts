@@ -25,6 +25,8 @@ export interface DutiesOptions {
   readonly caller: () => Caller;
   /** Undefined where the transport has no subjects. */
   readonly publish: Publish | undefined;
+  /** A wake was written under a later epoch than the one under which this node owns the shard, as after the records of the cluster were lost. */
+  readonly onFenced: (shard: number, epoch: number) => void;
   /** The lease. */
   readonly mayAct: () => boolean;
 }

@@ -59,7 +59,7 @@ export class Duties {
       () => this.#placeAll(),
     );
     this.#lists = new WakeLists({
-      ...{ records, clock, settings, metrics, backoffMs },
+      ...{ records, clock, settings, metrics, backoffMs, onFenced: options.onFenced },
       onWakes: (shard, epoch, wakes) => this.#listed(shard, epoch, wakes),
       onFailure: (err) => this.#warn('list', { err }, 'the actors to be woken could not be looked up yet'),
       onChange: () => this.#agenda.wakeAt(this.#lists.nextAt),
@@ -104,6 +104,7 @@ export class Duties {
 
   /** The actor is as the store holds it: after it was loaded, and after each commit. */
   seen(activation: Activation, held: HeldActor): void {
+    if (activation.slot.hasLeft) return;
     const duty = this.#dutyOf(activation.address, held, !held.hasDuty && needOf(held.books) === Infinity);
     if (duty === undefined) return;
     const { clock } = this.#o;
@@ -139,7 +140,7 @@ export class Duties {
 
   /** The commit has ended, in whatever way. */
   committed(activation: Activation, held: HeldActor): void {
-    const duty = this.#known(activation.address, held);
+    const duty = activation.slot.hasLeft ? undefined : this.#known(activation.address, held);
     if (duty === undefined) return;
     duty.inTurn = false;
     if (!held.stale) return this.seen(activation, held);
@@ -185,8 +186,8 @@ export class Duties {
   }
 
   #make(stream: StreamName, shard: number, epoch: number, need: number): Duty {
-    const { records, clock, settings } = this.#o;
-    const parts = { records, clock, patienceMs: settings.commitSettleMs, writes: this.#metrics.recordWrites };
+    const { records, clock, settings, onFenced } = this.#o;
+    const parts = { records, clock, onFenced, patienceMs: settings.commitSettleMs, writes: this.#metrics.recordWrites };
     return new Duty(stream, shard, epoch, new WakeRecord(parts, shard, epoch, stream), need);
   }
 

@@ -12,6 +12,8 @@ export interface WakeListsOptions {
   readonly backoffMs: (tries: number) => number;
   readonly onWakes: (shard: number, epoch: number, wakes: readonly Wake[]) => void;
   readonly onFailure: (thrown: unknown) => void;
+  /** A wake was written under a later epoch. */
+  readonly onFenced: (shard: number, epoch: number) => void;
   /** There is a time at which `next` is to be asked again. */
   readonly onChange: () => void;
 }
@@ -98,7 +100,8 @@ export class WakeLists {
   }
 
   async #look(shard: number, listed: Listed): Promise<void> {
-    const { records, clock, settings, metrics, backoffMs, onWakes, onFailure, onChange } = this.#o;
+    const { records, clock, settings, metrics, backoffMs, onWakes, onFailure, onFenced, onChange } = this.#o;
+    let latest = listed.epoch;
     listed.isUnderWay = true;
     this.#underWay += 1;
     try {
@@ -107,6 +110,7 @@ export class WakeLists {
         if (this.#shards.get(shard) !== listed) break;
         const until = clock.wall() + settings.wakeHorizonMs;
         const wakes = page.map(({ value }) => readWake(value)).filter((wake) => wake !== undefined);
+        for (const { epoch } of wakes) latest = Math.max(latest, epoch);
         onWakes(
           shard,
           listed.epoch,
@@ -123,6 +127,7 @@ export class WakeLists {
     }
     listed.isUnderWay = false;
     this.#underWay -= 1;
+    if (latest > listed.epoch && this.#shards.get(shard) === listed) onFenced(shard, latest);
     this.step();
     onChange();
   }

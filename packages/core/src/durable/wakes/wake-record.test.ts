@@ -39,7 +39,7 @@ async function world(): Promise<{ readonly clock: VirtualClock; owner(epoch: num
       write: (...args) => send(() => records.write(...args)),
       forget: (...args) => send(() => records.forget(...args)),
     };
-    const parts = { records: through, clock, patienceMs: 500, writes: { inc: () => {} } };
+    const parts = { records: through, clock, patienceMs: 500, writes: { inc: () => {} }, onFenced: () => {} };
     const release = async (): Promise<void> => {
       const sent = held ?? [];
       held = undefined;

@@ -14,6 +14,8 @@ export interface WakeRecordParts {
   /** How long a store that does not answer is asked again before a commit is refused. */
   readonly patienceMs: number;
   readonly writes: Counter;
+  /** The record was written under a later epoch. */
+  readonly onFenced: (shard: number, epoch: number) => void;
 }
 
 interface Known {
@@ -119,7 +121,10 @@ export class WakeRecord {
     const record = await this.#parts.records.read(this.#key);
     if (record === undefined) return undefined;
     const wake = readWake(record.value);
-    if (wake !== undefined && wake.epoch > this.#epoch) throw shardMoved(this.#shard, undefined);
+    if (wake !== undefined && wake.epoch > this.#epoch) {
+      this.#parts.onFenced(this.#shard, wake.epoch);
+      throw shardMoved(this.#shard, undefined);
+    }
     return { revision: record.revision, dueAt: wake?.dueAt ?? 0 };
   }
 }

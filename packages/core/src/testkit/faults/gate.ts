@@ -45,6 +45,13 @@ export class Gate {
   #timer: Timer | undefined;
   #isDrainDeferred = false;
   #emptied: (() => void) | undefined;
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    // No deferred callback of a process that runs waits while timers fire, so that this is its next step in any case.
+    if (!(this.#runner instanceof VirtualClock) || this.#isDrainDeferred) this.changed();
+    else if (this.#runner.running) this.#drain();
+    else this.#drainSoon(() => this.#drainAfterStandstill());
+  };
 
   constructor(path: Path, clock: Clock, runner: Clock) {
     this.#path = path;
@@ -129,12 +136,6 @@ export class Gate {
 
   #drainIn(ms: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#clock.setTimer(ms, () => {
-      this.#timer = undefined;
-      // No deferred callback of a process that runs waits while timers fire, so that this is its next step in any case.
-      if (!(this.#runner instanceof VirtualClock) || this.#isDrainDeferred) this.changed();
-      else if (this.#runner.running) this.#drain();
-      else this.#drainSoon(() => this.#drainAfterStandstill());
-    });
+    this.#timer = this.#clock.setTimer(ms, this.#onTimer);
   }
 }

@@ -85,8 +85,11 @@ export class LinkKeeper<C extends FaultyConnection> implements FaultyLink {
   }
 
   lose(): void {
+    const wasConnecting = this.#isConnecting;
     this.#attempt += 1;
     this.#isConnecting = false;
+    // Nobody hears of the attempt that was under way any more.
+    if (wasConnecting && this.#state === 'down') this.#parts.environment.clock.defer(() => this.changed());
     if (this.#state !== 'up') return;
     this.#state = 'down';
     void this.#dropCurrent(false);

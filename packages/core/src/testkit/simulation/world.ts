@@ -152,17 +152,20 @@ export class SimulationWorld implements FaultyWorld {
 
   async #until(holds: () => boolean, limitMs: number, what: string | undefined): Promise<void> {
     const { wires } = this.around;
+    const { around } = this;
     let isReached = false;
     const limit = wires.trueMs + limitMs;
     let lookAtMs = 0;
-    const look = (): boolean => {
-      if (isReached || wires.trueMs < lookAtMs) return isReached;
-      lookAtMs = wires.trueMs + lookEveryMs;
+    // Asked after each step.
+    const done = (): boolean => {
+      if (around.failure !== undefined) return true;
+      const nowMs = wires.trueMs;
+      if (nowMs < lookAtMs) return nowMs >= limit;
+      lookAtMs = nowMs + lookEveryMs;
       isReached = holds();
-      return isReached;
+      return isReached || nowMs >= limit;
     };
-    const done = (): boolean => this.around.failure !== undefined || look();
-    await wires.until(() => done() || wires.trueMs >= limit, { limitMs: limitMs + 1, stepMs: limitMs + 1 });
+    await wires.until(done, { limitMs: limitMs + 1, stepMs: limitMs + 1 });
     if (!isReached && what !== undefined) this.fail(`waited ${limitMs} ms in vain for ${what}: ${this.#describe()}`);
     this.#throwFailure();
   }

@@ -6,13 +6,19 @@ import type { SimulatedNode } from '../simulated-node.ts';
 import type { SimulationWorld } from '../world.ts';
 import type { TallyState } from './durable-cells.ts';
 
+interface LastAppend {
+  readonly applied: AppliedAppend;
+  /** Read when it is needed for the first time. */
+  effects: number | undefined;
+}
+
 /**
  * Knows what the store holds at the very moment. A turn of a durable actor at the owner of its shard begins on exactly that: what was acknowledged
  * is in it, what is in doubt was found out, and nothing of a former owner can be stored any more (I18).
  */
 export class StoredTruth {
   #world: SimulationWorld | undefined;
-  readonly #last = new Map<string, AppliedAppend>();
+  readonly #last = new Map<string, LastAppend>();
   readonly #reader = new StoredReader();
   #seen = 0;
 
@@ -38,10 +44,10 @@ export class StoredTruth {
     const { history } = around.store;
     for (; this.#seen < history.length; this.#seen += 1) {
       const applied = history[this.#seen] as AppliedAppend;
-      this.#last.set(`${applied.stream.type}/${applied.stream.key}`, applied);
+      this.#last.set(`${applied.stream.type}/${applied.stream.key}`, { applied, effects: undefined });
     }
     const last = this.#last.get(address);
-    return last === undefined ? 0 : this.#reader.effectsIn(last);
+    return last === undefined ? 0 : (last.effects ??= this.#reader.effectsIn(last.applied));
   }
 }
 
