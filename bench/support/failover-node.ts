@@ -1,5 +1,6 @@
 import { startNode } from '@perkey/core';
 import { nats, reportIncarnation } from '@perkey/nats';
+import { flushCompileCache } from 'node:module';
 import { counter } from './failover-counter.ts';
 import { serve } from './peer.ts';
 import { SampledMetrics } from './sampled-metrics.ts';
@@ -23,3 +24,5 @@ async function leave(): Promise<void> {
 
 process.once('SIGTERM', () => void leave());
 serve({ inspect: () => ({ shardsOwned: node.inspect(0)?.shardsOwned ?? 0, members: node.inspect(0)?.members ?? [] }) }, () => node.stop());
+// One that is killed keeps nothing for those that come after it.
+flushCompileCache();

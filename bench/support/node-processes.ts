@@ -2,6 +2,7 @@ import { supervise, type Supervisor } from '@perkey/nats';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { Peer, startProgram } from './peer.ts';
 
 interface Inspection {
@@ -23,6 +24,8 @@ export interface Ended {
 }
 
 const nodeProgram = new URL('failover-node.ts', import.meta.url);
+/** Processes that are started while callers wait find compiled what the first of them has compiled. */
+const compileCache = fileURLToPath(new URL('../../.cache/compile', import.meta.url));
 const settleTimeoutMs = 60_000;
 const shards = 256;
 
@@ -40,7 +43,10 @@ export class NodeProcesses implements AsyncDisposable {
   /** Resolves when the process has joined. */
   async start(nodeId: string): Promise<void> {
     const startChild = (): ChildProcess =>
-      startProgram(nodeProgram, [this.#servers, nodeId], this.#supervised ? { PERKEY_SUPERVISED: '1' } : {});
+      startProgram(nodeProgram, [this.#servers, nodeId], {
+        NODE_COMPILE_CACHE: compileCache,
+        ...(this.#supervised ? { PERKEY_SUPERVISED: '1' } : {}),
+      });
     if (!this.#supervised) this.#nodes.set(nodeId, { peer: new Peer(startChild()), supervisor: undefined });
     else {
       let first: Peer | undefined;

@@ -1,6 +1,7 @@
 import { startNode, type Logger, type Node, type NodeOptions } from '@perkey/core';
 import { jetstream, type JetStreamOptions, nats, reportIncarnation, type NatsOptions } from '@perkey/nats';
 import { sqlite } from '@perkey/sqlite';
+import { flushCompileCache } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
 import { durableLedger, type EventVersion } from './durable-ledger.ts';
 import { brittle, type Host, Ledger, ledger, odd, worker } from './ledger.ts';
@@ -102,6 +103,8 @@ try {
   process.once('SIGTERM', () => void node.stop().then(() => process.exit(0)));
   process.once('disconnect', () => process.exit(0));
   tell({ is: 'ready' });
+  // One that is killed keeps nothing for those that come after it.
+  flushCompileCache();
 } catch (error) {
   const { code = '', message } = error as { code?: string; message: string };
   tell({ is: 'failed', code, message });

@@ -76,3 +76,25 @@ test('an attempt that outlasts thousands of others is found among the latest, an
   attempts.begin(next);
   expect(attempts.filter(() => true)).toEqual([next]);
 });
+
+test('there is room for 64 calls that had waited, whatever else is under way; each that ends makes room', () => {
+  const attempts = new Attempts();
+  attempts.setShards(1);
+  let seq = 0;
+  const begun = (hasWaited: boolean): Pending => {
+    seq += 1;
+    const one = Object.assign(pending(seq), { hasWaited });
+    attempts.begin(one);
+    return one;
+  };
+  for (let i = 0; i < 100; i += 1) begun(false);
+  const waited = Array.from({ length: 64 }, () => begun(true));
+  expect(attempts.hasRoom).toBe(false);
+  attempts.leaveBehind(waited[0]!, 0);
+  expect(attempts.hasRoom).toBe(false);
+  attempts.end(waited[0]!);
+  expect(attempts.hasRoom).toBe(true);
+  // Its next attempt counts only where it had waited for it.
+  attempts.begin(waited[0]!);
+  expect(attempts.hasRoom).toBe(true);
+});

@@ -3,6 +3,8 @@ import type { Pending } from './pending.ts';
 /** Ids on the wire are taken again only after this many attempts; a call outlives far fewer. */
 const idCount = 2 ** 30;
 const placesLeast = 1_024;
+/** So many of the calls that waited at gates may be under way at the same time. */
+const haveWaitedMax = 64;
 /** How long after its deadline an attempt that nobody waits for may be answered, and how much of its time is waited for at most. */
 const leftBehindMs = 1_000;
 const leftBehindMaxMs = 60_000;
@@ -19,6 +21,7 @@ export class Attempts {
   #firstId = 1;
   #size = 0;
   #leftBehind = 0;
+  #haveWaited = 0;
 
   get size(): number {
     return this.#size;
@@ -27,6 +30,11 @@ export class Attempts {
   /** Those that somebody waits for. */
   get awaited(): number {
     return this.#size - this.#leftBehind;
+  }
+
+  /** Whether fewer calls that had waited at a gate are under way than may be at the same time. */
+  get hasRoom(): boolean {
+    return this.#haveWaited < haveWaitedMax;
   }
 
   /** To be called once, when the number of shards is known, before the first attempt. */
@@ -50,6 +58,7 @@ export class Attempts {
     pending.attempts += 1;
     this.#places[pending.id & last] = pending;
     this.#size += 1;
+    if (pending.hasWaited) this.#haveWaited += 1;
     this.#perShard[pending.shard] = this.of(pending.shard) + 1;
   }
 
@@ -74,6 +83,8 @@ export class Attempts {
     this.#size -= 1;
     if (pending.isLeftBehind) this.#leftBehind -= 1;
     pending.isLeftBehind = false;
+    if (pending.hasWaited) this.#haveWaited -= 1;
+    pending.hasWaited = false;
     pending.id = 0;
     this.#perShard[pending.shard] = this.of(pending.shard) - 1;
   }

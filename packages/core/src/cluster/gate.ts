@@ -11,6 +11,8 @@ export class Gate {
   #held = new Set<Pending>();
   #lastSeq = 0;
   #isSorted = true;
+  /** A call that was made in a turn was held here. */
+  mayHoldMarked = false;
   /** Owners up to this epoch refused; a later one is tried at once. */
   epoch = 0;
   /** From then on even an owner that refused is tried again. By the monotonic clock. */
@@ -37,6 +39,7 @@ export class Gate {
   hold(pending: Pending): void {
     if (pending.seq < this.#lastSeq) this.#isSorted = false;
     else this.#lastSeq = pending.seq;
+    if (pending.madeIn.length > 0) this.mayHoldMarked = true;
     this.#held.add(pending);
   }
 

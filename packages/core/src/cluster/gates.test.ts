@@ -15,7 +15,7 @@ const ignore = (): void => {};
 function world() {
   const clock = new VirtualClock();
   const out: number[] = [];
-  const state = { isQuiet: true, mayTry: false, news: 0 };
+  const state = { isQuiet: true, mayTry: false, news: 0, room: Infinity };
   let seq = 0;
   const hooks: { dispatch: (pending: Pending) => void } = { dispatch: () => {} };
   const routes = new Routes({ addressOf: () => 'x', isLocal: () => false, onRoute: ignore, onGone: ignore });
@@ -23,6 +23,7 @@ function world() {
     clock,
     isQuiet: () => state.isQuiet,
     mayTry: () => state.mayTry,
+    hasRoom: () => out.length < state.room,
     mayGoAhead: ({ madeIn }) => madeIn.length > 0,
     inFlight: () => new InFlightKeys([], routes),
     dispatch: (pending) => {
@@ -168,4 +169,76 @@ test('calls that go ahead go out once each, although the end of one opens their 
   };
   await clock.advance(100);
   expect([out, gates.held, gates.size]).toEqual([[1, 2, 3], 0, 0]);
+});
+
+test('calls go out as far as there is room, then one for each that ends, of each gate in turn and with those made meanwhile behind them', () => {
+  const { gates, state, out, call } = world();
+  for (let i = 0; i < 9; i += 1) gates.hold(call(i < 5 ? 0 : 1));
+  state.mayTry = true;
+  state.room = 3;
+  gates.tryOpenAll();
+  expect([out, gates.size]).toEqual([[1, 2, 3], 2]);
+  const late = call(0);
+  expect(gates.stops(late)).toBe(true);
+  gates.hold(late);
+  // What went out is under way: a gate goes on all the same.
+  state.isQuiet = false;
+  for (state.room = 4; state.room < 9; state.room += 1) gates.tryOpen(2);
+  expect([out, gates.held]).toEqual([[1, 2, 3, 4, 6, 5, 7, 10], 2]);
+  state.room = 20;
+  gates.tryOpen(2);
+  expect([out, gates.held, gates.size]).toEqual([[1, 2, 3, 4, 6, 5, 7, 10, 8, 9], 0, 0]);
+});
+
+test('where what went out takes long, a few more follow with each look', async () => {
+  const { clock, gates, state, out, call } = world();
+  for (let i = 0; i < 100; i += 1) gates.hold(call(i % 2));
+  state.mayTry = true;
+  state.room = 10;
+  gates.tryOpenAll();
+  state.isQuiet = false;
+  const seen = [out.length];
+  for (let look = 0; look < 4; look += 1) {
+    await clock.advance(20);
+    seen.push(out.length);
+  }
+  expect([seen, gates.size]).toEqual([[10, 42, 74, 100, 100], 0]);
+});
+
+test.each(['a call comes back', 'the owner changes', 'the connection is new'])(
+  'what is left of a gate that has given out a part waits for that part when %s',
+  async (change) => {
+    const { clock, gates, state, out, call } = world();
+    const calls = Array.from({ length: 9 }, () => call());
+    for (const one of calls) gates.hold(one);
+    state.mayTry = true;
+    state.room = 4;
+    gates.tryOpen(0);
+    state.isQuiet = false;
+    if (change === 'a call comes back') gates.holdBack(calls[2]!, 1);
+    else if (change === 'the owner changes') gates.close(0);
+    else gates.doubtAll();
+    state.room = Infinity;
+    gates.tryOpen(0);
+    await clock.advance(100);
+    expect([out.length, gates.has(0)]).toEqual([4, true]);
+    out.length = 0;
+    state.isQuiet = true;
+    gates.tryOpen(0);
+    const rest = calls.slice(4).map(({ seq }) => seq);
+    expect(out).toEqual(change === 'a call comes back' ? [calls[2]!.seq, ...rest] : rest);
+  },
+);
+
+test('gates that were stopped after one of them had given out a part give out nothing more', async () => {
+  const { clock, gates, state, out, call } = world();
+  for (let i = 0; i < 9; i += 1) gates.hold(call());
+  state.mayTry = true;
+  state.room = 4;
+  gates.tryOpen(0);
+  expect(gates.stop()).toHaveLength(5);
+  state.room = Infinity;
+  gates.tryOpen(0);
+  await clock.advance(100);
+  expect([out.length, gates.held]).toEqual([4, 0]);
 });

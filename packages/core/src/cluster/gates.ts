@@ -6,6 +6,8 @@ import type { Pending } from './pending.ts';
 const lookEveryMs = 20;
 /** From then on a call waits only for calls to its own key, not for all of its shard. */
 const patienceMs = 250;
+/** So many more may go out with each look, should what went out before them take long. */
+const extraMax = 32;
 
 export interface GatesOptions {
   readonly clock: Clock;
@@ -13,9 +15,11 @@ export interface GatesOptions {
   readonly isQuiet: (shard: number) => boolean;
   /** Whether there is an owner to be tried now. */
   readonly mayTry: (shard: number, gate: Gate) => boolean;
+  /** Whether fewer calls that have waited are under way than may be at the same time. */
+  readonly hasRoom: () => boolean;
   /** What is under way for the shards that have a gate. */
   readonly inFlight: () => InFlightKeys;
-  /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. */
+  /** Whether the call has a mark (see `markOf`), and there is an owner to be tried. Never of a call that was made in no turn. */
   readonly mayGoAhead: (pending: Pending) => boolean;
   /** Takes each call of an opened gate, in order. May hold it back again. */
   readonly dispatch: (pending: Pending) => void;
@@ -23,10 +27,20 @@ export interface GatesOptions {
   readonly wantNews: () => void;
 }
 
-/** The gates of all shards whose owner is changing. */
+/**
+ * The gates of all shards whose owner is changing.
+ *
+ * After an outage many calls come free at once. Only so many of them are under way at the same time, so that calls to other shards need not stand
+ * behind all of them on the way and at the owners: each answer lets the next one go. I6: a gate that has given out a part goes on, without
+ * waiting for that part to end, only while nothing came back, the owner did not change and is not in doubt, so that all of it goes to one owner
+ * in its order; else it opens anew, as any gate does.
+ */
 export class Gates {
   readonly #o: GatesOptions;
   readonly #byShard = new Map<number, Gate>();
+  /** Those that have given out a part. They count as opening. */
+  #parted: { readonly shard: number; readonly gate: Gate }[] = [];
+  #extra = 0;
   #held = 0;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -77,7 +91,13 @@ export class Gates {
     this.#held += gate.size;
   }
 
+  /** To be called whenever something of the shard has ended. */
   tryOpen(shard: number): void {
+    this.#open(shard);
+    this.#goOn();
+  }
+
+  #open(shard: number): void {
     const gate = this.#byShard.get(shard);
     if (!gate || gate.isOpening) return;
     while (this.#mayOpen(shard, gate)) {
@@ -85,14 +105,12 @@ export class Gates {
         this.#probe(shard, gate);
         continue;
       }
-      if (!this.#giveOut(gate, () => true)) continue;
-      this.#byShard.delete(shard);
-      return;
+      if (this.#giveAll(shard, gate)) return;
     }
   }
 
   tryOpenAll(): void {
-    for (const shard of [...this.#byShard.keys()]) this.tryOpen(shard);
+    for (const shard of [...this.#byShard.keys()]) this.#open(shard);
   }
 
   /** The connection is new: an owner whose own one is not back yet does not listen. */
@@ -168,14 +186,43 @@ export class Gates {
     this.#giveOut(gate, () => this.#o.isQuiet(shard));
   }
 
+  /** Some of what was given out has ended: others may follow, of each gate in turn. */
+  #goOn(): void {
+    while (this.#parted.length > 0 && this.#hasRoom() && !this.#isStopped) {
+      const { shard, gate } = this.#parted.shift()!;
+      gate.isOpening = false;
+      if (gate.isInterrupted || gate.isDoubted || !this.#giveAll(shard, gate)) this.#open(shard);
+    }
+  }
+
+  #hasRoom(): boolean {
+    return this.#extra > 0 || this.#o.hasRoom();
+  }
+
+  /** Gives out all calls, those for which there is no room as soon as there is; false when something came back meanwhile. */
+  #giveAll(shard: number, gate: Gate): boolean {
+    if (!this.#giveOut(gate, () => this.#hasRoom(), true)) return false;
+    if (gate.size === 0) this.#byShard.delete(shard);
+    else {
+      gate.isOpening = true;
+      this.#parted.push({ shard, gate });
+    }
+    return true;
+  }
+
   /** Dispatches what `may` allows, in order; false when something came back meanwhile, so that the rest has to wait. */
-  #giveOut(gate: Gate, may: (pending: Pending) => boolean): boolean {
+  #giveOut(gate: Gate, may: (pending: Pending) => boolean, isUpToFirstNo: boolean = false): boolean {
     gate.isOpening = true;
     gate.isInterrupted = false;
     for (const pending of gate.inOrder()) {
-      if (!may(pending)) continue;
+      if (!may(pending)) {
+        if (isUpToFirstNo) break;
+        continue;
+      }
       gate.drop(pending);
       this.#held -= 1;
+      if (this.#extra > 0) this.#extra -= 1;
+      pending.hasWaited = true;
       this.#o.dispatch(pending);
       if (gate.isInterrupted) break;
     }
@@ -197,6 +244,7 @@ export class Gates {
   /** What an owner refused although it was waited for waits for the next owner, or for a while, as all calls do. */
   #letAhead(): void {
     for (const [shard, gate] of [...this.#byShard]) {
+      if (!gate.mayHoldMarked) continue;
       const mayTry = ({ mark }: Pending): boolean => mark === 0 || this.#o.mayTry(shard, gate);
       if (!gate.isOpening) this.#giveOut(gate, (pending) => mayTry(pending) && this.mayGoAhead(pending));
     }
@@ -207,6 +255,9 @@ export class Gates {
     this.#timer ??= this.#o.clock.setTimer(lookEveryMs, () => {
       this.#timer = undefined;
       this.#o.wantNews();
+      this.#extra = extraMax;
+      this.#goOn();
+      this.#extra = 0;
       this.tryOpenAll();
       this.#letAhead();
       this.#letPass(this.#o.clock.now());

@@ -38,6 +38,8 @@ export class Pending {
   doubt = false;
   refusal: PerkeyError | undefined;
   settled = false;
+  /** Its attempt began, or is about to begin, at a gate. */
+  hasWaited = false;
   /** Settled, while its attempt goes on. */
   isLeftBehind = false;
   stopListening: (() => void) | undefined;

@@ -190,7 +190,7 @@ export class ShardManager {
   #maybeClaim(shard: number): void {
     const { table, clock, settings, homes, members, self } = this.#o;
     const known = table.get(shard)?.record;
-    if (known && isAbandoned(known, members) && table.setBackTo(shard)) table.acceptSetBack(shard);
+    if (known && table.setBackTo(shard) && isAbandoned(known, members)) table.acceptSetBack(shard);
     const entry = table.get(shard);
     const record = entry?.record;
     const wished = this.#wish?.owner(shard, record) === self.nodeId;
