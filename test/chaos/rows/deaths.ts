@@ -4,7 +4,10 @@ import { shardCount } from '../harness/judge.ts';
 import { machineMs } from '../harness/machine-clock.ts';
 import type { Row, Stage } from '../harness/row.ts';
 
-/** F1: kills a node with a long turn under way, again and again, each time another one. */
+/**
+ * F1: kills a node with a long turn under way, again and again, each time another one. Every other time the harness asks each lost key at once, which
+ * shows when it serves again; that is a burst of calls of its own, so what the other shards notice is judged the times between, under the load alone.
+ */
 function death(supervised: boolean): Row {
   const boundMs = supervised ? 500 : 3_000;
   return {
@@ -16,17 +19,16 @@ function death(supervised: boolean): Row {
       const { world } = stage;
       await stage.load.pass(1_500);
       const controlMs = supervised ? await strangerStarts(stage) : 0;
-      const victims = supervised ? (stage.intensity.short ? ['a', 'b'] : ['a', 'b', 'c', 'a', 'b', 'c']) : ['a', 'b'];
-      const alive = ['a', 'b', 'c'];
-      for (const victim of victims) {
-        await world.observer.settled(alive);
-        await kill(stage, victim, boundMs, controlMs);
-        if (!supervised) {
-          alive.splice(alive.indexOf(victim), 1);
-          continue;
-        }
-        const before = world.node(victim);
-        await before.until('its supervisor starts it again', () => before.isReady && before.running, 20_000);
+      const victims = stage.intensity.short ? ['a', 'b'] : ['a', 'b', 'c', 'a', 'b', 'c'];
+      let gapMs = 0;
+      for (const [i, victim] of victims.entries()) {
+        await world.observer.settled(['a', 'b', 'c']);
+        if (i % 2 === 0) gapMs = await killAndProbe(stage, victim, boundMs);
+        else await killUnderLoad(stage, victim, gapMs, controlMs);
+        if (supervised) {
+          const before = world.node(victim);
+          await before.until('its supervisor starts it again', () => before.isReady && before.running, 20_000);
+        } else await world.start(victim);
       }
     },
   };
@@ -49,31 +51,59 @@ async function strangerStarts(stage: Stage): Promise<number> {
   return p99Ms;
 }
 
-async function kill(stage: Stage, victim: string, boundMs: number, controlMs: number): Promise<void> {
+interface Death {
+  readonly killedAt: number;
+  readonly lost: readonly string[];
+  readonly others: readonly string[];
+  readonly first: string;
+  /** To be called when it is over. */
+  judge(backAt: number): Promise<void>;
+}
+
+async function kill(stage: Stage, victim: string): Promise<Death> {
   const { world, load } = stage;
   const { keys: lost, others, first } = await stage.victim(victim, false);
-  const epochOf = (key: string): number | undefined => world.observer.ownerOf(shardOf(key, shardCount))?.epoch;
-  const epochs = new Map(others.map((key) => [key, epochOf(key)]));
   const { outcome } = await stage.longTurn(victim, 5_000);
   world.kill(victim);
   const killedAt = machineMs();
+  const judge = async (backAt: number): Promise<void> => {
+    const { told } = await outcome;
+    stage.bit('the long turn was lost', 'code' in told && told.executed === 'unknown' && told.code === 'node.lost');
+    stage.untouched('keys of other nodes', killedAt, backAt, others);
+    // What was sent before NATS had noticed its death is unknown; what came later waits.
+    const late = load.within(killedAt, Infinity).filter(({ t0, told: end }) => t0 > killedAt + 150 && 'code' in end);
+    stage.exactly('calls after the kill that failed', late.length, 0);
+    stage.note('in flight and unknown', load.tally(killedAt, backAt, lost)['unknown node.lost'] ?? 0, 'calls');
+  };
+  return { killedAt, lost, others, first, judge };
+}
+
+/** How long each lost key is away; gives how long the last one was. */
+async function killAndProbe(stage: Stage, victim: string, boundMs: number): Promise<number> {
+  const { killedAt, lost, first, judge } = await kill(stage, victim);
   const backAt = await stage.gap(lost, killedAt, boundMs, first);
-  const { told } = await outcome;
-  stage.bit('the long turn was lost', 'code' in told && told.executed === 'unknown' && told.code === 'node.lost');
-  await load.pass(afterMs);
-  // Only now: going through all outcomes takes this process, which is also the caller, long enough to be seen in the times of calls.
-  stage.untouched('keys of other nodes', killedAt, backAt, others);
-  const usualMs = load.latency(killedAt - usualSpanMs, killedAt - usualGapMs, others).p99Ms;
+  await stage.load.pass(afterMs);
+  await judge(backAt);
+  return backAt - killedAt;
+}
+
+/** What callers of other shards notice, in as long a time as lost keys were away before, and `afterMs` more. */
+async function killUnderLoad(stage: Stage, victim: string, gapMs: number, controlMs: number): Promise<void> {
+  const { world, load } = stage;
+  const epochOf = (key: string): number | undefined => world.observer.ownerOf(shardOf(key, shardCount))?.epoch;
+  const epochs = new Map(load.keys.map((key) => [key, epochOf(key)]));
+  const { killedAt, lost, others, first, judge } = await kill(stage, victim);
+  const until = killedAt + gapMs + afterMs;
+  await load.pass(until - machineMs());
   // What moves to the process that replaces the dead one is a planned move, and judged by F23.
   const stayed = others.filter((key) => epochOf(key) === epochs.get(key));
-  const { p99Ms } = load.latency(killedAt, backAt + afterMs, stayed);
+  // Only now: going through all outcomes takes this process, which is also the caller, long enough to be seen in the times of calls.
+  const usualMs = load.latency(killedAt - usualSpanMs, killedAt - usualGapMs, others).p99Ms;
   stage.note('p99 of the other shards before', usualMs, 'ms');
   // The process that replaces the dead one starts on the same cores.
-  stage.atMost('p99 of the other shards meanwhile', p99Ms, Math.max(2 * usualMs, 2 * controlMs, 5));
-  // What was sent before NATS had noticed its death is unknown; what came later waits.
-  const late = load.within(killedAt, Infinity).filter(({ t0, told: end }) => t0 > killedAt + 150 && 'code' in end);
-  stage.exactly('calls after the kill that failed', late.length, 0);
-  stage.note('in flight and unknown', load.tally(killedAt, backAt, lost)['unknown node.lost'] ?? 0, 'calls');
+  stage.atMost('p99 of the other shards meanwhile', load.latency(killedAt, until, stayed).p99Ms, Math.max(2 * usualMs, 2 * controlMs, 5));
+  await load.recovered(lost, killedAt, first);
+  await judge(killedAt + gapMs);
 }
 
 /** F2: a process stands still for longer than its lease, in the middle of a turn, with others waiting behind it. */
