@@ -15,7 +15,7 @@ const ignore = (): void => {};
 function world() {
   const clock = new VirtualClock();
   const out: number[] = [];
-  const state = { isQuiet: true, mayTry: false, news: 0, room: Infinity };
+  const state = { isQuiet: true, mayTry: false, news: 0, room: Infinity, shards: 8 };
   let seq = 0;
   const hooks: { dispatch: (pending: Pending) => void } = { dispatch: () => {} };
   const routes = new Routes({ addressOf: () => 'x', isLocal: () => false, onRoute: ignore, onGone: ignore });
@@ -23,6 +23,7 @@ function world() {
     clock,
     isQuiet: () => state.isQuiet,
     mayTry: () => state.mayTry,
+    shards: () => state.shards,
     hasRoom: () => out.length < state.room,
     mayGoAhead: ({ madeIn }) => madeIn.length > 0,
     inFlight: () => new InFlightKeys([], routes),
@@ -188,6 +189,20 @@ test('calls go out as far as there is room, then one for each that ends, of each
   state.room = 20;
   gates.tryOpen(2);
   expect([out, gates.held, gates.size]).toEqual([[1, 2, 3, 4, 6, 5, 7, 10, 8, 9], 0, 0]);
+});
+
+test('where most shards have waited, all calls go out at once; the next time they do not', () => {
+  const { gates, state, out, call } = world();
+  state.shards = 3;
+  state.room = 1;
+  for (const shard of [0, 1, 0, 1]) gates.hold(call(shard));
+  state.mayTry = true;
+  gates.tryOpenAll();
+  expect([out, gates.size]).toEqual([[1, 3, 2, 4], 0]);
+  state.room = 5;
+  for (const shard of [0, 0]) gates.hold(call(shard));
+  gates.tryOpenAll();
+  expect([out, gates.held]).toEqual([[1, 3, 2, 4, 5], 1]);
 });
 
 test('where what went out takes long, a few more follow with each look', async () => {

@@ -15,6 +15,8 @@ export interface GatesOptions {
   readonly isQuiet: (shard: number) => boolean;
   /** Whether there is an owner to be tried now. */
   readonly mayTry: (shard: number, gate: Gate) => boolean;
+  /** How many shards there are. */
+  readonly shards: () => number;
   /** Whether fewer calls that have waited are under way than may be at the same time. */
   readonly hasRoom: () => boolean;
   /** What is under way for the shards that have a gate. */
@@ -31,7 +33,8 @@ export interface GatesOptions {
  * The gates of all shards whose owner is changing.
  *
  * After an outage many calls come free at once. Only so many of them are under way at the same time, so that calls to other shards need not stand
- * behind all of them on the way and at the owners: each answer lets the next one go. I6: a gate that has given out a part goes on, without
+ * behind all of them on the way and at the owners: each answer lets the next one go. Where most shards have waited there are few others, and all
+ * calls go out at once, which takes the least time. I6: a gate that has given out a part goes on, without
  * waiting for that part to end, only while nothing came back, the owner did not change and is not in doubt, so that all of it goes to one owner
  * in its order; else it opens anew, as any gate does.
  */
@@ -41,6 +44,8 @@ export class Gates {
   /** Those that have given out a part. They count as opening. */
   #parted: { readonly shard: number; readonly gate: Gate }[] = [];
   #extra = 0;
+  /** Since there was a gate there have been gates of most shards. */
+  #mostHaveWaited = false;
   #held = 0;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -166,7 +171,9 @@ export class Gates {
     let gate = this.#byShard.get(shard);
     if (!gate) {
       gate = new Gate(this.#o.clock.now());
+      if (this.#byShard.size === 0) this.#mostHaveWaited = false;
       this.#byShard.set(shard, gate);
+      if (this.#byShard.size * 2 > this.#o.shards()) this.#mostHaveWaited = true;
     }
     this.#watch();
     return gate;
@@ -196,7 +203,7 @@ export class Gates {
   }
 
   #hasRoom(): boolean {
-    return this.#extra > 0 || this.#o.hasRoom();
+    return this.#mostHaveWaited || this.#extra > 0 || this.#o.hasRoom();
   }
 
   /** Gives out all calls, those for which there is no room as soon as there is; false when something came back meanwhile. */

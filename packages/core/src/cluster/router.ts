@@ -46,7 +46,7 @@ export class Router implements Caller {
     this.#o = options;
     const { clock, link, metrics, routes, wantNews } = options;
     this.#gates = new Gates({
-      ...{ clock, wantNews, hasRoom: () => this.#attempts.hasRoom },
+      ...{ clock, wantNews, shards: () => routes.shards, hasRoom: () => this.#attempts.hasRoom },
       isQuiet: (shard) => this.#attempts.of(shard) === 0,
       mayTry: (shard, gate) => this.#mayTry(shard, gate),
       inFlight: () =>
