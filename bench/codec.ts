@@ -12,6 +12,7 @@ import {
   RequestReader,
   RequestTailEncoder,
 } from '@perkey/core/internal';
+import { median } from './support/numbers.ts';
 import { Packr } from 'msgpackr';
 
 interface Row {
@@ -228,11 +229,6 @@ function nsEach(run: (times: number) => number, times: number): number {
   const start = performance.now();
   sink.number += run(times);
   return ((performance.now() - start) * 1_000_000) / times;
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1]!;
 }
 
 /** The peers take turns, so that a slow moment of the machine meets all of them. */

@@ -1,4 +1,5 @@
 import { shardOf } from '@perkey/core/internal';
+import { median } from '../../../bench/support/numbers.ts';
 import { Odd } from '../harness/ledger.ts';
 import { shardCount } from '../harness/judge.ts';
 import { machineMs } from '../harness/machine-clock.ts';
@@ -100,10 +101,6 @@ async function killAndProbe(stage: Stage, victim: string, boundMs: number): Prom
 interface Noticed {
   readonly beforeMs: number;
   readonly meanwhileMs: number;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 /** What callers of other shards notice, in as long a time as lost keys were away before, and `afterMs` more. */

@@ -24,8 +24,8 @@ export function copyPlain<T>(value: T): T {
 
 /** What a value takes on the wire with the head of its name, but without the bytes of texts, binaries and long bigints. */
 const bytesOfNode = 24;
-/** Of one UTF-16 unit. */
-const bytesOfUnit = 3;
+/** Of one UTF-16 unit of a text, at most. */
+export const bytesOfUnit = 3;
 
 /** A copy as `copyPlain` makes it, of which is known how large it can be on the wire. */
 export class PlainCopy<T> {

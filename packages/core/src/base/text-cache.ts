@@ -26,9 +26,10 @@ export class TextCache {
     if (length < bytesMin) return this.#readShort(bytes, from, to);
     if (length > bytesMax) return bytes.toString('utf8', from, to);
     const last = view.getInt32(to - 4);
-    const mixed =
-      (Math.imul(view.getInt32(from) ^ length, 0x9e37_79b1) + Math.imul(view.getInt32(from + (length >> 1) - 2) ^ last, 0x85eb_ca6b)) | 0;
-    const slot = (mixed ^ (mixed >>> 11) ^ (mixed >>> 22)) & this.#lastSlot;
+    const mixed = spread(
+      (Math.imul(view.getInt32(from) ^ length, 0x9e37_79b1) + Math.imul(view.getInt32(from + (length >> 1) - 2) ^ last, 0x85eb_ca6b)) | 0,
+    );
+    const slot = mixed & this.#lastSlot;
     const text = this.#texts[slot];
     if (text?.length === length) {
       const words = this.#words;
@@ -50,8 +51,8 @@ export class TextCache {
     let word = 0;
     for (let at = from; at < to; at += 1) word = (word << 8) | (bytes[at] as number);
     if ((word & 0x80_8080) !== 0) return bytes.toString('utf8', from, to);
-    const mixed = Math.imul(word ^ length, 0x9e37_79b1);
-    const slot = (mixed ^ (mixed >>> 11) ^ (mixed >>> 22)) & this.#lastSlot;
+    const mixed = spread(Math.imul(word ^ length, 0x9e37_79b1));
+    const slot = mixed & this.#lastSlot;
     const known = this.#texts[slot];
     if (known?.length === length && this.#words[slot * wordsPerSlot] === word) return known;
     const text = bytes.toString('utf8', from, to);
@@ -68,7 +69,7 @@ export class TextCache {
       this.#words = new Int32Array(this.#texts.length * wordsPerSlot);
       this.#lost = 0;
     }
-    const slot = (mixed ^ (mixed >>> 11) ^ (mixed >>> 22)) & this.#lastSlot;
+    const slot = mixed & this.#lastSlot;
     if (this.#texts[slot] !== '') this.#lost += 1;
     this.#texts[slot] = text;
     return slot;
@@ -83,4 +84,9 @@ export class TextCache {
     this.#words[word] = view.getInt32(to - 4);
     return text;
   }
+}
+
+/** So that the low bits depend on all. */
+function spread(mixed: number): number {
+  return mixed ^ (mixed >>> 11) ^ (mixed >>> 22);
 }

@@ -6,7 +6,7 @@ import type { Decoder } from '../base/decoder.ts';
 import { Encoder } from '../base/encoder.ts';
 import type { PerkeyError } from '../base/errors.ts';
 import { safeText } from '../base/log-text.ts';
-import { asRefusal } from '../base/plain.ts';
+import { asRefusal, bytesOfUnit } from '../base/plain.ts';
 import { fromAnyone, fromNode, noChain, noHeaders } from '../contract/calls.ts';
 import type { CallOptions, CallSource, Headers, InboundRequest, ReplyPort } from '../contract/calls.ts';
 import { EnvelopeReader, tooLarge } from './frame.ts';
@@ -110,10 +110,9 @@ function tailLength(
   return input !== undefined ? 4 : tailLengthMin;
 }
 
-/** Of the heads of a tail and its nine parts; of the head of a text; of a UTF-16 unit. */
+/** Of the heads of a tail and its nine parts; of the head of a text. */
 const tailHeadBytes = 50;
 const textHeadBytes = 5;
-const unitBytes = 3;
 
 /** What a tail holds beside its input is not larger than this. */
 export function tailBytesBesideInput(type: string, key: string, method: string, options: CallOptions, caller: string): number {
@@ -132,7 +131,7 @@ export function tailBytesBesideInput(type: string, key: string, method: string, 
       units += name.length + value.length;
     }
   }
-  return tailHeadBytes + texts * textHeadBytes + units * unitBytes;
+  return tailHeadBytes + texts * textHeadBytes + units * bytesOfUnit;
 }
 
 /** The input in a tail that `RequestTailEncoder` made: the caller's own copy of it. */

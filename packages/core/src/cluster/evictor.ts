@@ -62,7 +62,7 @@ export class Evictor {
   async #look(): Promise<void> {
     let nextMs = this.#options.checkMs;
     try {
-      // Nearly always there is nobody: then a look costs no promise and no list.
+      // Nearly always there is nobody: then a look costs no further promise and no list.
       if (this.#anySilent()) await this.#evictSilent();
       const orphans = this.#options.orphans();
       if (orphans.length > 0) await this.#buryOrphans(orphans);

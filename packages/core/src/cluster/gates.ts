@@ -34,9 +34,9 @@ export interface GatesOptions {
  *
  * After an outage many calls come free at once. Only so many of them are under way at the same time, so that calls to other shards need not stand
  * behind all of them on the way and at the owners: each answer lets the next one go. Where most shards have waited there are few others, and all
- * calls go out at once, which takes the least time. I6: a gate that has given out a part goes on, without
- * waiting for that part to end, only while nothing came back, the owner did not change and is not in doubt, so that all of it goes to one owner
- * in its order; else it opens anew, as any gate does.
+ * calls go out at once, which takes the least time. I6: a gate that has given out a part goes on, without waiting for that part to end, only while
+ * nothing came back, the owner did not change and is not in doubt, so that all of it goes to one owner in its order; else it opens anew, as any gate
+ * does.
  */
 export class Gates {
   readonly #o: GatesOptions;
