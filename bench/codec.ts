@@ -12,8 +12,8 @@ import {
   RequestReader,
   RequestTailEncoder,
 } from '@perkey/core/internal';
-import { median } from './support/numbers.ts';
 import { Packr } from 'msgpackr';
+import { median } from './support/numbers.ts';
 
 interface Row {
   readonly name: string;
