@@ -1,5 +1,5 @@
 import { PerkeyError, safeText } from '@perkey/core';
-import type { LinkEnvironment, LogLimiter, Timer } from '@perkey/core';
+import type { LinkEnvironment, LogLimiter } from '@perkey/core';
 import type { Msg, NatsConnection, Status, Subscription } from '@nats-io/transport-node';
 import type { Socket } from 'node:net';
 import { ConnectionReport } from './connection-report.ts';
@@ -13,8 +13,6 @@ import { ServerList } from './server-list.ts';
 import { listen } from './subscription.ts';
 import type { Guard, Wanted } from './subscription.ts';
 
-/** Between two attempts: at least `least`, doubling up to `most`, with up to a half taken off by chance. Below 10 attempts a second. */
-const backOffMs = { least: 150, most: 400 };
 /** A connection that did not live so long counts as a failed attempt, so that one that is always closed at once is not dialled in a hurry. */
 const steadyMs = 1_000;
 
@@ -37,7 +35,7 @@ export interface LiveConnection {
 }
 
 type Phase =
-  | { readonly is: 'waiting'; readonly timer: Timer; readonly go: () => void }
+  | { readonly is: 'waiting'; readonly end: () => void }
   | { readonly is: 'dialling'; readonly attempt: Dial }
   | { readonly is: 'live'; readonly live: LiveConnection; readonly lost: () => void }
   | { readonly is: 'idle' }
@@ -104,7 +102,7 @@ export class ManagedConnection {
     const phase = this.#phase;
     this.#phase = { is: 'closed' };
     this.#report.closed();
-    if (phase.is === 'waiting') phase.go();
+    if (phase.is === 'waiting') phase.end();
     if (phase.is === 'dialling') phase.attempt.abort();
     if (phase.is === 'live') {
       void phase.live.nats.close().catch(ignore);
@@ -203,7 +201,7 @@ export class ManagedConnection {
       const since = clock.now();
       await this.#untilLost(live);
       shortLives = clock.now() - since < steadyMs ? shortLives + 1 : 0;
-      live = await this.#connect(false, Math.max(0, shortLives - 1));
+      live = await this.#connect(false, shortLives > 1);
     }
   }
 
@@ -216,9 +214,9 @@ export class ManagedConnection {
   }
 
   /** Dials until a connection is prepared; `undefined` when closed meanwhile. Throws only with `first`, and only what is final. */
-  async #connect(first: boolean, failuresBefore = 0): Promise<LiveConnection | undefined> {
-    for (let failures = failuresBefore; ; failures += 1) {
-      if (failures > 0) await this.#pause(failures);
+  async #connect(first: boolean, isShortLived = false): Promise<LiveConnection | undefined> {
+    for (let hasFailed = false; ; hasFailed = true) {
+      if (hasFailed || isShortLived) await this.#pause(hasFailed);
       if (this.closed) return undefined;
       const server = this.#servers.next();
       try {
@@ -277,7 +275,7 @@ export class ManagedConnection {
     if (!this.#isLive(live)) return undefined;
     this.#report.connected(nats, server);
     this.#owner.onUp(live);
-    this.#nats.waiting?.go();
+    this.#nats.turns.go();
     return live;
   }
 
@@ -316,19 +314,15 @@ export class ManagedConnection {
     }
   }
 
-  #pause(failures: number): Promise<void> {
-    const { clock, random } = this.#environment;
-    const full = Math.min(backOffMs.most, backOffMs.least * 2 ** Math.min(failures - 1, 8));
-    const delay = full * (1 - random.next() / 2);
+  /** That another connection gets through ends the pause only after a failed attempt: two that are closed again and again would hurry each other. */
+  #pause(hasFailed: boolean): Promise<void> {
     return new Promise((resolve) => {
-      const go = (): void => {
+      const timer = this.#nats.turns.wait(this.#environment, hasFailed, resolve);
+      const end = (): void => {
         timer.cancel();
-        leave?.();
         resolve();
       };
-      const timer = clock.setTimer(delay, go);
-      const leave = this.#nats.waiting?.add(go);
-      this.#phase = { is: 'waiting', timer, go };
+      this.#phase = { is: 'waiting', end };
     });
   }
 }

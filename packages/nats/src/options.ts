@@ -1,6 +1,6 @@
 import { PerkeyError, resolveOptions, safeText } from '@perkey/core';
 import type { OptionTable, ResolvedOptions } from '@perkey/core';
-import type { WaitingDials } from './waiting-dials.ts';
+import { DialTurns } from './dial-turns.ts';
 
 const inboxForm: RegExp = /[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*/;
 
@@ -128,7 +128,7 @@ export interface Credentials {
 /** Without question marks. `servers` holds no credentials and is safe to log. */
 export interface ResolvedNats {
   /** Shared by the connections of one transport. */
-  readonly waiting?: WaitingDials;
+  readonly turns: DialTurns;
   readonly servers: readonly string[];
   readonly credentials: Credentials;
   readonly controlCredentials: Credentials;
@@ -162,6 +162,7 @@ export function resolveNats(options: NatsOptions, env: Readonly<Record<string, s
     tls: options.tls ?? (parsed.some(({ tls }) => tls) ? {} : undefined),
     name: options.name ?? 'perkey',
     limits,
+    turns: new DialTurns(),
     versionsNoted: new Set(),
   };
 }
