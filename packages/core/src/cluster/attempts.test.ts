@@ -77,24 +77,36 @@ test('an attempt that outlasts thousands of others is found among the latest, an
   expect(attempts.filter(() => true)).toEqual([next]);
 });
 
-test('there is room for 64 calls that had waited, whatever else is under way; each that ends makes room', () => {
+test('of the calls that had waited as many are under way as of all others, but at least 8 and at most 64', () => {
   const attempts = new Attempts();
-  attempts.setShards(1);
+  attempts.setShards(4);
   let seq = 0;
   const begun = (hasWaited: boolean): Pending => {
-    seq += 1;
-    const one = Object.assign(pending(seq), { hasWaited });
+    const one = pending((seq += 1));
+    one.hasWaited = hasWaited;
     attempts.begin(one);
     return one;
   };
-  for (let i = 0; i < 100; i += 1) begun(false);
-  const waited = Array.from({ length: 64 }, () => begun(true));
+  const fill = (): Pending[] => {
+    const waited: Pending[] = [];
+    while (attempts.hasRoom) waited.push(begun(true));
+    return waited;
+  };
+  const few = fill();
+  expect(few).toHaveLength(8);
+  const others = Array.from({ length: 20 }, () => begun(false));
+  expect(fill()).toHaveLength(20 - 8);
+  for (let i = 0; i < 1_000; i += 1) begun(false);
+  expect(fill()).toHaveLength(64 - 20);
+  attempts.end(others[0]!);
   expect(attempts.hasRoom).toBe(false);
-  attempts.leaveBehind(waited[0]!, 0);
-  expect(attempts.hasRoom).toBe(false);
-  attempts.end(waited[0]!);
+  attempts.end(few[0]!);
   expect(attempts.hasRoom).toBe(true);
+  begun(true);
+  attempts.leaveBehind(few[1]!, 0);
+  expect(attempts.hasRoom).toBe(false);
+  attempts.end(few[1]!);
   // Its next attempt counts only where it had waited for it.
-  attempts.begin(waited[0]!);
+  attempts.begin(few[1]!);
   expect(attempts.hasRoom).toBe(true);
 });

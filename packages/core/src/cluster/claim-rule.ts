@@ -23,6 +23,11 @@ export function mayClaim({ self, members, wished, record }: ClaimCase): boolean 
   return wished && members.isGone(record);
 }
 
+/** Whether the shard was not given to this node and is not one that it had before: other calls are under way here, and come first. */
+export function isLeftByOthers({ state, nodeId }: ShardRecord, self: Incarnated): boolean {
+  return state === 'owned' && nodeId !== self.nodeId;
+}
+
 /** Whether nobody is left who would say again by himself what this record says, if the store has lost it. */
 export function isAbandoned({ state, successor, ...owner }: ShardRecord, members: Members): boolean {
   return state === 'free' || (members.isGone(owner) && (successor === undefined || members.isGone(successor)));

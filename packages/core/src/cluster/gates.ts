@@ -6,8 +6,8 @@ import type { Pending } from './pending.ts';
 const lookEveryMs = 20;
 /** From then on a call waits only for calls to its own key, not for all of its shard. */
 const patienceMs = 250;
-/** So many more may go out with each look, should what went out before them take long. */
-const extraMax = 32;
+/** Should what went out take long, so many more may go out with the first look, twice as many with the next, and so on. */
+const extraStep = 4;
 
 export interface GatesOptions {
   readonly clock: Clock;
@@ -44,6 +44,8 @@ export class Gates {
   /** Those that have given out a part. They count as opening. */
   #parted: { readonly shard: number; readonly gate: Gate }[] = [];
   #extra = 0;
+  /** How many looks in a row have found calls for which there was no room. */
+  #looks = 0;
   /** Since there was a gate there have been gates of most shards. */
   #mostHaveWaited = false;
   #held = 0;
@@ -262,7 +264,8 @@ export class Gates {
     this.#timer ??= this.#o.clock.setTimer(lookEveryMs, () => {
       this.#timer = undefined;
       this.#o.wantNews();
-      this.#extra = extraMax;
+      this.#looks = this.#parted.length > 0 ? this.#looks + 1 : 0;
+      this.#extra = this.#looks * extraStep;
       this.#goOn();
       this.#extra = 0;
       this.tryOpenAll();

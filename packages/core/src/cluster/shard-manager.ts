@@ -1,9 +1,10 @@
 import type { CarriedActor } from '../contract/calls.ts';
 import type { StoredRecord } from '../contract/record-store.ts';
 import { Alarm } from './alarm.ts';
-import { claimedRecord, isAbandoned, mayClaim } from './claim-rule.ts';
+import { claimedRecord, isAbandoned, isLeftByOthers, mayClaim } from './claim-rule.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
 import { inheritedActors } from './inherited-actors.ts';
+import { Pace } from './pace.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
 import type { ShardManagerOptions } from './shard-manager-options.ts';
@@ -31,6 +32,8 @@ export class ShardManager {
   readonly #successors: Successors;
   /** Looks again at everything. */
   readonly #alarm: Alarm;
+  readonly #takeOvers: Pace;
+  readonly #moves: Pace;
   #wish: Wish | undefined;
   #wishView = -1;
   #rebalanceAt = 0;
@@ -46,13 +49,14 @@ export class ShardManager {
     this.#o = options;
     this.#successors = new Successors(options.members, options.self, options.clock);
     this.#alarm = new Alarm(options.clock, () => this.schedule());
+    const parts = { clock: options.clock, alarm: this.#alarm, shards: () => options.table.shards };
+    this.#takeOvers = new Pace({ ...parts, stepMs: 5, spreadMs: 450 });
+    this.#moves = new Pace({ ...parts, stepMs: 10, spreadMs: 3_000 });
   }
 
   /** How many shards this node serves. */
   get owned(): number {
-    let count = 0;
-    for (const part of this.#parts.values()) if (part.phase === 'open') count += 1;
-    return count;
+    return this.#parts.values().reduce((count, { phase }) => (phase === 'open' ? count + 1 : count), 0);
   }
 
   /** The epoch under which this node serves the shard; `undefined` where it does not. */
@@ -139,12 +143,7 @@ export class ShardManager {
       }
       for (let shard = 0; shard < table.shards; shard += 1) this.#step(shard);
     }
-    if (this.#drain && this.#isEmpty()) this.stop();
-  }
-
-  #isEmpty(): boolean {
-    for (const part of this.#parts.values()) if (part.phase !== 'resting' || part.next) return false;
-    return true;
+    if (this.#drain && this.#parts.values().every((part) => part.phase === 'resting' && !part.next)) this.stop();
   }
 
   #step(shard: number): void {
@@ -200,6 +199,7 @@ export class ShardManager {
       return;
     }
     if (this.#claims >= settings.claimsMax || (this.#drain && clock.now() >= this.#drain.endsAt)) return;
+    if (record && isLeftByOthers(record, self) && !this.#takeOvers.begins()) return;
     this.#startClaim(shard, entry, undefined);
   }
 
@@ -282,7 +282,7 @@ export class ShardManager {
     if (this.#handoffs >= settings.handoffsMax) return;
     const successor = this.#successor(wanted);
     if (typeof successor === 'number') this.#alarm.at(successor);
-    else this.#startHandOff(shard, entry, successor, part.failures);
+    else if (this.#drain || this.#moves.begins()) this.#startHandOff(shard, entry, successor, part.failures);
   }
 
   /** The store was set back: what this node owns it says again, with another epoch and the state it has, before somebody else claims it. */
