@@ -77,7 +77,7 @@ test('an attempt that outlasts thousands of others is found among the latest, an
   expect(attempts.filter(() => true)).toEqual([next]);
 });
 
-test('of the calls that had waited as many are under way as of all others, but at least 8 and at most 64', () => {
+test('of the calls that had waited half as many are under way as of all others, but at least 8 and at most 64', () => {
   const attempts = new Attempts();
   attempts.setShards(4);
   let seq = 0;
@@ -94,7 +94,7 @@ test('of the calls that had waited as many are under way as of all others, but a
   };
   const few = fill();
   expect(few).toHaveLength(8);
-  const others = Array.from({ length: 20 }, () => begun(false));
+  const others = Array.from({ length: 40 }, () => begun(false));
   expect(fill()).toHaveLength(20 - 8);
   for (let i = 0; i < 1_000; i += 1) begun(false);
   expect(fill()).toHaveLength(64 - 20);

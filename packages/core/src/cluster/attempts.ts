@@ -3,7 +3,7 @@ import type { Pending } from './pending.ts';
 /** Ids on the wire are taken again only after this many attempts; a call outlives far fewer. */
 const idCount = 2 ** 30;
 const placesLeast = 1_024;
-/** Of the calls that waited at gates as many may be under way as of all others, between these bounds. */
+/** Of the calls that waited at gates half as many may be under way as of all others, between these bounds. */
 const haveWaited = { least: 8, most: 64 };
 /** How long after its deadline an attempt that nobody waits for may be answered, and how much of its time is waited for at most. */
 const leftBehindMs = 1_000;
@@ -34,8 +34,8 @@ export class Attempts {
 
   /** Whether fewer calls that had waited at a gate are under way than may be at the same time. */
   get hasRoom(): boolean {
-    const others = this.awaited - this.#haveWaited;
-    return this.#haveWaited < Math.min(haveWaited.most, Math.max(haveWaited.least, others));
+    const share = (this.awaited - this.#haveWaited) / 2;
+    return this.#haveWaited < Math.min(haveWaited.most, Math.max(haveWaited.least, share));
   }
 
   /** To be called once, when the number of shards is known, before the first attempt. */
