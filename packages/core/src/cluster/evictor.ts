@@ -120,7 +120,7 @@ export class Evictor {
     return heldSince !== undefined && this.#options.clock.now() - Math.max(since, heldSince) > patienceMs;
   }
 
-  /** An owner without a member record of its own is proven gone by writing one that says so: it could renew only if the record there were its own. */
+  /** Who has no member record of its own is proven gone by writing one that says so: it could renew only if the record there were its own. */
   async #buryOrphans(orphans: readonly Incarnated[]): Promise<void> {
     const now = this.#options.clock.now();
     const seen = new Set(orphans.map((orphan) => orphan.incarnation));
@@ -198,12 +198,14 @@ export class Evictor {
   }
 }
 
-/** Owners of shards of whom nobody will ever say by itself that they have ended, as in a store that was set back; of this very node the others too. */
+/**
+ * Owners of shards, and those to whom shards were released, of whom nobody will ever say by itself that they have ended, as in a store that was set
+ * back; of this very node the others too.
+ */
 export function orphansOf(table: ShardTable, members: Members, self: Incarnated): readonly Incarnated[] {
   if (!members.synced) return [];
-  const isFormer = (owner: Incarnated): boolean =>
-    owner.nodeId === self.nodeId && !sameIncarnation(owner, self) && members.isReplaced(owner);
-  return table.owners().filter((owner) => members.isOrphan(owner) || isFormer(owner));
+  const isFormer = (who: Incarnated): boolean => who.nodeId === self.nodeId && !sameIncarnation(who, self) && members.isReplaced(who);
+  return table.named().filter((who) => members.isOrphan(who) || isFormer(who));
 }
 
 function tombstone(who: Incarnated): MemberRecord {

@@ -19,7 +19,7 @@ export interface ClaimedFrom {
 export class ShardTable implements RecordListener {
   readonly #entries: (ShardEntry | undefined)[];
   /** As of the entries; none after one of them changed. */
-  #owners: readonly Incarnated[] | undefined;
+  #named: readonly Incarnated[] | undefined;
   /** The highest epoch of each shard that was ever heard of, also from a store that was set back since. */
   readonly #highest: number[] = [];
   /** In the course of which listing each entry was learned. */
@@ -68,23 +68,20 @@ export class ShardTable implements RecordListener {
     return record.epoch === epoch && record.state === 'owned';
   }
 
-  owners(): readonly Incarnated[] {
-    return (this.#owners ??= this.#listOwners());
-  }
-
-  #listOwners(): readonly Incarnated[] {
-    const owners = new Map<string, Incarnated>();
-    for (const entry of this.#entries) {
-      if (entry && entry.record.state !== 'free') owners.set(entry.record.incarnation, entry.record);
-    }
-    return [...owners.values()];
-  }
-
   /** Every incarnation that a record names, as owner or as successor. */
-  named(): Incarnated[] {
-    const named = [...this.owners()];
-    for (const entry of this.#entries) if (entry?.record.successor) named.push(entry.record.successor);
-    return named;
+  named(): readonly Incarnated[] {
+    return (this.#named ??= this.#listNamed());
+  }
+
+  #listNamed(): readonly Incarnated[] {
+    const named = new Map<string, Incarnated>();
+    for (const entry of this.#entries) {
+      if (!entry) continue;
+      const { record } = entry;
+      if (record.state !== 'free') named.set(record.incarnation, record);
+      if (record.successor) named.set(record.successor.incarnation, record.successor);
+    }
+    return [...named.values()];
   }
 
   /**
@@ -132,7 +129,7 @@ export class ShardTable implements RecordListener {
       return;
     }
     this.#entries[record.shard] = entry;
-    this.#owners = undefined;
+    this.#named = undefined;
     this.#learnedIn[record.shard] = this.#listing;
     this.#onChange(entry);
   }
@@ -149,7 +146,7 @@ export class ShardTable implements RecordListener {
 
   #replace(shard: number, entry: ShardEntry | undefined): void {
     this.#entries[shard] = entry;
-    this.#owners = undefined;
+    this.#named = undefined;
     if (entry) this.#onChange(entry);
   }
 
