@@ -174,6 +174,19 @@ test('a connection that is always closed at once is not dialled in a hurry', asy
   expect(log.with('connected to NATS').length).toBeLessThanOrEqual(20);
 });
 
+test('a link that is closed soon after its connection was made anew stays closed', async () => {
+  await using server = await startNatsServer();
+  await using links = new Links();
+  const log = new LogKeeper();
+  const { link, told } = await links.client({ servers: server.url }, environmentOf({ log }));
+  link.reset();
+  await told.until('the return', () => told.states.length === 3);
+  await link.close();
+  await delay(500);
+  expect(told.states).toEqual([true, false, true]);
+  expect(log.with('connected to NATS')).toHaveLength(2);
+});
+
 test('a link closed while it is down stays closed, and its address reaches nobody', async () => {
   await using server = await startNatsServer();
   await using links = new Links();

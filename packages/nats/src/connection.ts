@@ -13,7 +13,7 @@ import { ServerList } from './server-list.ts';
 import { listen } from './subscription.ts';
 import type { Guard, Wanted } from './subscription.ts';
 
-/** A connection that did not live so long counts as a failed attempt, so that one that is always closed at once is not dialled in a hurry. */
+/** From the second connection in a row that did not live so long on there is a pause before the next attempt. */
 const steadyMs = 1_000;
 
 export interface ConnectionOwner {
@@ -216,6 +216,7 @@ export class ManagedConnection {
   /** Dials until a connection is prepared; `undefined` when closed meanwhile. Throws only with `first`, and only what is final. */
   async #connect(first: boolean, isShortLived = false): Promise<LiveConnection | undefined> {
     for (let hasFailed = false; ; hasFailed = true) {
+      if (this.closed) return undefined;
       if (hasFailed || isShortLived) await this.#pause(hasFailed);
       if (this.closed) return undefined;
       const server = this.#servers.next();

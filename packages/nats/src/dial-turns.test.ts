@@ -44,3 +44,15 @@ test('who waits goes once somebody got through, and once; not who was taken out,
   await clock.advance(1_000);
   expect(gone).toEqual(['eager', 'patient']);
 });
+
+test('turns that were taken back delay nobody', async () => {
+  const turns = new DialTurns();
+  const clock = new VirtualClock();
+  const parts = { clock, random: seededRandom(7) };
+  for (let number = 0; number < 100; number += 1) turns.wait(parts, true, () => {}).cancel();
+  const since = clock.now();
+  let at = Number.NaN;
+  turns.wait(parts, true, () => (at = clock.now()));
+  await clock.advance(10_000);
+  expect(at - since).toBeLessThanOrEqual(150);
+});

@@ -84,10 +84,14 @@ export class Attempts {
     this.#size -= 1;
     if (pending.isLeftBehind) this.#leftBehind -= 1;
     pending.isLeftBehind = false;
-    if (pending.hasWaited) this.#haveWaited -= 1;
-    pending.hasWaited = false;
+    this.#noLongerWaited(pending);
     pending.id = 0;
     this.#perShard[pending.shard] = this.of(pending.shard) - 1;
+  }
+
+  #noLongerWaited(pending: Pending): void {
+    if (pending.hasWaited) this.#haveWaited -= 1;
+    pending.hasWaited = false;
   }
 
   /** Nobody waits for the attempt any more, and yet it is of interest what becomes of it, for a time. */
@@ -97,6 +101,7 @@ export class Attempts {
     pending.tail = undefined;
     pending.input = undefined;
     this.#leftBehind += 1;
+    this.#noLongerWaited(pending);
   }
 
   /** In the order of the calls. */

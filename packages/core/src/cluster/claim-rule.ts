@@ -23,7 +23,7 @@ export function mayClaim({ self, members, wished, record }: ClaimCase): boolean 
   return wished && members.isGone(record);
 }
 
-/** Whether the shard was not given to this node and is not one that it had before: other calls are under way here, and come first. */
+/** Whether another node left the shard to whomever placement chooses: those that serve shards already take it over beside their other work. */
 export function isLeftByOthers({ state, nodeId }: ShardRecord, self: Incarnated): boolean {
   return state === 'owned' && nodeId !== self.nodeId;
 }

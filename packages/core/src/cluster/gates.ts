@@ -6,7 +6,7 @@ import type { Pending } from './pending.ts';
 const lookEveryMs = 20;
 /** From then on a call waits only for calls to its own key, not for all of its shard. */
 const patienceMs = 250;
-/** Should what went out take long, so many more may go out with the first look, twice as many with the next, and so on. */
+/** Where it takes longer than a look until all have gone, so many more may go out with the first look, twice as many with the next, and so on. */
 const extraStep = 4;
 
 export interface GatesOptions {
@@ -41,10 +41,10 @@ export interface GatesOptions {
 export class Gates {
   readonly #o: GatesOptions;
   readonly #byShard = new Map<number, Gate>();
-  /** Those that have given out a part. They count as opening. */
+  /** Those that wait for room, most of them having given out a part. They count as opening. */
   #parted: { readonly shard: number; readonly gate: Gate }[] = [];
   #extra = 0;
-  /** How many looks in a row have found calls for which there was no room. */
+  /** How many looks in a row have found calls for which there was no room, since there was a gate. */
   #looks = 0;
   /** Since there was a gate there have been gates of most shards. */
   #mostHaveWaited = false;
@@ -173,12 +173,17 @@ export class Gates {
     let gate = this.#byShard.get(shard);
     if (!gate) {
       gate = new Gate(this.#o.clock.now());
-      if (this.#byShard.size === 0) this.#mostHaveWaited = false;
+      if (this.#byShard.size === 0) this.#begin();
       this.#byShard.set(shard, gate);
       if (this.#byShard.size * 2 > this.#o.shards()) this.#mostHaveWaited = true;
     }
     this.#watch();
     return gate;
+  }
+
+  #begin(): void {
+    this.#mostHaveWaited = false;
+    this.#looks = 0;
   }
 
   #mayOpen(shard: number, gate: Gate): boolean {

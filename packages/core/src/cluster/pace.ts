@@ -6,7 +6,7 @@ export interface PaceOptions {
   /** Rings when more may begin. */
   readonly alarm: Alarm;
   readonly stepMs: number;
-  /** So long it takes at least until all shards of a cluster have had their turn. */
+  /** About so long it takes one node until all shards of a cluster have had their turn; less where there are few. */
   readonly spreadMs: number;
   /** How many shards there are. */
   readonly shards: () => number;

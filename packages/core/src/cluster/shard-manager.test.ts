@@ -46,6 +46,20 @@ test('what a dead node leaves is taken over little by little; what this node id 
   expect(clock.now() - since).toBeLessThan(310);
 });
 
+test('a node whose lease does not hold rests, however much is left to be taken over', async () => {
+  const world = new ManagedShards({ shards: 256 });
+  const { clock, store, fake } = world;
+  for (let shard = 0; shard < 256; shard += 1) world.write({ ...b, shard });
+  await world.begin(nodeA);
+  fake.holds = false;
+  world.member(b, 'gone');
+  await clock.advance(1);
+  const { steps } = clock;
+  await clock.advance(1_000);
+  expect(clock.steps - steps).toBeLessThan(10);
+  expect(store.writesAsked).toBe(0);
+});
+
 test('shards that belong elsewhere leave little by little, and at once where this node is told to stop', async () => {
   const world = new ManagedShards({ shards: 20, rebalanceDelayMs: 0 });
   const { clock, fake, manager } = world;

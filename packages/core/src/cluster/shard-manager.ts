@@ -187,7 +187,7 @@ export class ShardManager {
   }
 
   #maybeClaim(shard: number): void {
-    const { table, clock, settings, homes, members, self } = this.#o;
+    const { table, clock, settings, homes, members, self, lease } = this.#o;
     const known = table.get(shard)?.record;
     if (known && table.setBackTo(shard) && isAbandoned(known, members)) table.acceptSetBack(shard);
     const entry = table.get(shard);
@@ -199,7 +199,7 @@ export class ShardManager {
       return;
     }
     if (this.#claims >= settings.claimsMax || (this.#drain && clock.now() >= this.#drain.endsAt)) return;
-    if (record && isLeftByOthers(record, self) && !this.#takeOvers.begins()) return;
+    if (record && isLeftByOthers(record, self) && lease.mayAct(clock.now()) && !this.#takeOvers.begins()) return;
     this.#startClaim(shard, entry, undefined);
   }
 
