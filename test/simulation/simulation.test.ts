@@ -71,15 +71,6 @@ const once: { readonly what: string; readonly seed: number; readonly minutes: nu
       { atMs: 204_927, kind: 'rollback', forMs: 1, amount: 15_513, variant: 'shards' },
     ],
   },
-  {
-    what: 'a shard was released to an incarnation whose records were set back, and whose giver has died since',
-    seed: 920_038,
-    minutes: 5,
-    faults: [
-      { atMs: 250_465.625, kind: 'storm', forMs: 13_020 },
-      { atMs: 264_030.5, kind: 'rollback', forMs: 1, amount: 12_693, variant: 'both' },
-    ],
-  },
 ];
 
 test.each(once)('a world that failed once holds: $what', { timeout: 60_000 }, async ({ seed, minutes, faults }) => {

@@ -23,11 +23,6 @@ export function mayClaim({ self, members, wished, record }: ClaimCase): boolean 
   return wished && members.isGone(record);
 }
 
-/** Whether another node left the shard to whomever placement chooses: those that serve shards already take it over beside their other work. */
-export function isLeftByOthers({ state, nodeId }: ShardRecord, self: Incarnated): boolean {
-  return state === 'owned' && nodeId !== self.nodeId;
-}
-
 /** Whether nobody is left who would say again by himself what this record says, if the store has lost it. */
 export function isAbandoned({ state, successor, ...owner }: ShardRecord, members: Members): boolean {
   return state === 'free' || (members.isGone(owner) && (successor === undefined || members.isGone(successor)));

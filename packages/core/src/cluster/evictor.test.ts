@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 import { silentLogger } from '../base/log.ts';
 import { ScriptedRecordStore } from '../testkit/scripted-record-store.ts';
 import { VirtualClock } from '../testkit/virtual-clock.ts';
-import { Evictor, type EvictorOptions } from './evictor.ts';
+import { Evictor, type EvictorOptions, orphansOf } from './evictor.ts';
 import { Members } from './members.ts';
 import { type Incarnated, type MemberRecord, parseMember } from './records.ts';
+import { ShardTable } from './shard-table.ts';
 
 const minute = 60_000;
 
@@ -65,6 +66,26 @@ test('a member is evicted when its time is over, not at the next look', async ()
   expect(stored()?.state).toBe('active');
   await clock.advance(2);
   expect(stored()?.state).toBe('gone');
+  evictor.stop();
+});
+
+test('an incarnation without a record, to which a shard was released by one that is gone, is proven gone', async () => {
+  const table = new ShardTable(
+    4,
+    () => {},
+    () => {},
+  );
+  const self = { nodeId: 'a', incarnation: '1-a' };
+  const { clock, write, members, evictor } = evicting({ orphans: () => orphansOf(table, members, self) });
+  write({ state: 'gone' });
+  members.onSynced();
+  const successor = { nodeId: 'c', incarnation: '1-c' };
+  const record = { nodeId: 'b', incarnation: '1-b', shard: 2, epoch: 7, state: 'releasing', successor };
+  table.onRecord({ key: 'shard.2', value: JSON.stringify(record), revision: 1 });
+  await clock.advance(2_000);
+  expect(members.isGone(successor)).toBe(false);
+  await clock.advance(1_500);
+  expect(members.isGone(successor)).toBe(true);
   evictor.stop();
 });
 

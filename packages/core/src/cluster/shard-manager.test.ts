@@ -29,54 +29,6 @@ test('shards that nobody owns are claimed, a few at a time', async () => {
   expect(fake.opened).toHaveLength(10);
 });
 
-test('what a dead node leaves is taken over little by little; what this node id had before it died, at once', async () => {
-  const world = new ManagedShards({ shards: 270 });
-  const { clock, fake } = world;
-  for (let shard = 0; shard < 270; shard += 1) world.write({ ...(shard < 90 ? { ...nodeA, incarnation: '0-a' } : b), shard });
-  await world.begin(nodeA);
-  world.member(b, 'gone');
-  const since = clock.now();
-  await clock.advance(1);
-  expect(fake.opened.filter(({ shard }) => shard < 90)).toHaveLength(90);
-  expect(fake.opened).toHaveLength(93);
-  await clock.advance(5);
-  expect(fake.opened).toHaveLength(96);
-  while (fake.opened.length < 270) await clock.advance(1);
-  expect(clock.now() - since).toBeGreaterThan(290);
-  expect(clock.now() - since).toBeLessThan(310);
-});
-
-test('a node whose lease does not hold rests, however much is left to be taken over', async () => {
-  const world = new ManagedShards({ shards: 256 });
-  const { clock, store, fake } = world;
-  for (let shard = 0; shard < 256; shard += 1) world.write({ ...b, shard });
-  await world.begin(nodeA);
-  fake.holds = false;
-  world.member(b, 'gone');
-  await clock.advance(1);
-  const { steps } = clock;
-  await clock.advance(1_000);
-  expect(clock.steps - steps).toBeLessThan(10);
-  expect(store.writesAsked).toBe(0);
-});
-
-test('shards that belong elsewhere leave little by little, and at once where this node is told to stop', async () => {
-  const world = new ManagedShards({ shards: 20, rebalanceDelayMs: 0 });
-  const { clock, fake, manager } = world;
-  await world.begin(nodeA);
-  await clock.advance(10);
-  expect(manager.owned).toBe(20);
-  world.member(nodeA, 'draining');
-  world.member(b);
-  await clock.advance(1);
-  expect(fake.closed).toHaveLength(1);
-  await clock.advance(30);
-  expect(fake.closed).toHaveLength(4);
-  void manager.drain();
-  await clock.advance(1);
-  expect(fake.closed.length).toBeGreaterThan(16);
-});
-
 test('a shard whose owner lives is left alone; once its owner is gone it is claimed with a higher epoch', async () => {
   const world = new ManagedShards();
   const { clock, fake } = world;

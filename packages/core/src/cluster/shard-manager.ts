@@ -1,10 +1,9 @@
 import type { CarriedActor } from '../contract/calls.ts';
 import type { StoredRecord } from '../contract/record-store.ts';
 import { Alarm } from './alarm.ts';
-import { claimedRecord, isAbandoned, isLeftByOthers, mayClaim } from './claim-rule.ts';
+import { claimedRecord, isAbandoned, mayClaim } from './claim-rule.ts';
 import { giveShard, type ShardGiven } from './give-shard.ts';
 import { inheritedActors } from './inherited-actors.ts';
-import { Pace } from './pace.ts';
 import { type Incarnated, sameIncarnation, type ShardRecord, shardKey } from './records.ts';
 import { settledWrite } from './settled-write.ts';
 import type { ShardManagerOptions } from './shard-manager-options.ts';
@@ -32,8 +31,6 @@ export class ShardManager {
   readonly #successors: Successors;
   /** Looks again at everything. */
   readonly #alarm: Alarm;
-  readonly #takeOvers: Pace;
-  readonly #moves: Pace;
   #wish: Wish | undefined;
   #wishView = -1;
   #rebalanceAt = 0;
@@ -49,14 +46,13 @@ export class ShardManager {
     this.#o = options;
     this.#successors = new Successors(options.members, options.self, options.clock);
     this.#alarm = new Alarm(options.clock, () => this.schedule());
-    const parts = { clock: options.clock, alarm: this.#alarm, shards: () => options.table.shards };
-    this.#takeOvers = new Pace({ ...parts, stepMs: 5, spreadMs: 450 });
-    this.#moves = new Pace({ ...parts, stepMs: 10, spreadMs: 3_000 });
   }
 
   /** How many shards this node serves. */
   get owned(): number {
-    return this.#parts.values().reduce((count, { phase }) => (phase === 'open' ? count + 1 : count), 0);
+    let count = 0;
+    for (const part of this.#parts.values()) if (part.phase === 'open') count += 1;
+    return count;
   }
 
   /** The epoch under which this node serves the shard; `undefined` where it does not. */
@@ -143,7 +139,12 @@ export class ShardManager {
       }
       for (let shard = 0; shard < table.shards; shard += 1) this.#step(shard);
     }
-    if (this.#drain && this.#parts.values().every((part) => part.phase === 'resting' && !part.next)) this.stop();
+    if (this.#drain && this.#isEmpty()) this.stop();
+  }
+
+  #isEmpty(): boolean {
+    for (const part of this.#parts.values()) if (part.phase !== 'resting' || part.next) return false;
+    return true;
   }
 
   #step(shard: number): void {
@@ -187,7 +188,7 @@ export class ShardManager {
   }
 
   #maybeClaim(shard: number): void {
-    const { table, clock, settings, homes, members, self, lease } = this.#o;
+    const { table, clock, settings, homes, members, self } = this.#o;
     const known = table.get(shard)?.record;
     if (known && table.setBackTo(shard) && isAbandoned(known, members)) table.acceptSetBack(shard);
     const entry = table.get(shard);
@@ -199,7 +200,6 @@ export class ShardManager {
       return;
     }
     if (this.#claims >= settings.claimsMax || (this.#drain && clock.now() >= this.#drain.endsAt)) return;
-    if (record && isLeftByOthers(record, self) && lease.mayAct(clock.now()) && !this.#takeOvers.begins()) return;
     this.#startClaim(shard, entry, undefined);
   }
 
@@ -282,7 +282,7 @@ export class ShardManager {
     if (this.#handoffs >= settings.handoffsMax) return;
     const successor = this.#successor(wanted);
     if (typeof successor === 'number') this.#alarm.at(successor);
-    else if (this.#drain || this.#moves.begins()) this.#startHandOff(shard, entry, successor, part.failures);
+    else this.#startHandOff(shard, entry, successor, part.failures);
   }
 
   /** The store was set back: what this node owns it says again, with another epoch and the state it has, before somebody else claims it. */
