@@ -173,17 +173,15 @@ export class Gates {
     let gate = this.#byShard.get(shard);
     if (!gate) {
       gate = new Gate(this.#o.clock.now());
-      if (this.#byShard.size === 0) this.#begin();
+      if (this.#byShard.size === 0) {
+        this.#mostHaveWaited = false;
+        this.#looks = 0;
+      }
       this.#byShard.set(shard, gate);
       if (this.#byShard.size * 2 > this.#o.shards()) this.#mostHaveWaited = true;
     }
     this.#watch();
     return gate;
-  }
-
-  #begin(): void {
-    this.#mostHaveWaited = false;
-    this.#looks = 0;
   }
 
   #mayOpen(shard: number, gate: Gate): boolean {
